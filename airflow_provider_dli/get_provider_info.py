@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Airflow asks a provider for when it looks for plugins. Imports nothing of Airflow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Describe the package for `airflow providers list`, `hooks` and the connection form."""
+    integration = "Data Lake Insight (DLI)"
+    return {
+        "package-name": "airflow-provider-dli",
+        "name": integration,
+        "description": "Stages Spark package groups in Data Lake Insight (DLI) "
+        "of Huawei Cloud and Open Telekom Cloud.",
+        "integrations": [
+            {
+                "integration-name": integration,
+                "external-doc-url": "https://support.huaweicloud.com/intl/en-us/dli/index.html",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [_modules(integration, "hooks.dli")],
+        "operators": [_modules(integration, "operators.packages")],
+        "sensors": [_modules(integration, "sensors.packages")],
+        "connection-types": [
+            {
+                "connection-type": "dli",
+                "hook-class-name": "airflow_provider_dli.hooks.dli.DliHook",
+                "hook-name": integration,
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "port", "schema"],
+                    "relabeling": {"login": "Access key (AK)", "password": "Secret key (SK)"},
+                },
+            }
+        ],
+    }
+
+
+def _modules(integration: str, module: str) -> dict[str, Any]:
+    return {
+        "integration-name": integration,
+        "python-modules": [f"airflow_provider_dli.{module}"],
+    }
