@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an answer means: the value that a call's own parser makes of it, or an error.
+
+The service's code decides before the HTTP status does: an internal error (DLI.0999) and most of
+"not found" come as 400. Words in a message decide nothing.
+Codes: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0056.html
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+from airflow_provider_dli.api import loose
+from airflow_provider_dli.api.errors import (
+    AlreadyExistsError,
+    AnswerError,
+    AuthenticationError,
+    BadRequestError,
+    EndpointError,
+    NotFoundError,
+    PermissionDeniedError,
+    QuotaError,
+    RefusedInBodyError,
+    ServiceError,
+    ThrottledError,
+    UnusableAnswerError,
+    WireError,
+)
+from airflow_provider_dli.api.wire import Call, Response
+
+T = TypeVar("T")
+
+_BY_CODE: dict[str, type[AnswerError]] = {
+    "DLI.0002": NotFoundError,
+    "DLI.0003": PermissionDeniedError,
+    "DLI.0006": AlreadyExistsError,
+    "DLI.0009": QuotaError,
+    "DLI.0011": PermissionDeniedError,
+    "DLI.0012": ServiceError,
+    "DLI.0013": AuthenticationError,
+    "DLI.0014": AuthenticationError,
+    "DLI.0015": AuthenticationError,
+    "DLI.0016": PermissionDeniedError,
+    "DLI.0019": ServiceError,
+    "DLI.0023": NotFoundError,
+    "DLI.0999": ServiceError,
+    "DLI.1028": QuotaError,
+    # The gateway in front of DLI; its prefix is APIGW on the shared and APIG on the newer ones.
+    # https://support.huaweicloud.com/intl/en-us/devg-apisign/api-sign-errorcode.html
+    "APIGW.0101": EndpointError,
+    "APIGW.0301": AuthenticationError,
+    "APIGW.0302": PermissionDeniedError,
+    "APIGW.0303": AuthenticationError,
+    "APIGW.0308": ThrottledError,
+}
+_BY_STATUS: dict[int, type[AnswerError]] = {
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    407: EndpointError,
+    429: ThrottledError,
+}
+_EXCERPT = 300
+_CODE_KEYS = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"))
+
+
+def interpret(call: Call[T], asked: str, response: Response, *, now: float, caller: str) -> T:
+    """Give what the call's parser makes of a success; raise `AnswerError` for all else.
+
+    `asked` is verb and path, `now` Unix seconds, `caller` names connection, region and project.
+    """
+    if not 200 <= response.status < 300:
+        raise _refusal(asked, response, now, caller)
+    try:
+        return call.parse(response)
+    except RefusedInBodyError as error:
+        raise _refusal(asked, response, now, caller) from error
+    except WireError as error:
+        raise _unusable(asked, response, str(error), caller) from error
+
+
+def server_time(response: Response) -> float | None:
+    """Give the Unix time of the server's own clock, if the answer tells it."""
+    return _http_date(response.headers.get("date", ""))
+
+
+def _refusal(asked: str, response: Response, now: float, caller: str) -> AnswerError:
+    fields = _json_object(response.body)
+    code, message = _code_and_message(fields)
+    what = f"{asked} was answered with HTTP {response.status}"
+    if code:
+        what += f" {code}"
+    if 300 <= response.status < 400:
+        what += f", a redirect to {_host(response.headers.get('location', ''))}"
+    elif message or response.body:
+        what += f': "{message or _excerpt(response.body)}"'
+    return _kind_of(response, code)(
+        what,
+        status=response.status,
+        code=code,
+        request_id=response.headers.get("x-request-id") or str(fields.get("request_id") or ""),
+        retry_after=_retry_after(response, now),
+        caller=caller,
+    )
+
+
+def _unusable(asked: str, response: Response, why: str, caller: str) -> UnusableAnswerError:
+    shown = f': "{_excerpt(response.body)}"' if response.body else ""
+    return UnusableAnswerError(
+        f"{asked} was answered with HTTP {response.status}, but {why}{shown}",
+        status=response.status,
+        request_id=response.headers.get("x-request-id", ""),
+        caller=caller,
+    )
+
+
+def _excerpt(body: bytes) -> str:
+    text = " ".join(body[:_EXCERPT].decode("utf-8", "replace").split())
+    return f"{text}…" if len(body) > _EXCERPT else text
+
+
+def _kind_of(response: Response, code: str) -> type[AnswerError]:
+    status = response.status
+    by_code = _BY_CODE.get(code.replace("APIG.", "APIGW."))
+    if by_code is not None:
+        return by_code
+    if 300 <= status < 400:
+        return EndpointError
+    if status >= 500:
+        return ServiceError
+    if status == 404:
+        # DLI's own 404 carries a code or nothing at all; a page or a foreign JSON is not DLI's.
+        return NotFoundError if code or not response.body.strip() else EndpointError
+    return _BY_STATUS.get(status, BadRequestError)
+
+
+def _code_and_message(fields: Mapping[str, Any]) -> tuple[str, str]:
+    for code_key, message_key in _CODE_KEYS:
+        if fields.get(code_key):
+            return str(fields[code_key]), str(fields.get(message_key) or "")[:_EXCERPT]
+    for nested in ("error", "error_json_opt"):
+        if isinstance(fields.get(nested), dict):
+            return _code_and_message(fields[nested])
+    return "", str(fields.get("message") or "")[:_EXCERPT]
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        return loose.json_object(body)
+    except WireError:
+        return {}
+
+
+def _retry_after(response: Response, now: float) -> float | None:
+    """Read `Retry-After`: seconds, also fractions, or an HTTP date on the server's own clock."""
+    text = response.headers.get("retry-after", "").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        then = _http_date(text)
+        if then is None:
+            return None
+        seconds = then - (server_time(response) or now)
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+
+
+def _host(location: str) -> str:
+    """Give the host alone: a redirect may carry a token in its path, query or user part."""
+    host = location.split("://", 1)[-1].split("?", 1)[0].split("/", 1)[0]
+    return host.rsplit("@", 1)[-1] or "another path"

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What DLI accepts, checked before anything is sent; each refusal names field, value and rule.
+
+Names: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0253.html, tags:
+https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0130.html. Where Huawei Cloud and OTC
+differ, the stricter rule holds only when the connection says which cloud it is.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_dli.api.endpoints import Cloud, obs_url
+from airflow_provider_dli.api.errors import InputError
+
+KINDS = ("jar", "pyFile", "file", "modelFile")
+
+_GROUP = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PACKAGE = re.compile(r"(?!\.)[A-Za-z0-9_!.-]{1,128}")
+_OWNER = re.compile(r"(?!\d)[A-Za-z0-9_-]{5,32}")
+_OBS_URL = re.compile(
+    r"https://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\.obs\.[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?/[^?#]*[^/?#]"
+)
+_OBS_PATH = re.compile(r"obs://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>[^?#]*[^/?#])")
+_PATH_RULE = "give an OBS object, https://bucket.obs.region.host/key or obs://bucket/key"
+
+
+def paths(value: object, cloud: Cloud | None = None, region: str | None = None) -> tuple[str, ...]:
+    """Give the HTTPS forms of the OBS objects in `value`, in their order.
+
+    Each must be an OBS object with a legal package name, and no two may share one: which of them
+    the service keeps is not documented.
+    """
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise InputError("paths", value, "give a list of OBS objects")
+    urls = tuple(_obs_object(path, cloud, region) for path in value)
+    if not urls:
+        raise InputError("paths", value, "give at least one OBS object")
+    seen: dict[str, str] = {}
+    for url in urls:
+        name = package_name(url)
+        if name in seen:
+            both = [seen[name], url]
+            raise InputError("paths", both, f"both would be {name!r}; give each its own file name")
+        seen[name] = url
+    return urls
+
+
+def package_name(path: str) -> str:
+    """Give the name under which DLI will know the object: the last segment of its path."""
+    return path.rsplit("/", 1)[-1]
+
+
+def kind(value: object) -> str:
+    """Give `value` when it is a kind of package."""
+    if value not in KINDS:
+        raise InputError("kind", value, f"use one of {', '.join(KINDS)}")
+    return str(value)
+
+
+def group(value: object) -> str:
+    """Give `value` when it may name a group."""
+    return _named(
+        "group", value, _GROUP, "use 1 to 64 letters, digits, dots, underscores or hyphens"
+    )
+
+
+def package(field: str, value: object) -> str:
+    """Give `value` when it may name a package."""
+    rule = (
+        "use 1 to 128 letters, digits, underscores, exclamation marks, hyphens or dots, "
+        "not beginning with a dot"
+    )
+    return _named(field, value, _PACKAGE, rule)
+
+
+def stored_name(field: str, value: object) -> str:
+    """Give `value` when it may be looked up or deleted: any text that is not blank.
+
+    Looser than the rules for new names, since older packages may break those.
+    """
+    if not isinstance(value, str) or not value.strip() or value in {".", ".."}:
+        raise InputError(field, value, "give the name as DLI lists it")
+    return value
+
+
+def owner(value: object) -> str:
+    """Give `value` when it may name an IAM user."""
+    rule = "use 5 to 32 letters, digits, underscores or hyphens, not beginning with a digit"
+    return _named("new_owner", value, _OWNER, rule)
+
+
+def boolean(field: str, value: object) -> bool:
+    """Give `value` when it is a boolean: "false" as text would otherwise count as true."""
+    if not isinstance(value, bool):
+        raise InputError(field, value, "use True or False")
+    return value
+
+
+def seconds(field: str, value: object) -> float:
+    """Give `value` when it is a positive, finite number of seconds."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
+        return float(value)
+    raise InputError(field, value, "give a positive number of seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class _TagRules:
+    characters: str
+    at_most: int
+    bare_values: bool
+
+
+# OTC's page names no "=" and has no rule for blanks around a value; OTC's console allows 20 tags,
+# Huawei Cloud's 10. Without a cloud everything passes that either of them takes.
+_TAG_RULES = {
+    Cloud.HUAWEI: _TagRules(r"_.:=+@ -", at_most=10, bare_values=True),
+    Cloud.OTC: _TagRules(r"_.:+@ -", at_most=20, bare_values=False),
+    None: _TagRules(r"_.:=+@ -", at_most=20, bare_values=False),
+}
+
+
+def tags(value: object, cloud: Cloud | None = None) -> list[dict[str, str]]:
+    """Give `[{"key": …, "value": …}]` from that form or from a mapping of keys to values."""
+    if isinstance(value, Mapping):
+        pairs = [(key, text) for key, text in value.items()]
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        pairs = [_pair(entry) for entry in value]
+    else:
+        raise InputError("tags", value, 'give {"key": "value"} or [{"key": …, "value": …}]')
+    rules = _TAG_RULES[cloud]
+    if len(pairs) > rules.at_most:
+        raise InputError("tags", value, f"{len(pairs)} tags; at most {rules.at_most} are allowed")
+    keys: set[str] = set()
+    for key, text in pairs:
+        _tag_text("key", key, 128, rules, bare=True)
+        _tag_text("value", text, 255, rules, bare=rules.bare_values)
+        if not key or key.startswith("_sys_"):
+            raise InputError("tags key", key, "may not be empty or begin with _sys_")
+        if key in keys:
+            raise InputError("tags key", key, "stands twice; one value for each key")
+        keys.add(key)
+    return [{"key": key, "value": text} for key, text in pairs]
+
+
+def _pair(entry: object) -> tuple[Any, Any]:
+    if not isinstance(entry, Mapping) or set(entry) != {"key", "value"}:
+        raise InputError("tags", entry, "each entry needs key and value, and nothing else")
+    return entry["key"], entry["value"]
+
+
+def _tag_text(part: str, text: object, longest: int, rules: _TagRules, *, bare: bool) -> None:
+    if not isinstance(text, str) or len(text) > longest:
+        raise InputError(f"tags {part}", text, f"give text of at most {longest} characters")
+    wrong = [c for c in text if not c.isalnum() and c not in rules.characters]
+    if wrong:
+        allowed = f"letters, digits and {' '.join(rules.characters.replace(' ', ''))} and blanks"
+        raise InputError(f"tags {part}", text, f"{wrong[0]!r} is not allowed, only {allowed}")
+    if bare and text != text.strip():
+        raise InputError(f"tags {part}", text, "may not begin or end with a blank")
+
+
+def _obs_object(path: object, cloud: Cloud | None, region: str | None) -> str:
+    if not isinstance(path, str):
+        raise InputError("paths", path, _PATH_RULE)
+    if re.search(r"\s", path):
+        raise InputError("paths", path, f"there is a blank inside; {_PATH_RULE}")
+    in_obs = _OBS_PATH.fullmatch(path)
+    if not in_obs and not _OBS_URL.fullmatch(path):
+        raise InputError("paths", path, _PATH_RULE)
+    package("paths: the package name", package_name(path))
+    return obs_url(in_obs["bucket"], in_obs["key"], cloud, region) if in_obs else path
+
+
+def _named(field: str, value: object, pattern: re.Pattern[str], rule: str) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise InputError(field, value, rule)
+    return value

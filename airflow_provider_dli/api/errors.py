@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong, as one tree.
+
+    DliError
+    ├── InputError                  refused here, before any request (also a ValueError)
+    ├── WireError                   a part of an answer is not what the API documents
+    │   └── RefusedInBodyError
+    ├── TransportError              nothing came back
+    │   ├── NotSentError              no connection: the service never saw the request
+    │   ├── ConnectionSetupError      nor will it: untrusted certificate, unusable proxy or CA
+    │   └── AnswerLostError           sent, but no whole answer: it may have been carried out
+    ├── AnswerError                 an answer that is no success
+    │   ├── UnusableAnswerError       success by its status, but not an answer of DLI
+    │   ├── EndpointError             what answered is not DLI: redirect, unknown API, proxy page
+    │   ├── AuthenticationError       the credential was refused
+    │   ├── PermissionDeniedError     the credential is good, the right is missing
+    │   ├── NotFoundError             package, group, OBS object or user does not exist
+    │   ├── AlreadyExistsError
+    │   ├── QuotaError
+    │   ├── ThrottledError            too many requests; `retry_after` says when again
+    │   ├── BadRequestError           any other refusal
+    │   └── ServiceError              a fault of the service; later it may work
+    └── PackageGroupError           the service works, but the group is not what was asked for
+        ├── PackageGroupFailedError   a package is FAILED, missing or gone
+        ├── PackageGroupExistsError   it is there already and was not to be
+        └── PackageGroupTimeoutError  not READY in time (also a TimeoutError)
+
+The service's code decides before the HTTP status does: an internal error (DLI.0999) and most of
+"not found" come as 400. Words in a message decide nothing.
+Codes: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0056.html
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+_SHOWN = 300
+
+
+class DliError(Exception):
+    """Everything that this package raises on its own account.
+
+    `may_be_done` says that the service may have carried out what it was asked.
+    """
+
+    may_be_done: ClassVar[bool] = False
+
+
+class InputError(DliError, ValueError):
+    """A wrong value, refused before any request; names the field, the value and the rule."""
+
+    def __init__(self, field: str, value: object, rule: str) -> None:
+        super().__init__(f"{field} is {_shown(value)}: {rule}")
+        self.field = field
+
+
+class WireError(DliError, ValueError):
+    """A body, or a part of it, is not what the endpoint answers; says what it is instead.
+
+    Reading an answer turns it into an `UnusableAnswerError`. It stands alone only where a part of
+    a listing is read long after the answer came.
+    """
+
+
+class RefusedInBodyError(WireError):
+    """A success by its status whose body is a refusal: an error code, or `is_success` false."""
+
+
+class TransportError(DliError):
+    """No whole answer came back."""
+
+
+class NotSentError(TransportError):
+    """The service never saw the request: no name, no connection, no TLS."""
+
+
+class ConnectionSetupError(TransportError):
+    """This machine's setup forbids the connection: certificate, CA bundle or proxy variables."""
+
+
+class AnswerLostError(TransportError):
+    """The request went out, its answer was lost: the service may have carried it out."""
+
+    may_be_done = True
+
+
+class AnswerError(DliError):
+    """The service, the gateway or something before it answered, but not with a success.
+
+    `status` is the HTTP status, `code` the service's own (may be empty), `request_id` what
+    support asks for (may be empty), `retry_after` seconds or `None`.
+    """
+
+    remedy: ClassVar[str] = ""
+    names_caller: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        status: int,
+        code: str = "",
+        request_id: str = "",
+        retry_after: float | None = None,
+        caller: str = "",
+    ) -> None:
+        text = f"{what} (request id {request_id})" if request_id else what
+        hints = [f"Used: {caller}." if caller and self.names_caller else "", self.remedy]
+        super().__init__(" ".join([f"{text}.", *filter(None, hints)]))
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class UnusableAnswerError(AnswerError):
+    """A success by its status whose body is not what DLI answers: HTML, a list, cut off, empty."""
+
+    remedy = "Check that the endpoint is DLI's and that no proxy answers in its place."
+    may_be_done = True
+
+
+class EndpointError(AnswerError):
+    """What answered is not DLI: a redirect, an API that is unknown there, a page of a proxy."""
+
+    remedy = "Check cloud, region and endpoint of the connection; redirects are never followed."
+    names_caller = True
+
+
+class AuthenticationError(AnswerError):
+    """The credential was refused."""
+
+    remedy = (
+        "Check access key and secret key (or the token), the security token of temporary keys, "
+        "and this machine's clock (at most 15 minutes off)."
+    )
+    names_caller = True
+
+
+class PermissionDeniedError(AnswerError):
+    """The credential is known but may not do this."""
+
+    remedy = "Check project and region, and ask the owner of the group or package for the right."
+    names_caller = True
+
+
+class NotFoundError(AnswerError):
+    """What was named does not exist, or this user may not see it."""
+
+
+class AlreadyExistsError(AnswerError):
+    """What was to be made is there already."""
+
+
+class QuotaError(AnswerError):
+    """A quota or limit of the account is used up."""
+
+    remedy = "Delete what is not needed any more, or ask for a higher quota."
+
+
+class ThrottledError(AnswerError):
+    """Too many requests."""
+
+    remedy = "Ask less often, or from fewer tasks at once."
+
+
+class BadRequestError(AnswerError):
+    """The service refused the request."""
+
+
+class ServiceError(AnswerError):
+    """A fault on the service's side."""
+
+    remedy = "Try again later."
+    may_be_done = True
+
+
+class PackageGroupError(DliError):
+    """The service answered well, but the package group is not what was asked for."""
+
+
+class PackageGroupFailedError(PackageGroupError):
+    """A package that was asked for is FAILED, missing or gone."""
+
+
+class PackageGroupExistsError(PackageGroupError):
+    """The group exists already and the task asked that it should not."""
+
+
+class PackageGroupTimeoutError(PackageGroupError, TimeoutError):
+    """Not every package became READY in time."""
+
+
+def _shown(value: object) -> str:
+    text = "missing" if value is None else repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What follows a failed try: how many seconds to wait, or giving up."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from airflow_provider_dli.api.errors import (
+    AnswerError,
+    AnswerLostError,
+    DliError,
+    NotSentError,
+    ServiceError,
+    ThrottledError,
+    UnusableAnswerError,
+)
+
+HARMLESS_AFTER = (NotSentError, ThrottledError)
+"""Failures after which any call may be sent again: the service has not acted on it."""
+
+TRANSIENT = (*HARMLESS_AFTER, AnswerLostError, ServiceError, UnusableAnswerError)
+"""Failures that may pass by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How long to go on: at most `attempts` sends, at most `deadline` seconds with the pauses.
+
+    Pauses double from `first_pause` up to `longest_pause` seconds, each shortened by up to a half
+    at random so that many tasks do not come back at once. A `Retry-After` of the service replaces
+    the pause. This is the only layer that repeats anything.
+    """
+
+    attempts: int = 5
+    deadline: float = 120.0
+    first_pause: float = 1.0
+    longest_pause: float = 20.0
+    # Throttled by the gateway without a Retry-After: its shortest windows are counted in seconds.
+    throttled_pause: float = 2.0
+    jitter: Callable[[], float] = random.random
+
+    def pause(
+        self, error: DliError, *, attempt: int, elapsed: float, repeatable: bool
+    ) -> float | None:
+        """Give the seconds to wait before the next try, or `None` to give up.
+
+        `attempt` counts from 1, `elapsed` is seconds since the first try began.
+        """
+        if not isinstance(error, TRANSIENT if repeatable else HARMLESS_AFTER):
+            return None
+        seconds = self._seconds(error, attempt)
+        if attempt >= self.attempts or elapsed + seconds > self.deadline:
+            return None
+        return seconds
+
+    def _seconds(self, error: DliError, attempt: int) -> float:
+        if isinstance(error, AnswerError) and error.retry_after is not None:
+            # Never earlier than asked, and not everybody in the same instant.
+            return error.retry_after + self.jitter()
+        first = self.throttled_pause if isinstance(error, ThrottledError) else self.first_pause
+        pause = min(first * 2.0 ** (attempt - 1), self.longest_pause)
+        return pause * (1 - self.jitter() / 2)
+
+
+DEFAULT_RETRY = Retry()

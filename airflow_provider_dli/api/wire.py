@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes over the wire, and what a flow may ask of the transport that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeAlias, TypeVar
+from urllib.parse import quote
+
+T = TypeVar("T")
+
+
+def encode(text: str) -> str:
+    """Percent-encode everything but RFC 3986's unreserved characters, as the signature asks."""
+    return quote(text, safe="~")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, complete: `path` and `query_string` are exactly what is sent."""
+
+    method: str
+    origin: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = b""
+
+    @property
+    def query_string(self) -> str:
+        """Sorted and encoded, so that the sent query and the signed query cannot differ."""
+        return "&".join(f"{encode(name)}={encode(value)}" for name, value in sorted(self.query))
+
+    @property
+    def url(self) -> str:
+        """The whole address."""
+        query = self.query_string
+        return f"{self.origin}{self.path}?{query}" if query else f"{self.origin}{self.path}"
+
+    @property
+    def asked(self) -> str:
+        """What was asked, for messages: verb and path, never query values."""
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP answer, read to its end; header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """A request to DLI that is not sent yet, with the parser of its answer.
+
+    The path is the part behind `/v2.0/{project_id}`. `repeatable` says that sending it twice
+    does no more than sending it once.
+    """
+
+    method: str
+    path: str
+    parse: Callable[[Response], T]
+    query: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    repeatable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Asks the transport to send a request and give back its `Response`.
+
+    When no whole answer came the transport throws a `TransportError` into the flow instead.
+    """
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Asks the transport to wait for a number of seconds."""
+
+    seconds: float
+
+
+Flow: TypeAlias = Generator[Send | Sleep, Response | None, T]
+"""A piece of protocol that waits for nobody: the worker runs it blocking, a loop awaits it."""
+
+
+def send(request: Request) -> Flow[Response]:
+    """Send one request; gives its answer or raises a `TransportError`."""
+    response = yield Send(request)
+    if response is None:
+        raise TypeError(f"the transport gave nothing back for {request.asked}")
+    return response
+
+
+def sleep(seconds: float) -> Flow[None]:
+    """Wait for `seconds`."""
+    yield Sleep(seconds)
