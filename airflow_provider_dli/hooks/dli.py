@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hook: one account's DLI, with named methods for DAG authors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self, TypeVar, get_args
+
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+
+from airflow_provider_dli.api import checks
+from airflow_provider_dli.api import packages as calls
+from airflow_provider_dli.api.errors import InputError, PackageGroupExistsError
+from airflow_provider_dli.api.flows import Client
+from airflow_provider_dli.api.readiness import ABSENT, Verdict, judge
+from airflow_provider_dli.connection import account_from
+from airflow_provider_dli.hooks.progress import StateLog
+from airflow_provider_dli.transport.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from airflow_provider_dli.api.account import Account
+    from airflow_provider_dli.api.models import Package, PackageGroup, PackageListing
+    from airflow_provider_dli.api.wire import Call, Flow
+    from airflow_provider_dli.transport.blocking import BlockingTransport
+
+T = TypeVar("T")
+IfExists = Literal["replace", "skip", "fail"]
+
+
+class DliHook(BaseHook):
+    """Packages and package groups of Data Lake Insight on Huawei Cloud or Open Telekom Cloud.
+
+    Nothing is looked up or connected before the first method is called. Methods raise
+    ``InputError`` for wrong values before any request, and the other errors of
+    ``airflow_provider_dli.api.errors`` for what came back.
+
+    .. code-block:: python
+
+        @task
+        def show(group: str) -> dict:
+            found = DliHook().get_package_group(group)
+            return found.as_dict() if found else {}
+
+    :param dli_conn_id: connection of type ``dli``
+    :param region: wins over the connection's region
+    :param project_id: wins over the connection's project id
+    :param clock: tells the time and sleeps; a test may give its own
+    """
+
+    conn_name_attr = "dli_conn_id"
+    default_conn_name = "dli_default"
+    conn_type = "dli"
+    hook_name = "Data Lake Insight (DLI)"
+
+    def __init__(
+        self,
+        dli_conn_id: str = default_conn_name,
+        *,
+        region: str | None = None,
+        project_id: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__()
+        self.dli_conn_id = dli_conn_id
+        self._region = region
+        self._project_id = project_id
+        self._clock = clock or SystemClock()
+
+    @cached_property
+    def account(self) -> Account:
+        """The connection as it was read: address, project, region, cloud."""
+        connection = self.get_connection(self.dli_conn_id)
+        account = account_from(connection, region=self._region, project_id=self._project_id)
+        for secret in account.credential.secrets:
+            mask_secret(secret)
+        return account
+
+    @cached_property
+    def _client(self) -> Client:
+        return Client(self.account, now=self._clock.now)
+
+    @cached_property
+    def _transport(self) -> BlockingTransport:
+        # Imported here, so that a DAG file that imports the hook does not load requests.
+        from airflow_provider_dli.transport.blocking import BlockingTransport
+
+        return BlockingTransport(
+            verify=self.account.verify,
+            connect_timeout=self.account.connect_timeout,
+            read_timeout=self.account.read_timeout,
+            sleep=self._clock.sleep,
+        )
+
+    def upload_package_group(
+        self,
+        paths: Sequence[str],
+        group: str | None = None,
+        kind: str = "file",
+        is_async: bool = True,
+        tags: calls.Tags | None = None,
+        *,
+        if_exists: IfExists = "replace",
+    ) -> PackageGroup:
+        """Upload OBS objects as packages in one call, into a group or without one.
+
+        Does not wait: see :meth:`wait_until_ready`. When the answer is lost, the listing is looked
+        at before the upload is sent again.
+
+        :param paths: OBS objects, ``https://bucket.obs.region.host/key`` or ``obs://bucket/key``
+        :param group: name of the group; ``None`` uploads packages that belong to no group
+        :param kind: ``jar``, ``pyFile``, ``file`` (also for a mixture) or ``modelFile``
+        :param is_async: let DLI answer at once and go on uploading
+        :param tags: ``{"key": "value"}`` or ``[{"key": …, "value": …}]``
+        :param if_exists: ``replace`` uploads in any case; ``skip`` does not when every package is
+            there and none FAILED; ``fail`` raises ``PackageGroupExistsError`` when the group, or
+            a package without a group, is there
+        """
+        if if_exists not in get_args(IfExists):
+            raise InputError("if_exists", if_exists, f"use one of {', '.join(get_args(IfExists))}")
+        call = calls.upload(
+            paths,
+            kind,
+            group=group,
+            is_async=is_async,
+            tags=tags,
+            cloud=self.account.cloud,
+            region=self.account.region,
+        )
+        return self._upload(call, paths, group, if_exists)
+
+    def upload_jars(self, paths: Sequence[str], group: str) -> PackageGroup:
+        """Upload JAR packages into a group, synchronously (``POST …/resources/jars``)."""
+        return self._upload_typed(paths, "jar", group)
+
+    def upload_pyfiles(self, paths: Sequence[str], group: str) -> PackageGroup:
+        """Upload Python packages into a group, synchronously (``POST …/resources/pyfiles``)."""
+        return self._upload_typed(paths, "pyFile", group)
+
+    def upload_files(self, paths: Sequence[str], group: str) -> PackageGroup:
+        """Upload plain files into a group, synchronously (``POST …/resources/files``)."""
+        return self._upload_typed(paths, "file", group)
+
+    def wait_until_ready(
+        self,
+        group: str | None,
+        packages: Sequence[str],
+        *,
+        poll_interval: float = 10.0,
+        timeout: float = 1800.0,
+    ) -> PackageGroup:
+        """Wait until every one of `packages` is READY, and give the group.
+
+        Raises ``PackageGroupFailedError`` for a package that is FAILED, missing or gone, and
+        ``PackageGroupTimeoutError`` when time is up.
+
+        :param group: name of the group; ``None`` for packages that belong to no group
+        :param packages: names of the packages, as :meth:`package_names` gives them
+        :param poll_interval: seconds between two looks; the first ones come sooner
+        :param timeout: seconds
+        """
+        if isinstance(packages, str) or not packages:
+            raise InputError("packages", packages, "give a list with at least one package name")
+        observe = self.state_log()
+        flow = self._client.until_ready(
+            group,
+            packages,
+            poll_interval=checks.seconds("poll_interval", poll_interval),
+            timeout=checks.seconds("timeout", timeout),
+            observe=observe,
+        )
+        ready = self._run(flow)
+        self.log.info("All %d packages are READY after %.1f s", len(packages), observe.seconds)
+        return ready
+
+    def state_log(self) -> StateLog:
+        """Give an observer that logs each change of state, for code that polls by itself."""
+        return StateLog(self.log, self._clock.now)
+
+    def package_names(self, paths: Sequence[str]) -> dict[str, str]:
+        """Give the package name of each OBS object, and the HTTPS form of the object."""
+        urls = checks.paths(paths, self.account.cloud, self.account.region)
+        return {checks.package_name(url): url for url in urls}
+
+    def list_packages(self, kind: str | None = None, tags: str | None = None) -> PackageListing:
+        """List every group and package that this user may see.
+
+        :param kind: only of this kind
+        :param tags: text for the service's tag filter, whose format is not documented
+        """
+        return self._run(self._client.perform(calls.listing(kind, tags)))
+
+    def get_package(self, name: str, group: str | None = None) -> Package:
+        """Show one package; raises ``NotFoundError`` when there is none.
+
+        :param name: name of the package
+        :param group: its group; ``None`` for a package that belongs to no group
+        """
+        return self._run(self._client.perform(calls.show(name, group)))
+
+    def get_package_group(self, group: str, kind: str | None = None) -> PackageGroup | None:
+        """Find a group in the listing, since DLI has no call for one; ``None`` when absent.
+
+        :param group: name of the group
+        :param kind: ask the service for packages of this kind only
+        """
+        return self._run(self._client.find(group, kind=kind))
+
+    def delete_package(self, name: str, group: str | None = None) -> None:
+        """Delete one package; raises ``NotFoundError`` when there is none.
+
+        :param name: name of the package
+        :param group: its group; ``None`` for a package that belongs to no group
+        """
+        self._run(self._client.delete(name, group))
+
+    def delete_package_group(
+        self, group: str, packages: Collection[str] | None = None
+    ) -> tuple[str, ...]:
+        """Delete a group's packages one by one and give the names that were deleted.
+
+        Absent packages, or an absent group, count as done.
+
+        :param group: name of the group
+        :param packages: names of the packages to delete; ``None`` for all
+        """
+        if isinstance(packages, str):
+            raise InputError("packages", packages, "give a list of package names")
+        checks.stored_name("group", group)
+        for name in packages or ():
+            checks.stored_name("packages", name)
+        return self._run(self._client.delete_group(group, packages))
+
+    def change_package_owner(
+        self, new_owner: str, group: str | None = None, name: str | None = None
+    ) -> None:
+        """Give a group, one package of it, or a package without a group to another user.
+
+        :param new_owner: name of an IAM user
+        :param group: name of the group
+        :param name: name of the package
+        """
+        self._run(self._client.perform(calls.change_owner(new_owner, group, name)))
+
+    def close(self) -> None:
+        """Close the connections; the next method opens new ones."""
+        transport = self.__dict__.pop("_transport", None)
+        if transport is not None:
+            transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self, flow: Flow[T]) -> T:
+        return self._transport.run(flow)
+
+    def _upload_typed(self, paths: Sequence[str], kind: str, group: str) -> PackageGroup:
+        call = calls.upload_typed(
+            paths, kind, group, cloud=self.account.cloud, region=self.account.region
+        )
+        return self._upload(call, paths, group, "replace")
+
+    def _upload(
+        self, call: Call[PackageGroup], paths: Sequence[str], group: str | None, if_exists: IfExists
+    ) -> PackageGroup:
+        urls = self.package_names(paths)
+        where = "the packages without a group" if group is None else f"package group {group!r}"
+        if if_exists != "replace":
+            found = self._run(self._client.find(group, urls))
+            if found is not None and found.packages:
+                if if_exists == "fail":
+                    raise PackageGroupExistsError(
+                        f"{where} exists already ({judge(found)}) and if_exists is 'fail': "
+                        "use another name, or 'replace' or 'skip', or delete it first"
+                    )
+                there = judge(found, urls)
+                if there.verdict is not Verdict.FAILED and ABSENT not in there.states.values():
+                    self.log.info("Not uploaded to %s: it has all %d packages", where, len(urls))
+                    return found
+        self.log.info(
+            "Uploading %d packages to %s of project %s: %s",
+            len(urls),
+            where,
+            self.account.project_id,
+            ", ".join(urls.values()),
+        )
+        return self._run(self._client.upload(call, group, tuple(urls)))

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tells the task log what a wait sees: each change of state, and a line now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from airflow_provider_dli.api.models import PackageState, state_of
+from airflow_provider_dli.api.readiness import ABSENT, Readiness
+
+SILENCE = 60.0
+"""Seconds without a change after which a wait says that it goes on."""
+
+
+class Log(Protocol):
+    """What the loggers of Airflow 2 and 3 have in common."""
+
+    def info(self, event: Any, *args: Any) -> Any:
+        """Log a line."""
+        ...
+
+    def warning(self, event: Any, *args: Any) -> Any:
+        """Log a warning."""
+        ...
+
+
+class StateLog:
+    """Sees every look at a group and logs what is new. `now` gives Unix seconds."""
+
+    def __init__(self, log: Log, now: Callable[[], float]) -> None:
+        self._log = log
+        self._now = now
+        self._states: dict[str, str] = {}
+        self._started = self._last_line = now()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been watching."""
+        return self._now() - self._started
+
+    def __call__(self, readiness: Readiness) -> None:
+        """Log each package whose state changed; otherwise say rarely that the wait goes on."""
+        changed = {n: s for n, s in readiness.states.items() if s != self._states.get(n)}
+        for name, state in changed.items():
+            known = state == ABSENT or state_of(state) is not PackageState.UNKNOWN
+            log = self._log.info if known else self._log.warning
+            log("Package %s: %s -> %s", name, self._states.get(name, "(new)"), state)
+        self._states.update(changed)
+        if changed:
+            self._last_line = self._now()
+        elif self._now() - self._last_line >= SILENCE:
+            self._last_line = self._now()
+            ready = sum(state == PackageState.READY for state in readiness.states.values())
+            self._log.info(
+                "Waiting for %.0f s: %d of %d packages are READY; %s",
+                self.seconds,
+                ready,
+                len(readiness.states),
+                readiness,
+            )

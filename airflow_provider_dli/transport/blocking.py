@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs flows in the worker, with requests."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TypeVar
+
+import requests
+from urllib3.exceptions import HTTPError, NewConnectionError
+
+from airflow_provider_dli.api.errors import (
+    AnswerLostError,
+    ConnectionSetupError,
+    NotSentError,
+    TransportError,
+)
+from airflow_provider_dli.api.wire import Flow, Request, Response, Send
+
+T = TypeVar("T")
+
+
+class BlockingTransport:
+    """One connection pool. Nothing is repeated here and no redirect is followed.
+
+    `verify` is `True` or the path of a CA bundle and wins over the environment's bundle; proxies
+    come from the environment. Timeouts are seconds. `sleep` may be a test's clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        verify: bool | str = True,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 60.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._verify = verify
+        self._timeout = (connect_timeout, read_timeout)
+        self._sleep = sleep
+        self._session = requests.Session()
+        # With any auth set, requests leaves ~/.netrc alone, which would replace our signature.
+        self._session.auth = _as_it_is
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow to its end and give its result."""
+        try:
+            step = next(flow)
+            while True:
+                if isinstance(step, Send):
+                    try:
+                        response = self._send(step.request)
+                    except TransportError as error:
+                        step = flow.throw(error)
+                    else:
+                        step = flow.send(response)
+                else:
+                    self._sleep(step.seconds)
+                    step = next(flow)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _send(self, request: Request) -> Response:
+        with self._begin(request) as answer:
+            try:
+                body = answer.content
+            except (OSError, HTTPError) as error:
+                raise _answer_lost(request, error) from error
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return Response(answer.status_code, headers, body)
+
+    def _begin(self, request: Request) -> requests.Response:
+        """Send, and give the answer as soon as its headers are there."""
+        try:
+            return self._session.request(
+                request.method,
+                request.url,
+                headers=dict(request.headers),
+                data=request.body or None,
+                timeout=self._timeout,
+                verify=self._verify,
+                allow_redirects=False,
+                stream=True,
+            )
+        except requests.ConnectionError as error:
+            raise _classify(request, error) from error
+        except requests.Timeout as error:
+            raise _answer_lost(request, error) from error
+        except (OSError, ValueError) as error:
+            # Raised before anything is sent; its words may quote a header or a proxy's password.
+            kind = type(error).__name__
+            raise ConnectionSetupError(
+                f"{request.asked} was not sent: this machine's setup does not allow it ({kind}). "
+                "Check the proxy variables and the CA bundle of the environment."
+            ) from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _as_it_is(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    return prepared
+
+
+def _classify(request: Request, error: requests.ConnectionError) -> TransportError:
+    reason = _reason(error)
+    if isinstance(error, requests.exceptions.SSLError) and isinstance(
+        reason.args[0] if isinstance(reason, Exception) and reason.args else None,
+        ssl.SSLCertVerificationError,
+    ):
+        return ConnectionSetupError(
+            f"{request.asked} was not sent: the certificate of {request.origin} is not trusted "
+            f"({reason}). Set ca_bundle in the connection to the CA that signed it."
+        )
+    in_vain = (
+        requests.ConnectTimeout,
+        requests.exceptions.SSLError,
+        requests.exceptions.ProxyError,
+    )
+    if isinstance(error, in_vain) or isinstance(reason, NewConnectionError):
+        return NotSentError(
+            f"{request.asked} was not sent: no connection to {request.origin} ({reason}). "
+            "Check endpoint, region, network and proxy."
+        )
+    return _answer_lost(request, error)
+
+
+def _answer_lost(request: Request, error: Exception) -> AnswerLostError:
+    return AnswerLostError(
+        f"{request.asked} was sent to {request.origin}, but its answer was lost "
+        f"({_reason(error)}). The service may have carried it out."
+    )
+
+
+def _reason(error: Exception) -> object:
+    """Give the cause without the address that the library's own message repeats, query and all."""
+    inner = error.args[0] if error.args else error
+    return getattr(inner, "reason", inner)
