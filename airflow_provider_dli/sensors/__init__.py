@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sensors, one module for each resource of DLI."""
