@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the example DAG on this machine: object store, DLI emulator and Airflow, all throw-away.
+
+`make demo` calls it. It starts moto's S3 server (in place of OBS) and the DLI emulator on free
+ports, puts the packages of `example_dags/spark_app` into the store, runs the DAG with
+`airflow dags test`, prints which states each package went through, and stops what it started.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+from airflow_provider_dli.emulator import Emulator, running
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "example_dags"
+BUCKET = "dli-examples"
+PACKAGES = ("word-stats.jar", "word_count.py", "wordtools.zip", "stop_words.txt")
+# Lines of the hook, and where a task begins.
+INTERESTING = re.compile(r"\b(dli|progress)\.py:\d+|\[DAG TEST\] starting task_id")
+AIRFLOW = str(Path(sys.executable).with_name("airflow"))
+
+
+class Recorder(threading.Thread):
+    """Looks at the emulator's groups again and again and notes when a package changes its state."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        super().__init__(daemon=True)
+        self.seen: dict[tuple[str, str, str], list[tuple[float, str]]] = {}
+        self._emulator = emulator
+        self._done = threading.Event()
+
+    def run(self) -> None:
+        while not self._done.wait(0.1):
+            self.look()
+
+    def look(self) -> None:
+        now = time.monotonic()
+        states = {
+            (group["group_name"], package["resource_name"], package["resource_type"]): package[
+                "status"
+            ]
+            for group in self._emulator.groups().values()
+            for package in group["details"]
+        }
+        for package in self.seen.keys() - states.keys():
+            states[package] = "deleted"
+        for package, state in states.items():
+            history = self.seen.setdefault(package, [])
+            if not history or history[-1][1] != state:
+                history.append((now, state))
+
+    def stop(self) -> None:
+        self._done.set()
+        self.join()
+        self.look()
+
+    def all_were_ready(self) -> bool:
+        return bool(self.seen) and all(
+            "READY" in [state for _, state in history] for history in self.seen.values()
+        )
+
+
+def put_packages(endpoint: str) -> None:
+    store = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id="demo",
+        aws_secret_access_key="demo",
+        region_name="us-east-1",
+    )
+    store.create_bucket(Bucket=BUCKET)
+    for name in PACKAGES:
+        file = EXAMPLES / "spark_app" / name
+        store.upload_file(str(file), BUCKET, f"spark_app/{name}")
+        print(f"  {BUCKET}/spark_app/{name}  {file.stat().st_size} bytes")
+
+
+def connection(emulator: Emulator) -> str:
+    return json.dumps(
+        {
+            "conn_type": "dli",
+            "login": emulator.access_key,
+            "password": emulator.secret_key,
+            "extra": {
+                "cloud": "huawei",
+                "region": "eu-west-101",
+                "project_id": emulator.project_id,
+                "endpoint": emulator.url,
+            },
+        }
+    )
+
+
+def run_dag(home: str, emulator: Emulator) -> int:
+    environment = {name: value for name, value in os.environ.items() if "AIRFLOW" not in name}
+    environment |= {
+        "AIRFLOW_HOME": home,
+        "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW_CONN_DLI_DEFAULT": connection(emulator),
+        # The emulator is on this machine, whatever proxy is set.
+        "NO_PROXY": "127.0.0.1",
+    }
+    migrated = subprocess.run(
+        [AIRFLOW, "db", "migrate"], env=environment, capture_output=True, text=True
+    )
+    if migrated.returncode:
+        print(migrated.stdout, migrated.stderr, file=sys.stderr)
+        return migrated.returncode
+    return follow([AIRFLOW, "dags", "test", "stage_packages"], environment)
+
+
+def follow(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command and show what the tasks log about packages; all of it when it fails."""
+    lines = []
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if INTERESTING.search(line):
+                print(f"  {line.split(' [airflow.')[0].rstrip()}", flush=True)
+    if process.returncode:
+        print("".join(lines), file=sys.stderr)
+    return process.returncode
+
+
+def table(recorder: Recorder) -> str:
+    rows = [("group", "package", "kind", "states")]
+    for (group, package, kind), history in sorted(recorder.seen.items()):
+        steps = [history[0][1]]
+        steps += [
+            f"{state} after {at - before:.1f} s" for (before, _), (at, state) in pairwise(history)
+        ]
+        rows.append((group, package, kind, ", ".join(steps)))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
+        for row in rows
+    )
+
+
+def main() -> int:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    store.start()
+    host, port = store.get_host_and_port()
+    try:
+        print(f"Object store on http://{host}:{port}, with:")
+        put_packages(f"http://{host}:{port}")
+        with (
+            running(obs_endpoint=f"http://{host}:{port}") as emulator,
+            tempfile.TemporaryDirectory(prefix="dli-demo-") as home,
+        ):
+            print(f"DLI emulator on {emulator.url}\nRunning the DAG stage_packages …", flush=True)
+            recorder = Recorder(emulator)
+            recorder.start()
+            status = run_dag(home, emulator)
+            recorder.stop()
+    finally:
+        store.stop()
+    print(f"\n{table(recorder)}\n")
+    if status or not recorder.all_were_ready():
+        print("The demo failed: see the log above.", file=sys.stderr)
+        return status or 1
+    print("Every package was READY, and the groups are deleted again.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Text tools that the word count imports from `wordtools.zip`."""
