@@ -1,0 +1,38 @@
+# Needs Python 3.11 or newer and make, nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+# Another Airflow than the newest: make test AIRFLOW='apache-airflow==2.11.2' VENV=.venv-2.11
+AIRFLOW ?=
+BIN := $(VENV)/bin
+
+.PHONY: demo test format lint-format lint types clean
+
+demo: $(VENV)/installed
+	$(BIN)/python demo/run.py
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+format: $(VENV)/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint-format: $(VENV)/installed
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/codespell
+	$(BIN)/validate-pyproject pyproject.toml
+
+types: $(VENV)/installed
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' $(AIRFLOW)
+	touch $@
