@@ -171,7 +171,7 @@ class DliHook(BaseHook):
             observe=observe,
         )
         ready = self._run(flow)
-        self.log.info("All %d packages are READY after %.1f s", len(packages), observe.seconds)
+        self.log.info("READY after %.1f s: %s", observe.seconds, ", ".join(packages))
         return ready
 
     def state_log(self) -> StateLog:
@@ -230,7 +230,9 @@ class DliHook(BaseHook):
         checks.stored_name("group", group)
         for name in packages or ():
             checks.stored_name("packages", name)
-        return self._run(self._client.delete_group(group, packages))
+        deleted = self._run(self._client.delete_group(group, packages))
+        self.log.info("Deleted of package group %r: %s", group, ", ".join(deleted) or "nothing")
+        return deleted
 
     def change_package_owner(
         self, new_owner: str, group: str | None = None, name: str | None = None
@@ -284,11 +286,10 @@ class DliHook(BaseHook):
                     )
                 there = judge(found, urls)
                 if there.verdict is not Verdict.FAILED and ABSENT not in there.states.values():
-                    self.log.info("Not uploaded to %s: it has all %d packages", where, len(urls))
+                    self.log.info("Not uploaded, %s has: %s", where, ", ".join(urls))
                     return found
         self.log.info(
-            "Uploading %d packages to %s of project %s: %s",
-            len(urls),
+            "Uploading to %s of project %s: %s",
             where,
             self.account.project_id,
             ", ".join(urls.values()),

@@ -1,0 +1,90 @@
+"""What all tests share: a clock that nobody waits for, an emulator, and a connection to it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Before Airflow is imported anywhere: its configuration and database stay out of the user's home,
+# and operators may be executed directly.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="dli-tests-")
+os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+if version("apache-airflow").startswith("2."):
+    # It warns of this when it is imported, and in tests it would not use SQLite otherwise.
+    os.environ["AIRFLOW__METRICS__TIMER_UNIT_CONSISTENCY"] = "True"
+    os.environ["AIRFLOW__CORE__EXECUTOR"] = "SequentialExecutor"
+os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(Path(__file__).parent.parent / "example_dags")
+os.environ["NO_PROXY"] = "127.0.0.1,localhost"
+
+from fake_clock import FakeClock
+
+from airflow_provider_dli.emulator import Emulator, running
+from airflow_provider_dli.hooks.dli import DliHook
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def emulator(clock: FakeClock) -> Iterator[Emulator]:
+    with running(clock=clock.now) as emulator:
+        yield emulator
+
+
+def connection(emulator: Emulator, **changes: Any) -> str:
+    """Give the connection to an emulator as JSON; `changes` replace fields of the extra."""
+    extra = {
+        "cloud": "huawei",
+        "region": "eu-west-101",
+        "project_id": emulator.project_id,
+        "endpoint": emulator.url,
+        "read_timeout": 5,
+    }
+    return json.dumps(
+        {
+            "conn_type": "dli",
+            "login": emulator.access_key,
+            "password": emulator.secret_key,
+            "extra": extra | changes,
+        }
+    )
+
+
+@pytest.fixture
+def connect(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Set the connection `dli_default` to the emulator, with changes."""
+
+    def set_connection(**changes: Any) -> None:
+        monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", connection(emulator, **changes))
+
+    return set_connection
+
+
+@pytest.fixture
+def hook(connect: Callable[..., None], clock: FakeClock) -> Iterator[DliHook]:
+    connect()
+    with DliHook(clock=clock) as hook:
+        yield hook
+
+
+@pytest.fixture
+def task_log(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
+    """Read what was logged so far: Airflow 3 writes to stdout, Airflow 2 through its own logger."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    logger = logging.getLogger("airflow.task")
+    logger.addHandler(handler)
+    yield lambda: stream.getvalue() + capsys.readouterr().out
+    logger.removeHandler(handler)

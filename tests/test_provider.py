@@ -1,0 +1,124 @@
+"""What Airflow learns about the package, and what the README promises."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+
+import airflow_provider_dli
+from airflow_provider_dli.get_provider_info import get_provider_info
+from airflow_provider_dli.operators.packages import (
+    DeletePackageGroupOperator,
+    UploadPackageGroupOperator,
+)
+from airflow_provider_dli.sensors.packages import PackageGroupSensor
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_entry_point_gives_the_provider_info() -> None:
+    points = entry_points(group="apache_airflow_provider")
+
+    [point] = [
+        point for point in points if point.dist and point.dist.name == "airflow-provider-dli"
+    ]
+
+    assert point.load()() == get_provider_info()
+
+
+def test_the_provider_info_fits_airflows_schema() -> None:
+    schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
+
+    jsonschema.validate(get_provider_info(), schema)
+
+
+def airflow_says(*arguments: str) -> str:
+    answer = subprocess.run(
+        [str(Path(sys.executable).with_name("airflow")), *arguments, "--output", "plain"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return answer.stdout
+
+
+def test_airflow_lists_the_provider() -> None:
+    listed = airflow_says("providers", "list")
+
+    assert re.search(rf"airflow-provider-dli .* {airflow_provider_dli.__version__}", listed)
+
+
+def test_airflow_lists_the_hook() -> None:
+    listed = airflow_says("providers", "hooks")
+
+    assert re.search(r"dli +airflow_provider_dli\.hooks\.dli\.DliHook +dli_conn_id", listed)
+
+
+def test_every_module_that_the_info_names_can_be_imported() -> None:
+    info = get_provider_info()
+
+    for kind in ("hooks", "operators", "sensors"):
+        for entry in info[kind]:
+            for module in entry["python-modules"]:
+                importlib.import_module(module)
+
+
+@pytest.mark.parametrize(
+    "operator", [UploadPackageGroupOperator, DeletePackageGroupOperator, PackageGroupSensor]
+)
+def test_every_templated_field_is_an_argument_and_documented_as_such(operator: type) -> None:
+    arguments = inspect.signature(operator.__init__).parameters
+    documentation = inspect.getdoc(operator) or ""
+
+    for field in operator.template_fields:
+        assert field in arguments
+        description = documentation.split(f":param {field}:")[1].split(":param")[0]
+        assert "(templated)" in description
+
+
+def test_no_module_imports_anything_deprecated() -> None:
+    modules = [
+        module.name
+        for module in pkgutil.walk_packages(airflow_provider_dli.__path__, "airflow_provider_dli.")
+        if not module.name.endswith("__main__")
+    ]
+    # Shown with the file that caused it: only what our own files cause is ours.
+    code = f"import warnings; warnings.simplefilter('always'); import {', '.join(modules)}"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ}
+    )
+
+    ours = str(Path(airflow_provider_dli.__file__).parent)
+    assert [line for line in answer.stderr.splitlines() if ours in line] == []
+
+
+def test_the_commands_of_the_readme_are_those_that_ci_runs() -> None:
+    readme = (ROOT / "README.md").read_text()
+    ci = (ROOT / ".ci" / "run").read_text()
+
+    assert re.findall(r"make (demo|test)\b", readme)[:2] == ["demo", "test"]
+    assert "make demo" in ci
+    assert "make test" in ci
+
+
+@pytest.mark.parametrize(
+    "words", ["deprecated since 2023", "Spark 3.3.1", "OTC still documents", "obs://"]
+)
+@pytest.mark.parametrize("place", ["README.md", "operator"])
+def test_a_user_learns_of_the_deprecation_before_building_on_it(place: str, words: str) -> None:
+    text = inspect.getdoc(UploadPackageGroupOperator) if place == "operator" else None
+    text = text or (ROOT / place).read_text()
+
+    assert words in re.sub(r"\s+", " ", text)
