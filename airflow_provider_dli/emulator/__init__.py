@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DLI's package groups in miniature, on a port of this machine: for tests and for a first look.
+
+    from airflow_provider_dli.emulator import Fault, running
+
+    with running() as emulator:
+        emulator.add_fault(Fault("throttled", path="/resources", times=2, retry_after=1))
+        ...  # point a client at emulator.url
+
+The emulator was written from the public documentation alone and shares no line with the client.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_dli.emulator.emulator import Emulator
+    from airflow_provider_dli.emulator.faults import Fault
+    from airflow_provider_dli.emulator.record import Record
+    from airflow_provider_dli.emulator.server import running
+
+__all__ = ["Emulator", "Fault", "Record", "running"]
+
+_HOME = {"Emulator": "emulator", "Fault": "faults", "Record": "record", "running": "server"}
+
+
+def __getattr__(name: str) -> object:
+    # Late, so that `python -m airflow_provider_dli.emulator` gets as far as explaining in one
+    # sentence what to install when Starlette or uvicorn is missing.
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m airflow_provider_dli.emulator`: an emulator in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from airflow_provider_dli.emulator.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow_provider_dli.emulator.emulator import Emulator
+
+_NOT_INSTALLED = 2
+_NOT_STARTED = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        emulators = _emulators(options)
+    except ModuleNotFoundError as missing:
+        print(
+            f"The emulator needs {missing.name}: pip install 'airflow-provider-dli[emulator]'",
+            file=sys.stderr,
+        )
+        return _NOT_INSTALLED
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("airflow_provider_dli.emulator").setLevel(logging.INFO)
+    try:
+        with emulators as emulator:
+            print(_welcome(emulator), flush=True)
+            stop.wait()
+    except (OSError, ValueError) as error:
+        place = f"{options.host}:{options.port}"
+        print(f"The emulator cannot start on {place}: {error}", file=sys.stderr)
+        return _NOT_STARTED
+    return 0
+
+
+def _emulators(options: argparse.Namespace) -> AbstractContextManager[Emulator]:
+    from airflow_provider_dli.emulator.server import running
+
+    return running(
+        host=options.host,
+        port=options.port,
+        access_key=options.access_key,
+        secret_key=options.secret_key,
+        security_token=options.security_token,
+        auth_token=options.auth_token,
+        project_ids=options.project_id or Settings().project_ids,
+        users=options.user or Settings().users,
+        upload_seconds=options.upload_seconds,
+        latency=options.latency,
+        obs_endpoint=options.obs_endpoint,
+    )
+
+
+def _welcome(emulator: Emulator) -> str:
+    extra = {
+        "cloud": "huawei",
+        "region": "eu-west-101",
+        "project_id": emulator.project_id,
+        "endpoint": emulator.url,
+    }
+    if emulator.security_token is not None:
+        extra["security_token"] = emulator.security_token
+    connection = {
+        "conn_type": "dli",
+        "login": emulator.access_key,
+        "password": emulator.secret_key,
+        "extra": extra,
+    }
+    return (
+        f"DLI emulator on {emulator.url} (Ctrl-C stops it). For Airflow:\n"
+        f"export AIRFLOW_CONN_DLI_DEFAULT={shlex.quote(json.dumps(connection))}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = Settings()
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_dli.emulator",
+        description="DLI's package groups in miniature. No flag is needed.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on")
+    add("--port", type=int, default=9099, help="port to listen on; 0 takes a free one")
+    add("--access-key", default=defaults.access_key, help="the access key that is known")
+    add("--secret-key", default=defaults.secret_key, help="its secret key")
+    add("--security-token", help="makes the key pair a temporary one with this token")
+    add("--auth-token", default=defaults.auth_token, help="the token taken in X-Auth-Token")
+    add("--project-id", action="append", help="a project of the caller; may be repeated")
+    add("--user", action="append", help="an IAM user that exists; may be repeated")
+    add("--upload-seconds", type=float, default=defaults.upload_seconds, help="of an async upload")
+    add("--latency", type=float, default=defaults.latency, help="seconds added to every request")
+    add("--obs-endpoint", help="object store in which uploads look their objects up")
+    return parser
+
+
+if __name__ == "__main__":  # pragma: no cover - runs in a process of its own
+    sys.exit(main())

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The control path: looks at an emulator and changes it over HTTP, without any key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TypeVar
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from airflow_provider_dli.emulator.emulator import Emulator
+from airflow_provider_dli.emulator.faults import Fault
+from airflow_provider_dli.emulator.messages import JsonObject
+from airflow_provider_dli.emulator.settings import seconds
+
+_T = TypeVar("_T")
+
+# No path of DLI begins so.
+PREFIX = "/_emulator"
+
+
+def control(emulator: Emulator) -> Starlette:
+    """The application behind the control path of this emulator."""
+    controls = _Controls(emulator)
+    return Starlette(
+        routes=[
+            Route("/state", controls.state, methods=["GET"]),
+            Route("/faults", controls.add_fault, methods=["POST"]),
+            Route("/faults", controls.clear_faults, methods=["DELETE"]),
+            Route("/settings", controls.change_settings, methods=["PUT"]),
+            Route("/timelines", controls.set_timeline, methods=["POST"]),
+            Route("/timelines", controls.clear_timelines, methods=["DELETE"]),
+            Route("/requests", controls.requests, methods=["GET"]),
+            Route("/requests", controls.clear_requests, methods=["DELETE"]),
+            Route("/reset", controls.reset, methods=["POST"]),
+        ],
+        exception_handlers={_BadInputError: _explain},
+    )
+
+
+class _BadInputError(Exception):
+    """What came in over the control path makes no sense."""
+
+
+async def _explain(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 400)
+
+
+class _Controls:
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+
+    async def state(self, _: Request) -> Response:
+        return JSONResponse(self._emulator.state())
+
+    async def add_fault(self, request: Request) -> Response:
+        body = await _body(request)
+        fault = _understood(lambda: Fault.from_json(body))
+        self._emulator.add_fault(fault)
+        return JSONResponse(fault.as_json(), 201)
+
+    async def clear_faults(self, _: Request) -> Response:
+        self._emulator.clear_faults()
+        return Response(status_code=204)
+
+    async def change_settings(self, request: Request) -> Response:
+        body = await _body(request)
+        _only(body, "latency", "upload_seconds")
+        # All are checked before any is changed.
+        checked = _understood(lambda: {name: seconds(name, body[name]) for name in body})
+        for name, value in checked.items():
+            setattr(self._emulator, name, value)
+        return JSONResponse(self._emulator.state()["settings"])
+
+    async def set_timeline(self, request: Request) -> Response:
+        body = await _body(request)
+        _only(body, "pattern", "timeline")
+        pattern, timeline = body.get("pattern", ""), body.get("timeline", [])
+        _understood(lambda: self._emulator.set_timeline(pattern, timeline))
+        return JSONResponse(body, 201)
+
+    async def clear_timelines(self, _: Request) -> Response:
+        self._emulator.clear_timelines()
+        return Response(status_code=204)
+
+    async def requests(self, _: Request) -> Response:
+        return JSONResponse([record.as_json() for record in self._emulator.requests])
+
+    async def clear_requests(self, _: Request) -> Response:
+        self._emulator.clear_requests()
+        return Response(status_code=204)
+
+    async def reset(self, _: Request) -> Response:
+        self._emulator.reset()
+        return Response(status_code=204)
+
+
+async def _body(request: Request) -> JsonObject:
+    try:
+        body = json.loads(await request.body())
+    except ValueError:
+        raise _BadInputError("the body is no JSON") from None
+    if not isinstance(body, dict):
+        raise _BadInputError("the body must be a JSON object")
+    return body
+
+
+def _only(body: JsonObject, *known: str) -> None:
+    for name in body:
+        if name not in known:
+            raise _BadInputError(f"{name} is no field here; these are: {', '.join(known)}")
+
+
+def _understood(act: Callable[[], _T]) -> _T:
+    try:
+        return act()
+    except ValueError as error:
+        raise _BadInputError(str(error)) from error

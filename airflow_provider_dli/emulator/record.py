@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log of requests, free of secrets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_dli.emulator.messages import Call
+
+_SECRET_HEADERS = frozenset({"authorization", "x-auth-token", "x-security-token", "cookie"})
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One request to DLI: `status` is the HTTP status or what befell it ("reset", "hang", ...).
+
+    `path` is decoded and whole, `body` parsed JSON (text when it is none, None when empty), header
+    names are lower case and the values of secret headers "***".
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    status: int | str
+    body: Any
+    headers: Mapping[str, str]
+    request_id: str
+    time: float
+
+    @classmethod
+    def of(cls, call: Call, status: int | str, request_id: str, time: float) -> Record:
+        """The record of one call."""
+        headers = {
+            name: "***" if name in _SECRET_HEADERS else value
+            for name, value in call.headers.items()
+        }
+        return cls(
+            call.method, call.path, call.query, status, _body(call), headers, request_id, time
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The record for the control path."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def _body(call: Call) -> Any:
+    if not call.body:
+        return None
+    try:
+        return json.loads(call.body)
+    except ValueError:
+        return call.body.decode("utf-8", "replace")
