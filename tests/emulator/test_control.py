@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The control path does over HTTP what a test does in process."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_the_state_shows_everything_but_the_keys(api, emulator):
+    emulator.put_group("tools", {"a.jar": "READY"})
+    emulator.put_package("lone.jar")
+    api.control("POST", "/faults", {"action": "reset", "skip": 5})
+    api.control("POST", "/timelines", {"pattern": "*.jar", "timeline": [[0, "FAILED"]]})
+    api("GET", "/resources")
+
+    answer = api.control("GET", "/state")
+
+    state = answer.json()
+    project = state["projects"][emulator.project_id]
+    assert answer.status_code == 200
+    assert list(project["groups"]) == ["tools"]
+    assert list(project["packages"]) == ["lone.jar"]
+    assert state["faults"][0]["action"] == "reset"
+    assert (state["faults"][0]["seen"], state["faults"][0]["hit"]) == (1, 0)
+    assert state["timelines"] == {"*.jar": [[0, "FAILED"]]}
+    assert state["settings"] == {"latency": 0, "upload_seconds": 3}
+    assert state["requests"] == 1
+    assert state["users"] == ["emulator-user", "emulator-user-2"]
+    assert emulator.secret_key not in answer.text
+    assert emulator.auth_token not in answer.text
+
+
+def test_a_fault_can_be_set_and_cleared(api):
+    fault = {"action": "throttled", "path": "/resources", "times": None, "retry_after": 3}
+
+    set_answer = api.control("POST", "/faults", fault)
+    hit = api("GET", "/resources")
+    cleared = api.control("DELETE", "/faults")
+
+    assert set_answer.status_code == 201
+    assert set_answer.json().items() >= fault.items()
+    assert (hit.status_code, hit.headers["Retry-After"]) == (429, "3")
+    assert cleared.status_code == 204
+    assert api("GET", "/resources").status_code == 200
+
+
+def test_settings_can_be_changed(api, emulator):
+    answer = api.control("PUT", "/settings", {"latency": 0.001, "upload_seconds": 7})
+
+    assert answer.json() == {"latency": 0.001, "upload_seconds": 7}
+    assert (emulator.latency, emulator.upload_seconds) == (0.001, 7)
+
+
+def test_settings_are_changed_all_or_none(api, emulator):
+    answer = api.control("PUT", "/settings", {"upload_seconds": 7, "latency": "long"})
+
+    assert answer.status_code == 400
+    assert emulator.upload_seconds == 3
+
+
+def test_a_timeline_can_be_set_and_cleared(api, emulator):
+    timeline = {"pattern": "*.jar", "timeline": [[0, "UPLOADING"], [2, None]]}
+
+    set_answer = api.control("POST", "/timelines", timeline)
+    api.upload("a.jar", group="tools")
+    api.control("DELETE", "/timelines")
+    api.upload("b.jar", group="tools")
+
+    assert (set_answer.status_code, set_answer.json()) == (201, timeline)
+    assert emulator.groups()["tools"]["resources"] == ["b.jar"]
+
+
+def test_the_log_shows_requests_without_secrets_and_can_be_cleared(api, emulator, clock):
+    api("POST", "/resources?x=1", {"group": "tools"})
+    api("POST", "/resources", "no json")
+
+    first, second = api.control("GET", "/requests").json()
+    api.control("DELETE", "/requests")
+
+    assert first["method"] == "POST"
+    assert first["path"] == f"/v2.0/{emulator.project_id}/resources"
+    assert first["query"] == {"x": "1"}
+    assert first["status"] == 400
+    assert first["body"] == {"group": "tools"}
+    assert first["time"] == clock.now
+    assert first["headers"]["x-auth-token"] == "***"
+    assert first["headers"]["content-type"] == "application/json"
+    assert (second["status"], second["body"]) == (400, "no json")
+    assert first["request_id"] != second["request_id"]
+    assert emulator.requests == []
+
+
+def test_an_empty_body_is_logged_as_none(api, emulator):
+    api("GET", "/resources")
+
+    assert emulator.requests[0].body is None
+
+
+def test_the_control_path_itself_is_not_logged(api, emulator):
+    api.control("GET", "/state")
+
+    assert emulator.requests == []
+
+
+def test_a_reset_goes_back_to_the_start(api, emulator):
+    fresh = emulator.state()
+    emulator.put_group("tools", {"a.jar": "READY"})
+    emulator.latency, emulator.upload_seconds = 0.001, 7
+    api.control("POST", "/faults", {"action": "throttled"})
+    api.control("POST", "/timelines", {"pattern": "*", "timeline": [[0, "FAILED"]]})
+    api("GET", "/resources")
+
+    answer = api.control("POST", "/reset")
+
+    assert answer.status_code == 204
+    assert emulator.state() == fresh
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "sentence"),
+    [
+        ("POST", "/faults", {"action": "explode"}, "action must be one of answer, reset"),
+        ("POST", "/faults", {"tiems": 2}, "tiems is no field of a fault"),
+        ("POST", "/faults", {"times": 0}, "times must be a whole number"),
+        ("POST", "/faults", [], "the body must be a JSON object"),
+        ("PUT", "/settings", {"latency": -1}, "latency must be a number of seconds"),
+        ("PUT", "/settings", {"upload_seconds": True}, "upload_seconds must be a number"),
+        ("PUT", "/settings", {"upload": 1}, "upload is no field here"),
+        ("POST", "/timelines", {"timeline": [[0, "READY"]]}, "pattern must be a text"),
+        ("POST", "/timelines", {"pattern": 7}, "pattern must be a text"),
+        ("POST", "/timelines", {"pattern": "*"}, "timeline must be a list"),
+        ("POST", "/timelines", {"pattern": "*", "timeline": "x"}, "timeline must be a list"),
+        ("POST", "/timelines", {"pattern": "*", "timeline": [0]}, "timeline must consist of pairs"),
+        ("POST", "/timelines", {"pattern": "*", "timeline": [[0, 1]]}, "timeline must name states"),
+        ("POST", "/timelines", {"pattern": "*", "timeline": [["0", "A"]]}, "timeline must be a nu"),
+        ("POST", "/timelines", {"pattern": "*", "timeline": [[1, "A"]]}, "timeline must begin at"),
+        (
+            "POST",
+            "/timelines",
+            {"pattern": "*", "timeline": [[0, "A"], [0, "B"]]},
+            "timeline must rise",
+        ),
+        ("POST", "/timelines", {"state": 1}, "state is no field here"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_answered_with_a_sentence_that_names_the_field(
+    api, method, path, body, sentence
+):
+    answer = api.control(method, path, body)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(sentence)
+
+
+def test_a_control_body_that_is_no_json_is_refused(api, emulator):
+    answer = api.session.post(f"{emulator.url}/_emulator/faults", data="{", timeout=10)
+
+    assert (answer.status_code, answer.json()) == (400, {"error": "the body is no JSON"})

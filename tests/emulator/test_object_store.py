@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""With an object store at hand, an upload needs objects that exist and may be read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+KEYS = ("lib/a.jar", "lib/b!.jar", "with blank/c.jar")
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[str]:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    client = boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="AK",
+        aws_secret_access_key="SK",
+    )
+    client.create_bucket(Bucket="bucket")
+    for key in KEYS:
+        client.put_object(Bucket="bucket", Key=key, Body=b"content")
+    client.close()
+    yield url
+    server.stop()
+
+
+def paths(*keys: str) -> dict[str, list[str]]:
+    return {"paths": [f"https://bucket.obs.region.example.com/{key}" for key in keys]}
+
+
+def test_objects_that_exist_are_taken(start, store):
+    api = start(obs_endpoint=store)
+
+    answer = api.upload(group="tools", **paths("lib/a.jar", "lib/b%21.jar", "with%20blank/c.jar"))
+
+    assert answer.status_code == 201
+    assert answer.json()["resources"] == ["a.jar", "b!.jar", "c.jar"]
+
+
+@pytest.mark.parametrize("path", ["/resources", "/resources/files"])
+def test_a_missing_object_is_named_and_nothing_is_stored(start, store, path):
+    api = start(obs_endpoint=store)
+    body = {**paths("lib/a.jar", "lib/missing.jar"), "group": "tools", "kind": "file"}
+
+    answer = api("POST", path, body)
+
+    assert answer.status_code == 400
+    assert answer.json()["error_code"] == "DLI.0002"
+    assert "bucket/lib/missing.jar" in answer.json()["error_msg"]
+    assert api.emulator.groups() == {}
+
+
+class Canned(BaseHTTPRequestHandler):
+    """Answers every HEAD with one status and remembers what it was asked."""
+
+    status = 200
+    seen: list[tuple[str, dict[str, str]]]
+
+    def do_HEAD(self) -> None:
+        self.seen.append((self.path, dict(self.headers)))
+        self.send_response(self.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def canned() -> Iterator[type[Canned]]:
+    handler = type("Handler", (Canned,), {"seen": []})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        handler.url = f"http://127.0.0.1:{server.server_port}"
+        yield handler
+        server.shutdown()
+        thread.join()
+
+
+def test_an_object_that_may_not_be_read_is_named(start, canned):
+    canned.status = 403
+    api = start(obs_endpoint=canned.url)
+
+    answer = api.upload(**paths("lib/a.jar"))
+
+    assert answer.status_code == 400
+    assert answer.json()["error_code"] == "DLI.0011"
+    assert "bucket/lib/a.jar" in answer.json()["error_msg"]
+
+
+def test_a_store_in_trouble_is_an_error_of_the_service(start, canned):
+    canned.status = 503
+    api = start(obs_endpoint=canned.url)
+
+    answer = api.upload(**paths("lib/a.jar"))
+
+    assert (answer.status_code, answer.json()["error_code"]) == (500, "DLI.0999")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_store_that_is_not_there_is_an_error_of_the_service(start, scheme):
+    api = start(obs_endpoint=f"{scheme}://127.0.0.1:1")
+
+    answer = api.upload(**paths("lib/a.jar"))
+
+    assert (answer.status_code, answer.json()["error_code"]) == (500, "DLI.0999")
+
+
+def test_the_look_up_is_signed_with_the_emulators_keys(start, canned):
+    api = start(obs_endpoint=canned.url + "/below/", access_key="AK", secret_key="SK")
+
+    api.upload(**paths("with%20blank/a.jar"))
+
+    path, headers = canned.seen[0]
+    date = "Tue, 14 Nov 2023 22:13:20 GMT"
+    to_sign = f"HEAD\n\n\n{date}\n/bucket/with%20blank/a.jar"
+    digest = hmac.new(b"SK", to_sign.encode(), hashlib.sha1).digest()
+    assert path == "/below/bucket/with%20blank/a.jar"
+    assert headers["Date"] == date
+    assert headers["Authorization"] == f"AWS AK:{base64.b64encode(digest).decode()}"
