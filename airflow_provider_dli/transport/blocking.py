@@ -7,7 +7,7 @@ import ssl
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypedDict, TypeVar
 
 import requests
 from urllib3.exceptions import HTTPError, NewConnectionError
@@ -23,11 +23,16 @@ from airflow_provider_dli.api.wire import Flow, Request, Response, Send
 T = TypeVar("T")
 
 
+class _Environment(TypedDict):
+    proxies: dict[str, str]
+    verify: bool | str | None
+
+
 class BlockingTransport:
     """One connection pool. Nothing is repeated here and no redirect is followed.
 
     `verify` is `True` or the path of a CA bundle and wins over the environment's bundle; proxies
-    come from the environment. Timeouts are seconds. `sleep` may be a test's clock.
+    come from the environment, as it is at the first request to an origin. Timeouts are seconds. `sleep` may be a test's clock.
     """
 
     def __init__(
@@ -42,8 +47,10 @@ class BlockingTransport:
         self._timeout = (connect_timeout, read_timeout)
         self._sleep = sleep
         self._session = requests.Session()
-        # With any auth set, requests leaves ~/.netrc alone, which would replace our signature.
-        self._session.auth = _as_it_is
+        # Otherwise requests reads the environment for every request, and ~/.netrc, whose password
+        # would replace our signature.
+        self._session.trust_env = False
+        self._environments: dict[str, _Environment] = {}
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end and give its result."""
@@ -82,9 +89,9 @@ class BlockingTransport:
                 headers=dict(request.headers),
                 data=request.body or None,
                 timeout=self._timeout,
-                verify=self._verify,
                 allow_redirects=False,
                 stream=True,
+                **self._environment(request),
             )
         except requests.ConnectionError as error:
             raise _classify(request, error) from error
@@ -97,6 +104,18 @@ class BlockingTransport:
                 f"{request.asked} was not sent: this machine's setup does not allow it ({kind}). "
                 "Check the proxy variables and the CA bundle of the environment."
             ) from None
+
+    def _environment(self, request: Request) -> _Environment:
+        """Read proxies and CA bundle for this origin from the environment, once."""
+        found = self._environments.get(request.origin)
+        if found is None:
+            with requests.Session() as session:
+                merged = session.merge_environment_settings(
+                    request.url, {}, None, self._verify, None
+                )
+            found = _Environment(proxies=dict(merged["proxies"]), verify=merged["verify"])
+            self._environments[request.origin] = found
+        return found
 
     def close(self) -> None:
         """Close the connections."""
@@ -112,10 +131,6 @@ class BlockingTransport:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _as_it_is(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-    return prepared
 
 
 def _classify(request: Request, error: requests.ConnectionError) -> TransportError:
