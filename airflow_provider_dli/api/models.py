@@ -214,29 +214,30 @@ class PackageListing:
             raise WireError("the body has none of groups, resources and modules")
 
     @cached_property
-    def _raw_groups(self) -> dict[str, Raw]:
-        groups: dict[str, Raw] = {}
+    def _raw_groups(self) -> dict[bytes, Raw]:
+        groups: dict[bytes, Raw] = {}
         for raw in self._body.groups or ():
             begins = _NAME_FIRST.match(raw)
-            name = begins[1].decode(errors="replace") if begins else _name_of(raw)
+            name = begins[1] if begins else _name_of(raw)
             if name is not None:
                 groups[name] = raw
         return groups
 
     def group(self, name: str) -> PackageGroup | None:
         """Give the group of that name, or `None` when the caller sees none."""
-        raw = self._raw_groups.get(name)
+        raw = self._raw_groups.get(name.encode())
         return None if raw is None else PackageGroup.from_wire(loose.json_object(raw))
 
     @property
     def group_names(self) -> tuple[str, ...]:
         """The names of all groups, in the service's order."""
-        return tuple(self._raw_groups)
+        return tuple(name.decode(errors="replace") for name in self._raw_groups)
 
     @property
     def groups(self) -> Iterator[PackageGroup]:
         """All groups, in the service's order, decoded one by one."""
-        return (PackageGroup.from_wire(loose.json_object(raw)) for raw in self._raw_groups.values())
+        raw_groups = self._raw_groups.values()
+        return (PackageGroup.from_wire(loose.json_object(raw)) for raw in raw_groups)
 
     @cached_property
     def packages(self) -> tuple[Package, ...]:
@@ -272,8 +273,9 @@ class PackageListing:
         }
 
 
-def _name_of(raw: Raw) -> str | None:
+def _name_of(raw: Raw) -> bytes | None:
     try:
-        return loose.text(_decode_head(raw).group_name)
+        name = loose.text(_decode_head(raw).group_name)
+        return None if name is None else name.encode()
     except msgspec.ValidationError:
         return None  # null, or no object: an entry that names no group
