@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from airflow_provider_dli.api import loose
 from airflow_provider_dli.api.errors import (
@@ -64,6 +65,7 @@ _BY_STATUS: dict[int, type[AnswerError]] = {
     429: ThrottledError,
 }
 _EXCERPT = 300
+_IDENTIFIER = 128
 _CODE_KEYS = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"))
 
 
@@ -101,7 +103,8 @@ def _refusal(asked: str, response: Response, now: float, caller: str) -> AnswerE
         what,
         status=response.status,
         code=code,
-        request_id=response.headers.get("x-request-id") or str(fields.get("request_id") or ""),
+        message=message,
+        request_id=_request_id(response, fields),
         retry_after=_retry_after(response, now),
         caller=caller,
     )
@@ -112,7 +115,7 @@ def _unusable(asked: str, response: Response, why: str, caller: str) -> Unusable
     return UnusableAnswerError(
         f"{asked} was answered with HTTP {response.status}, but {why}{shown}",
         status=response.status,
-        request_id=response.headers.get("x-request-id", ""),
+        request_id=_request_id(response, {}),
         caller=caller,
     )
 
@@ -140,11 +143,17 @@ def _kind_of(response: Response, code: str) -> type[AnswerError]:
 def _code_and_message(fields: Mapping[str, Any]) -> tuple[str, str]:
     for code_key, message_key in _CODE_KEYS:
         if fields.get(code_key):
-            return str(fields[code_key]), str(fields.get(message_key) or "")[:_EXCERPT]
+            code = str(fields[code_key])[:_IDENTIFIER]
+            return code, str(fields.get(message_key) or "")[:_EXCERPT]
     for nested in ("error", "error_json_opt"):
         if isinstance(fields.get(nested), dict):
             return _code_and_message(fields[nested])
     return "", str(fields.get("message") or "")[:_EXCERPT]
+
+
+def _request_id(response: Response, fields: Mapping[str, Any]) -> str:
+    found = response.headers.get("x-request-id") or fields.get("request_id") or ""
+    return str(found)[:_IDENTIFIER]
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
@@ -170,12 +179,14 @@ def _retry_after(response: Response, now: float) -> float | None:
 def _http_date(text: str) -> float | None:
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
 
 def _host(location: str) -> str:
     """Give the host alone: a redirect may carry a token in its path, query or user part."""
-    host = location.split("://", 1)[-1].split("?", 1)[0].split("/", 1)[0]
-    return host.rsplit("@", 1)[-1] or "another path"
+    try:
+        return urlsplit(location).netloc.rpartition("@")[2] or "another path"
+    except ValueError:
+        return "an address that cannot be read"

@@ -8,11 +8,11 @@ differ, the stricter rule holds only when the connection says which cloud it is.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import category
 
 from airflow_provider_dli.api.endpoints import Cloud, obs_url
 from airflow_provider_dli.api.errors import InputError
@@ -79,13 +79,14 @@ def package(field: str, value: object) -> str:
 
 
 def stored_name(field: str, value: object) -> str:
-    """Give `value` when it may be looked up or deleted: any text that is not blank.
+    """Give `value` when it may be looked up or deleted: any printable text that is not blank.
 
     Looser than the rules for new names, since older packages may break those.
     """
-    if not isinstance(value, str) or not value.strip() or value in {".", ".."}:
+    is_text = isinstance(value, str) and value.isprintable() and value.strip()
+    if not is_text or value in {".", ".."}:
         raise InputError(field, value, "give the name as DLI lists it")
-    return value
+    return str(value)
 
 
 def owner(value: object) -> str:
@@ -103,7 +104,7 @@ def boolean(field: str, value: object) -> bool:
 
 def seconds(field: str, value: object) -> float:
     """Give `value` when it is a positive, finite number of seconds."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e10:
         return float(value)
     raise InputError(field, value, "give a positive number of seconds")
 
@@ -156,7 +157,8 @@ def _pair(entry: object) -> tuple[Any, Any]:
 def _tag_text(part: str, text: object, longest: int, rules: _TagRules, *, bare: bool) -> None:
     if not isinstance(text, str) or len(text) > longest:
         raise InputError(f"tags {part}", text, f"give text of at most {longest} characters")
-    wrong = [c for c in text if not c.isalnum() and c not in rules.characters]
+    # Letters, marks and numbers of any language: some scripts write vowels as marks.
+    wrong = [c for c in text if category(c)[0] not in "LMN" and c not in rules.characters]
     if wrong:
         allowed = f"letters, digits and {' '.join(rules.characters.replace(' ', ''))} and blanks"
         raise InputError(f"tags {part}", text, f"{wrong[0]!r} is not allowed, only {allowed}")
@@ -170,7 +172,7 @@ def _obs_object(path: object, cloud: Cloud | None, region: str | None) -> str:
     if re.search(r"\s", path):
         raise InputError("paths", path, f"there is a blank inside; {_PATH_RULE}")
     in_obs = _OBS_PATH.fullmatch(path)
-    if not in_obs and not _OBS_URL.fullmatch(path):
+    if not path.isprintable() or not (in_obs or _OBS_URL.fullmatch(path)):
         raise InputError("paths", path, _PATH_RULE)
     package("paths: the package name", package_name(path))
     return obs_url(in_obs["bucket"], in_obs["key"], cloud, region) if in_obs else path

@@ -39,7 +39,7 @@ def obs_url(bucket: str, key: str, cloud: Cloud | None, region: str | None) -> s
             f"an obs:// path needs the connection's {missing}; "
             "set it, or give https://bucket.obs.region.host/key",
         )
-    return f"https://{bucket}.obs.{region}.{_domain(cloud, region)}/{quote(key)}"
+    return f"https://{bucket}.obs.{region}.{_domain(cloud, region)}/{quote(key, safe='/!')}"
 
 
 def _domain(cloud: Cloud, region: str) -> str:

@@ -32,7 +32,7 @@ Codes: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0056.html
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 _SHOWN = 300
 
@@ -44,6 +44,19 @@ class DliError(Exception):
     """
 
     may_be_done: ClassVar[bool] = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Constructors compose the text, so the usual way, calling them with it, would not do.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[DliError], args: tuple[object, ...], fields: dict[str, object]
+) -> DliError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 class InputError(DliError, ValueError):
@@ -87,8 +100,8 @@ class AnswerLostError(TransportError):
 class AnswerError(DliError):
     """The service, the gateway or something before it answered, but not with a success.
 
-    `status` is the HTTP status, `code` the service's own (may be empty), `request_id` what
-    support asks for (may be empty), `retry_after` seconds or `None`.
+    `status` is the HTTP status; `code` and `message` are the service's own, `request_id` is what
+    support asks for, and each may be empty; `retry_after` is seconds or `None`.
     """
 
     remedy: ClassVar[str] = ""
@@ -100,6 +113,7 @@ class AnswerError(DliError):
         *,
         status: int,
         code: str = "",
+        message: str = "",
         request_id: str = "",
         retry_after: float | None = None,
         caller: str = "",
@@ -109,6 +123,7 @@ class AnswerError(DliError):
         super().__init__(" ".join([f"{text}.", *filter(None, hints)]))
         self.status = status
         self.code = code
+        self.message = message
         self.request_id = request_id
         self.retry_after = retry_after
 

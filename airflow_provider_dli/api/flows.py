@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from typing import TypeVar
 
 from airflow_provider_dli.api import packages
@@ -52,27 +51,33 @@ class Client:
 
         `done` is for calls that are not repeatable: when an answer was lost it is given the Unix
         time of sending and finds out whether the service acted on it. It gives the result, or
-        `None` when the call has to be sent again. Without it such a call is sent only once.
+        `None` when it did not. Without `done` such a call is sent only once.
         """
         repeatable = call.repeatable or done is not None
         started = self.now()
-        for attempt in count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             sent = self.now()
             try:
                 return (yield from self._exchange(call))
             except DliError as error:
-                pause = self.retry.pause(
-                    error, attempt=attempt, elapsed=sent - started, repeatable=repeatable
-                )
-                if pause is None:
-                    raise
-                may_be_done = error.may_be_done
-            yield from sleep(pause)
-            if done is not None and may_be_done:
-                found = yield from done(sent)
+                failure = error
+            elapsed = self.now() - started
+            pause = self.retry.pause(
+                failure, attempt=attempt, elapsed=elapsed, repeatable=repeatable
+            )
+            if pause is not None:
+                yield from sleep(pause)
+            if done is not None and failure.may_be_done:
+                try:
+                    found = yield from done(sent)
+                except DliError as error:
+                    raise error from failure
                 if found is not None:
                     return found
-        raise AssertionError("the retry policy never gave up")
+            if pause is None:
+                raise failure
 
     def upload(
         self, call: Call[PackageGroup], group: str | None, names: Sequence[str]
@@ -135,8 +140,9 @@ class Client:
         started = self.now()
         shown = _title(group)
         seen: set[str] = set()
-        for pause in _pauses(poll_interval, self.retry.jitter):
-            yield from sleep(min(pause, max(started + timeout - self.now(), 0)))
+        pauses = _pauses(poll_interval, self.retry.jitter)
+        while True:
+            yield from sleep(min(next(pauses), max(started + timeout - self.now(), 0)))
             found = yield from self.find(group, names)
             readiness = judge(found, names)
             observe(readiness)
@@ -153,7 +159,6 @@ class Client:
                     f"{shown} was not READY after {timeout:g} seconds: {readiness}. DLI may still "
                     "be at work; look at the group before you upload it again."
                 )
-        raise AssertionError("the pauses never end")
 
     def _exchange(self, call: Call[T]) -> Flow[T]:
         request = self.account.request(call, self.now())
@@ -168,9 +173,11 @@ class Client:
         found, server_now = yield from self.perform(packages.find(group, names))
         if found is None or server_now is None:
             return None
-        # On the server's clock; its Date header counts whole seconds. An upload taken for lost is
-        # sent again and overwrites itself, one taken for arrived would leave older bytes there.
-        since = 1000 * (sent + server_now - looked)
+        # On the server's clock, where its Date header shows that it differs; that header counts
+        # whole seconds, so a second is added. An upload taken for lost is sent again and overwrites
+        # itself; one taken for arrived would leave older bytes there.
+        skew = server_now - looked
+        since = 1000 * (sent + (skew + 1 if abs(skew) > 1 else 0))
         newer = {p.name for p in found.packages if p.update_time and p.update_time >= since}
         return found if newer.issuperset(names) else None
 

@@ -13,6 +13,9 @@ from airflow_provider_dli.api.errors import RefusedInBodyError, WireError
 
 T = TypeVar("T")
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not the JSON it was asked to read."""
+
 
 def json_object(body: bytes | Raw) -> dict[str, Any]:
     """Decode a body that must be a JSON object; says what it is when it is none."""
@@ -21,7 +24,7 @@ def json_object(body: bytes | Raw) -> dict[str, Any]:
         raise WireError("the body is empty")
     try:
         fields = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         what = "HTML" if text.startswith(b"<") else "no JSON, or cut off"
         raise WireError(f"the body is {what}") from error
     if not isinstance(fields, dict):
@@ -32,11 +35,16 @@ def json_object(body: bytes | Raw) -> dict[str, Any]:
 def answer_object(body: bytes) -> dict[str, Any]:
     """Decode the body of a success; a refusal inside it is no success."""
     fields = json_object(body)
-    if fields.get("error_code"):
-        raise RefusedInBodyError("the body is an error")
-    if boolean(fields.get("is_success")) is False:
-        raise RefusedInBodyError("is_success is false")
+    check_success(fields.get("error_code"), fields.get("is_success"))
     return fields
+
+
+def check_success(error_code: object, is_success: object) -> None:
+    """Raise where the fields that only a refusal has say that it is one."""
+    if error_code:
+        raise RefusedInBodyError("the body is an error")
+    if boolean(is_success) is False:
+        raise RefusedInBodyError("is_success is false")
 
 
 def take(rest: dict[str, Any], key: str, read: Callable[[object], T | None]) -> T | None:

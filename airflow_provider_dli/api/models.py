@@ -179,6 +179,8 @@ class _ListingBody(msgspec.Struct):
     resources: Raw | UnsetType = UNSET
     modules: Raw | UnsetType = UNSET
     total: Any = None
+    error_code: Any = None
+    is_success: Any = None
 
 
 class _GroupHead(msgspec.Struct):
@@ -204,13 +206,13 @@ class PackageListing:
         self._bytes = body
         try:
             self._body = _decode_listing(body)
-        except msgspec.DecodeError as error:
+        except loose.UNREADABLE as error:
             loose.answer_object(
                 body
             )  # says better what is wrong with a body that is no JSON object
             raise WireError(f"the body is no listing: {error}") from error
+        loose.check_success(self._body.error_code, self._body.is_success)
         if self._body.groups is self._body.resources is self._body.modules is UNSET:
-            loose.answer_object(body)
             raise WireError("the body has none of groups, resources and modules")
 
     @cached_property
@@ -225,7 +227,7 @@ class PackageListing:
 
     def group(self, name: str) -> PackageGroup | None:
         """Give the group of that name, or `None` when the caller sees none."""
-        raw = self._raw_groups.get(name.encode())
+        raw = self._raw_groups.get(name.encode(errors="replace"))
         return None if raw is None else PackageGroup.from_wire(loose.json_object(raw))
 
     @property
@@ -257,7 +259,7 @@ class PackageListing:
     @property
     def extra(self) -> dict[str, Any]:
         """Fields of the answer that are none of these."""
-        known = set(_ListingBody.__struct_fields__)
+        known = {"groups", "resources", "modules", "total"}
         return {
             key: value for key, value in loose.json_object(self._bytes).items() if key not in known
         }
@@ -274,8 +276,12 @@ class PackageListing:
 
 
 def _name_of(raw: Raw) -> bytes | None:
+    if bytes(raw) == b"null":
+        return None
     try:
         name = loose.text(_decode_head(raw).group_name)
-        return None if name is None else name.encode()
-    except msgspec.ValidationError:
-        return None  # null, or no object: an entry that names no group
+    except loose.UNREADABLE as error:
+        raise WireError(
+            f"the body is no JSON, or an entry of groups is no group: {error}"
+        ) from error
+    return None if name is None else name.encode()

@@ -173,7 +173,9 @@ def _shown(name: str, group: str | None, response: Response) -> Package:
     fields = loose.answer_object(response.body)
     if not fields.get("resource_name") and not fields.get("status"):
         raise WireError("the body is no package: it has neither resource_name nor status")
-    return Package.from_wire({"resource_name": name} | fields, group)
+    return Package.from_wire(
+        {**fields, "resource_name": fields.get("resource_name") or name}, group
+    )
 
 
 def _deleted(response: Response) -> bool:

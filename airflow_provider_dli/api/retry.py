@@ -60,7 +60,7 @@ class Retry:
             # Never earlier than asked, and not everybody in the same instant.
             return error.retry_after + self.jitter()
         first = self.throttled_pause if isinstance(error, ThrottledError) else self.first_pause
-        pause = min(first * 2.0 ** (attempt - 1), self.longest_pause)
+        pause = min(first * 2.0 ** min(attempt - 1, 60), self.longest_pause)
         return pause * (1 - self.jitter() / 2)
 
 

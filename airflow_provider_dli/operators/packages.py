@@ -127,23 +127,24 @@ class UploadPackageGroupOperator(DliHookMixin, BaseOperator):
             left_out = not self.wait_for_completion and ABSENT in answered.states.values()
             if answered.verdict is Verdict.FAILED or left_out:
                 raise failed(self.group, answered)
-            if self.wait_for_completion and answered.verdict is not Verdict.READY:
+            if answered.verdict is Verdict.READY:
+                self.log.info("READY at once: %s", ", ".join(paths))
+            elif self.wait_for_completion:
                 group = hook.wait_until_ready(
                     self.group,
                     tuple(paths),
                     poll_interval=self.poll_interval,
                     timeout=self.timeout,
                 )
+            states = judge(group, paths).states
             return {
                 "group": self.group,
                 "kind": self.kind,
                 "project_id": hook.account.project_id,
                 "region": hook.account.region,
                 "packages": [
-                    {"name": name, "path": path, "state": state}
-                    for (name, path), state in zip(
-                        paths.items(), judge(group, paths).states.values(), strict=True
-                    )
+                    {"name": name, "path": path, "state": states[name]}
+                    for name, path in paths.items()
                 ],
             }
 

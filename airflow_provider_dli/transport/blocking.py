@@ -32,7 +32,8 @@ class BlockingTransport:
     """One connection pool. Nothing is repeated here and no redirect is followed.
 
     `verify` is `True` or the path of a CA bundle and wins over the environment's bundle; proxies
-    come from the environment, as it is at the first request to an origin. Timeouts are seconds. `sleep` may be a test's clock.
+    come from the environment, as it is at the first request to an origin. Timeouts are seconds.
+    `sleep` may be a test's clock.
     """
 
     def __init__(
