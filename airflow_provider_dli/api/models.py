@@ -276,12 +276,10 @@ class PackageListing:
 
 
 def _name_of(raw: Raw) -> bytes | None:
-    if bytes(raw) == b"null":
-        return None
     try:
         name = loose.text(_decode_head(raw).group_name)
     except loose.UNREADABLE as error:
-        raise WireError(
-            f"the body is no JSON, or an entry of groups is no group: {error}"
-        ) from error
+        if bytes(raw) == b"null":
+            return None
+        raise WireError(f"the body is no JSON, or an entry of groups is no group: {error}") from error
     return None if name is None else name.encode()
