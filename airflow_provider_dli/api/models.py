@@ -281,5 +281,6 @@ def _name_of(raw: Raw) -> bytes | None:
     except loose.UNREADABLE as error:
         if bytes(raw) == b"null":
             return None
-        raise WireError(f"the body is no JSON, or an entry of groups is no group: {error}") from error
+        why = f"the body is no JSON, or an entry of groups is no group: {error}"
+        raise WireError(why) from error
     return None if name is None else name.encode()
