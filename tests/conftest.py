@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -14,9 +16,14 @@ from typing import Any
 
 import pytest
 
-# Before Airflow is imported anywhere: its configuration and database stay out of the user's home,
-# and operators may be executed directly.
-os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="dli-tests-")
+# Before Airflow is imported anywhere: nothing of the caller's Airflow counts, and nothing is left
+# in the home, where Airflow has its database and Huawei's SDK notes an id.
+for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+    del os.environ[name]
+HOME = tempfile.mkdtemp(prefix="dli-tests-")
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+os.environ["HOME"] = os.environ["AIRFLOW_HOME"] = HOME
+# Operators may be executed directly.
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 if version("apache-airflow").startswith("2."):
@@ -24,7 +31,7 @@ if version("apache-airflow").startswith("2."):
     os.environ["AIRFLOW__METRICS__TIMER_UNIT_CONSISTENCY"] = "True"
     os.environ["AIRFLOW__CORE__EXECUTOR"] = "SequentialExecutor"
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(Path(__file__).parent.parent / "example_dags")
-os.environ["NO_PROXY"] = "127.0.0.1,localhost"
+os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost"
 
 from fake_clock import FakeClock
 
