@@ -6,8 +6,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self, TypedDict, TypeVar
+from typing import TypedDict, TypeVar
 
 import requests
 from urllib3.exceptions import HTTPError, NewConnectionError
@@ -121,17 +120,6 @@ class BlockingTransport:
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _classify(request: Request, error: requests.ConnectionError) -> TransportError:

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from airflow_provider_dli.transport.blocking import BlockingTransport
 
 @pytest.fixture
 def transport() -> Iterator[BlockingTransport]:
-    with BlockingTransport(connect_timeout=1, read_timeout=0.3) as transport:
+    with closing(BlockingTransport(connect_timeout=1, read_timeout=0.3)) as transport:
         yield transport
 
 
@@ -50,7 +51,7 @@ def test_sleep_goes_through_the_clock_that_was_given() -> None:
         yield from sleep(1200)
         return "awake"
 
-    with BlockingTransport(sleep=slept.append) as transport:
+    with closing(BlockingTransport(sleep=slept.append)) as transport:
         assert transport.run(flow()) == "awake"
 
     assert slept == [1200]
@@ -219,7 +220,7 @@ def test_a_ca_bundle_is_trusted_and_wins_over_the_environment(
     trustme.CA().cert_pem.write_to_path(str(theirs))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(theirs))
 
-    with BlockingTransport(verify=str(ours)) as transport:
+    with closing(BlockingTransport(verify=str(ours))) as transport:
         response: Response = transport.run(send(get(secure_origin)))
 
     assert response.status == 307
