@@ -24,6 +24,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [_modules(integration, "hooks.dli")],
         "operators": [_modules(integration, "operators.packages")],
         "sensors": [_modules(integration, "sensors.packages")],
+        "triggers": [_modules(integration, "triggers.packages")],
         "connection-types": [
             {
                 "connection-type": "dli",

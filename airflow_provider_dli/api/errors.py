@@ -32,6 +32,7 @@ Codes: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0056.html
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 _SHOWN = 300
@@ -47,16 +48,41 @@ class DliError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Constructors compose the text, so the usual way, calling them with it, would not do.
-        return _restored, (type(self), self.args, self.__dict__)
+        return _made, (type(self), self.args, self.__dict__)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain JSON from which `restored` makes the error again, in another process."""
+        plain = {name: value for name, value in vars(self).items() if name != "__notes__"}
+        notes = list(getattr(self, "__notes__", ()))
+        return {
+            "error": type(self).__name__,
+            "message": str(self),
+            "fields": plain,
+            "notes": notes,
+        }
 
 
-def _restored(
-    kind: type[DliError], args: tuple[object, ...], fields: dict[str, object]
-) -> DliError:
+def restored(plain: Mapping[str, Any]) -> DliError:
+    """Make an error of what `as_dict` gave, also of a class that this version does not have."""
+    kind = _classes(DliError).get(str(plain.get("error")), DliError)
+    error = _made(kind, (str(plain.get("message")),), dict(plain.get("fields") or {}))
+    for note in plain.get("notes") or ():
+        error.add_note(str(note))
+    return error
+
+
+def _made(kind: type[DliError], args: tuple[object, ...], fields: dict[str, object]) -> DliError:
     error = kind.__new__(kind)
     error.args = args
     error.__dict__.update(fields)
     return error
+
+
+def _classes(root: type[DliError]) -> dict[str, type[DliError]]:
+    found = {root.__name__: root}
+    for kind in root.__subclasses__():
+        found |= _classes(kind)
+    return found
 
 
 class InputError(DliError, ValueError):

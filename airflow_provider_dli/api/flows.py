@@ -8,32 +8,22 @@ the triggerer run the same lines.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
 from airflow_provider_dli.api import packages
 from airflow_provider_dli.api.account import Account
 from airflow_provider_dli.api.answers import interpret
-from airflow_provider_dli.api.errors import (
-    DliError,
-    NotFoundError,
-    PackageGroupFailedError,
-    PackageGroupTimeoutError,
-)
-from airflow_provider_dli.api.models import PackageGroup
-from airflow_provider_dli.api.readiness import ABSENT, Readiness, Verdict, judge
+from airflow_provider_dli.api.errors import DliError, NotFoundError, ThrottledError
+from airflow_provider_dli.api.models import PackageGroup, PackageListing
+from airflow_provider_dli.api.pace import Pace
 from airflow_provider_dli.api.retry import DEFAULT_RETRY, Retry
+from airflow_provider_dli.api.waiting import Wait
 from airflow_provider_dli.api.wire import Call, Flow, send, sleep
 
 T = TypeVar("T")
-
-FIRST_LOOK = 1.0
-"""Seconds until a wait looks for the first time: small uploads are done by then."""
-
-ABSENT_FOR = 60.0
-"""Seconds that an accepted package may be absent from the listing before it counts as missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +33,7 @@ class Client:
     account: Account
     retry: Retry = DEFAULT_RETRY
     now: Callable[[], float] = time.time
+    pace: Pace = field(default_factory=Pace)
 
     def perform(
         self, call: Call[T], done: Callable[[float], Flow[T | None]] | None = None
@@ -63,10 +54,11 @@ class Client:
                 return (yield from self._exchange(call))
             except DliError as error:
                 failure = error
-            elapsed = self.now() - started
             pause = self.retry.pause(
-                failure, attempt=attempt, elapsed=elapsed, repeatable=repeatable
+                failure, attempt=attempt, elapsed=self.now() - started, repeatable=repeatable
             )
+            # Retries of the whole process come out of one budget.
+            pause = pause if self.pace.may_repeat() else None
             if pause is not None:
                 yield from sleep(pause)
             if done is not None and failure.may_be_done:
@@ -122,48 +114,41 @@ class Client:
             deleted.append(name)
         return tuple(deleted)
 
-    def until_ready(
-        self,
-        group: str | None,
-        names: Collection[str],
-        *,
-        poll_interval: float,
-        timeout: float,
-        observe: Callable[[Readiness], None],
-    ) -> Flow[PackageGroup]:
-        """Look at the listing until every one of `names` is READY, and give the group.
+    def until_ready(self, wait: Wait) -> Flow[PackageGroup]:
+        """Look at the listing until the wait is over, and give the group.
 
-        `observe` sees each look. Raises `PackageGroupFailedError` for a package that is FAILED, is
-        gone after it was seen, or stays absent for `ABSENT_FOR` seconds, and
-        `PackageGroupTimeoutError` after `timeout` seconds.
+        The wait itself repeats, so each look is sent once.
         """
-        started = self.now()
-        shown = _title(group)
-        seen: set[str] = set()
-        pauses = _pauses(poll_interval, self.retry.jitter)
         while True:
-            yield from sleep(min(next(pauses), max(started + timeout - self.now(), 0)))
-            found = yield from self.find(group, names)
-            readiness = judge(found, names)
-            observe(readiness)
-            if found is not None and readiness.verdict is Verdict.READY:
-                return found
-            waited = self.now() - started
-            absent = {name for name, state in readiness.states.items() if state == ABSENT}
-            missing = absent if waited >= min(ABSENT_FOR, timeout) else absent & seen
-            seen.update(readiness.states.keys() - absent)
-            if readiness.verdict is Verdict.FAILED or missing:
-                raise failed(group, readiness)
-            if waited >= timeout:
-                raise PackageGroupTimeoutError(
-                    f"{shown} was not READY after {timeout:g} seconds: {readiness}. DLI may still "
-                    "be at work; look at the group before you upload it again."
-                )
+            now = self.now()
+            yield from sleep(wait.next_look(now) - now)
+            try:
+                found, _ = yield from self._exchange(packages.find(wait.group, wait.names or ()))
+            except DliError as error:
+                wait.miss(error, self.now())
+                continue
+            ready = wait.see(found, self.now())
+            if ready is not None:
+                return ready
+
+    def look(self, kind: str | None = None) -> Flow[PackageListing]:
+        """Fetch the listing once: for who looks again anyway."""
+        return (yield from self._exchange(packages.listing(kind)))
 
     def _exchange(self, call: Call[T]) -> Flow[T]:
+        turn = self.pace.turn(self.now())
+        if turn > 0:
+            yield from sleep(turn)
         request = self.account.request(call, self.now())
         response = yield from send(request)
-        return interpret(call, request.asked, response, now=self.now(), caller=self.account.caller)
+        caller = self.account.caller
+        try:
+            value = interpret(call, request.asked, response, now=self.now(), caller=caller)
+        except ThrottledError as error:
+            self.pace.throttled(self.now(), error.retry_after)
+            raise
+        self.pace.succeeded()
+        return value
 
     def _arrived(
         self, group: str | None, names: Sequence[str], sent: float
@@ -188,23 +173,3 @@ class Client:
         except NotFoundError:
             return True
         return None
-
-
-def failed(group: str | None, readiness: Readiness) -> PackageGroupFailedError:
-    """Say which packages failed. DLI itself gives no reason anywhere."""
-    return PackageGroupFailedError(
-        f"{_title(group)} failed: {readiness}. DLI gives no reason; check that each object exists "
-        "in OBS, is readable for DLI, and that nobody deletes the group meanwhile."
-    )
-
-
-def _title(group: str | None) -> str:
-    return "The upload without a group" if group is None else f"Package group {group!r}"
-
-
-def _pauses(poll_interval: float, jitter: Callable[[], float]) -> Iterator[float]:
-    """Give seconds between looks: soon at first, growing to `poll_interval`, never in step."""
-    pause = min(FIRST_LOOK, poll_interval)
-    while True:
-        yield pause * (0.9 + 0.2 * jitter())
-        pause = min(pause * 1.6, poll_interval)

@@ -227,8 +227,20 @@ class PackageListing:
 
     def group(self, name: str) -> PackageGroup | None:
         """Give the group of that name, or `None` when the caller sees none."""
-        raw = self._raw_groups.get(name.encode(errors="replace"))
+        return self.find(name)
+
+    def find(self, group: str | None) -> PackageGroup | None:
+        """Give a group, for `None` the packages that belong to none; `None` where nothing is."""
+        if group is None:
+            return PackageGroup(None, packages=self.packages) if self.packages else None
+        raw = self.raw(group)
         return None if raw is None else PackageGroup.from_wire(loose.json_object(raw))
+
+    def raw(self, group: str | None) -> Raw | None:
+        """Give the bytes of what `find` would read: while they stay the same, so does it."""
+        if group is None:
+            return None if isinstance(self._body.resources, UnsetType) else self._body.resources
+        return self._raw_groups.get(group.encode(errors="replace"))
 
     @property
     def group_names(self) -> tuple[str, ...]:

@@ -14,7 +14,9 @@ from airflow_provider_dli.api import checks
 from airflow_provider_dli.api import packages as calls
 from airflow_provider_dli.api.errors import InputError, PackageGroupExistsError
 from airflow_provider_dli.api.flows import Client
+from airflow_provider_dli.api.pace import pace_of
 from airflow_provider_dli.api.readiness import ABSENT, Verdict, judge
+from airflow_provider_dli.api.waiting import MAX_UNKNOWN_TIME, Wait
 from airflow_provider_dli.connection import account_from
 from airflow_provider_dli.hooks.progress import StateLog
 from airflow_provider_dli.transport.clock import Clock, SystemClock
@@ -79,7 +81,7 @@ class DliHook(BaseHook):
 
     @cached_property
     def _client(self) -> Client:
-        return Client(self.account, now=self._clock.now)
+        return Client(self.account, now=self._clock.now, pace=pace_of(self.account))
 
     @cached_property
     def _transport(self) -> BlockingTransport:
@@ -149,6 +151,7 @@ class DliHook(BaseHook):
         *,
         poll_interval: float = 10.0,
         timeout: float = 1800.0,
+        max_unknown_time: float = MAX_UNKNOWN_TIME,
     ) -> PackageGroup:
         """Wait until every one of `packages` is READY, and give the group.
 
@@ -159,19 +162,24 @@ class DliHook(BaseHook):
         :param packages: names of the packages, as :meth:`package_names` gives them
         :param poll_interval: seconds between two looks; the first ones come sooner
         :param timeout: seconds
+        :param max_unknown_time: seconds for which the listing may be out of reach, a package be
+            absent, or its state be a word that nobody knows
         """
         if isinstance(packages, str) or not packages:
             raise InputError("packages", packages, "give a list with at least one package name")
-        observe = self.state_log()
-        flow = self._client.until_ready(
+        log = self.state_log()
+        wait = Wait(
             group,
             packages,
+            deadline=self._clock.now() + checks.seconds("timeout", timeout),
             poll_interval=checks.seconds("poll_interval", poll_interval),
-            timeout=checks.seconds("timeout", timeout),
-            observe=observe,
+            max_unknown_time=checks.seconds("max_unknown_time", max_unknown_time),
+            accepted=True,
+            observe=log,
+            trouble=log.trouble,
         )
-        ready = self._run(flow)
-        self.log.info("READY after %.1f s: %s", observe.seconds, ", ".join(packages))
+        ready = self._run(self._client.until_ready(wait))
+        self.log.info("READY after %.1f s: %s", log.seconds, ", ".join(packages))
         return ready
 
     def state_log(self) -> StateLog:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from airflow_provider_dli.api.errors import DliError
 from airflow_provider_dli.api.models import PackageState, state_of
 from airflow_provider_dli.api.readiness import ABSENT, Readiness
 
@@ -59,3 +60,7 @@ class StateLog:
                 len(readiness.states),
                 readiness,
             )
+
+    def trouble(self, error: DliError) -> None:
+        """Log an error that may pass: the wait goes on."""
+        self._log.warning("The wait goes on in spite of this: %s", error)

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_dli.hooks.deferral import TimeLimits, states_of, with_states
 from airflow_provider_dli.hooks.mixin import DliHookMixin
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ class UploadPackageGroupOperator(DliHookMixin, BaseOperator):
         the answer already calls FAILED or leaves out fails the task
     :param poll_interval: seconds between two looks; the first ones come sooner
     :param timeout: seconds to wait until every package is READY
+    :param max_unknown_time: seconds for which the listing may be out of reach, a package be absent
+        from it, or a state be a word that nobody knows
+    :param deferrable: wait in the triggerer, where all waits share each listing
     :param if_exists: ``replace`` uploads in any case; ``skip`` does not when every package is
         there and none FAILED; ``fail`` fails when the group is there. A retry of a task that
         failed after its upload finds the group, so ``fail`` wants ``retries=0`` (templated)
@@ -83,6 +87,8 @@ class UploadPackageGroupOperator(DliHookMixin, BaseOperator):
         wait_for_completion: bool = True,
         poll_interval: float = 10.0,
         timeout: float = 1800.0,
+        max_unknown_time: float = 300.0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         if_exists: IfExists = "replace",
         dli_conn_id: str = "dli_default",
         region: str | None = None,
@@ -99,6 +105,8 @@ class UploadPackageGroupOperator(DliHookMixin, BaseOperator):
         self.wait_for_completion = wait_for_completion
         self.poll_interval = poll_interval
         self.timeout = timeout
+        self.max_unknown_time = max_unknown_time
+        self.deferrable = deferrable
         self.if_exists = if_exists
         self.dli_conn_id = dli_conn_id
         self.region = region
@@ -107,12 +115,13 @@ class UploadPackageGroupOperator(DliHookMixin, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Upload, wait, and give what XCom keeps."""
         from airflow_provider_dli.api import checks
-        from airflow_provider_dli.api.flows import failed
         from airflow_provider_dli.api.readiness import ABSENT, Verdict, judge
+        from airflow_provider_dli.api.waiting import failed
 
         checks.boolean("wait_for_completion", self.wait_for_completion)
-        checks.seconds("poll_interval", self.poll_interval)
-        checks.seconds("timeout", self.timeout)
+        for field in ("poll_interval", "timeout", "max_unknown_time"):
+            checks.seconds(field, getattr(self, field))
+        limits = TimeLimits(self, self.timeout)
         with self.hook as hook:
             paths = hook.package_names(self.paths)
             group = hook.upload_package_group(
@@ -127,26 +136,58 @@ class UploadPackageGroupOperator(DliHookMixin, BaseOperator):
             left_out = not self.wait_for_completion and ABSENT in answered.states.values()
             if answered.verdict is Verdict.FAILED or left_out:
                 raise failed(self.group, answered)
+            result = {
+                "group": self.group,
+                "kind": self.kind,
+                "project_id": hook.account.project_id,
+                "region": hook.account.region,
+                "packages": [{"name": name, "path": path} for name, path in paths.items()],
+            }
             if answered.verdict is Verdict.READY:
                 self.log.info("READY at once: %s", ", ".join(paths))
+            elif self.wait_for_completion and self.deferrable:
+                self._defer(result, limits)
             elif self.wait_for_completion:
                 group = hook.wait_until_ready(
                     self.group,
                     tuple(paths),
                     poll_interval=self.poll_interval,
                     timeout=self.timeout,
+                    max_unknown_time=self.max_unknown_time,
                 )
-            states = judge(group, paths).states
-            return {
-                "group": self.group,
-                "kind": self.kind,
-                "project_id": hook.account.project_id,
-                "region": hook.account.region,
-                "packages": [
-                    {"name": name, "path": path, "state": states[name]}
-                    for name, path in paths.items()
-                ],
-            }
+            return with_states(result, judge(group, paths).states)
+
+    def _defer(self, result: dict[str, Any], limits: TimeLimits) -> None:
+        from airflow_provider_dli.triggers.packages import PackageGroupTrigger
+
+        self.defer(
+            trigger=PackageGroupTrigger(
+                group=self.group,
+                packages=[package["name"] for package in result["packages"]],
+                dli_conn_id=self.dli_conn_id,
+                region=self.region,
+                project_id=self.project_id,
+                poll_interval=self.poll_interval,
+                deadline=limits.deadline,
+                max_unknown_time=self.max_unknown_time,
+                accepted=True,
+            ),
+            method_name="execute_complete",
+            kwargs={"result": result, "by_execution_timeout": limits.by_execution_timeout},
+            timeout=limits.backstop,
+        )
+
+    def execute_complete(
+        self,
+        context: Context,
+        event: dict[str, Any],
+        result: dict[str, Any],
+        by_execution_timeout: bool = False,
+    ) -> dict[str, Any]:
+        """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
+        states = states_of(event, by_execution_timeout=by_execution_timeout)
+        self.log.info("READY: %s", ", ".join(states))
+        return with_states(result, states)
 
 
 class DeletePackageGroupOperator(DliHookMixin, BaseOperator):

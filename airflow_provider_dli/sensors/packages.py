@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue
+from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
 
+from airflow_provider_dli.hooks.deferral import TimeLimits, states_of
 from airflow_provider_dli.hooks.mixin import DliHookMixin
 
 if TYPE_CHECKING:
@@ -21,7 +27,7 @@ class PackageGroupSensor(DliHookMixin, BaseSensorOperator):
     """Wait until a DLI package group, or some packages of it, are READY.
 
     Who uploads the group does not matter. An absent group or package is waited for; a package
-    that is FAILED fails the task, naming it. Modes ``poke`` and ``reschedule``.
+    that is FAILED fails the task, naming it. Modes ``poke`` and ``reschedule``, or ``deferrable``.
 
     .. code-block:: python
 
@@ -35,6 +41,9 @@ class PackageGroupSensor(DliHookMixin, BaseSensorOperator):
         is at least one (templated)
     :param kind: ask the service for packages of this kind only: ``jar``, ``pyFile``, ``file`` or
         ``modelFile`` (templated)
+    :param max_unknown_time: with ``deferrable``: seconds for which the listing may be out of reach
+        or a state be a word that nobody knows
+    :param deferrable: wait in the triggerer, where all waits share each listing
     :param dli_conn_id: connection of type ``dli`` (templated)
     :param region: wins over the connection's region (templated)
     :param project_id: wins over the connection's project id (templated)
@@ -56,6 +65,8 @@ class PackageGroupSensor(DliHookMixin, BaseSensorOperator):
         group: str,
         packages: Sequence[str] | None = None,
         kind: str | None = None,
+        max_unknown_time: float = 300.0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         dli_conn_id: str = "dli_default",
         region: str | None = None,
         project_id: str | None = None,
@@ -65,6 +76,8 @@ class PackageGroupSensor(DliHookMixin, BaseSensorOperator):
         self.group = group
         self.packages = packages
         self.kind = kind
+        self.max_unknown_time = max_unknown_time
+        self.deferrable = deferrable
         self.dli_conn_id = dli_conn_id
         self.region = region
         self.project_id = project_id
@@ -73,11 +86,63 @@ class PackageGroupSensor(DliHookMixin, BaseSensorOperator):
     def _observe(self) -> StateLog:
         return self.hook.state_log()
 
+    def execute(self, context: Context) -> Any:
+        """Wait in the worker, or look once and go on waiting in the triggerer."""
+        if not self.deferrable:
+            return super().execute(context)
+        from airflow_provider_dli.api import checks
+        from airflow_provider_dli.triggers.packages import PackageGroupTrigger
+
+        checks.seconds("poke_interval", self.poke_interval)
+        checks.seconds("max_unknown_time", self.max_unknown_time)
+        limits = TimeLimits(self, checks.seconds("timeout", self.timeout))
+        looked = self.poke(context)
+        if looked:
+            return looked.xcom_value
+        self.defer(
+            trigger=PackageGroupTrigger(
+                group=self.group,
+                packages=None if self.packages is None else list(self.packages),
+                kind=self.kind,
+                dli_conn_id=self.dli_conn_id,
+                region=self.region,
+                project_id=self.project_id,
+                poll_interval=self.poke_interval,
+                deadline=limits.deadline,
+                max_unknown_time=self.max_unknown_time,
+            ),
+            method_name="execute_complete",
+            kwargs={
+                "result": looked.xcom_value,
+                "by_execution_timeout": limits.by_execution_timeout,
+            },
+            timeout=limits.backstop,
+        )
+        return None  # `defer` raises
+
+    def execute_complete(
+        self,
+        context: Context,
+        event: dict[str, Any],
+        result: dict[str, Any],
+        by_execution_timeout: bool = False,
+    ) -> dict[str, Any]:
+        """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
+        from airflow_provider_dli.api.errors import PackageGroupTimeoutError
+
+        try:
+            states = states_of(event, by_execution_timeout=by_execution_timeout)
+        except PackageGroupTimeoutError as error:
+            # What a sensor's own timeout raises, so that soft_fail skips the task.
+            raise AirflowSensorTimeout(str(error)) from error
+        packages = [{"name": name, "state": state} for name, state in states.items()]
+        return {**result, "packages": packages}
+
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
         from airflow_provider_dli.api.errors import InputError
-        from airflow_provider_dli.api.flows import failed
         from airflow_provider_dli.api.readiness import Verdict, judge
+        from airflow_provider_dli.api.waiting import failed
 
         if isinstance(self.packages, str) or self.packages == []:
             raise InputError("packages", self.packages, "give a list of package names, or None")

@@ -121,7 +121,7 @@ def test_a_package_of_another_upload_does_not_count(hook: DliHook, emulator: Emu
 def test_the_task_fails_when_time_is_up(hook: DliHook, emulator: Emulator) -> None:
     emulator.upload_seconds = 600
 
-    with pytest.raises(PackageGroupTimeoutError, match=r"300 seconds: a\.jar is UPLOADING, b"):
+    with pytest.raises(PackageGroupTimeoutError, match=r"UTC: a\.jar is UPLOADING, b"):
         upload(hook, timeout=300).execute({})
 
 

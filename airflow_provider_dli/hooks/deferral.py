@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a task needs to wait in the triggerer as it would in the worker. Loads no client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Protocol
+
+GRACE = timedelta(minutes=2)
+"""How long after its deadline a wait may still be without an event: then no triggerer runs."""
+
+
+class Limited(Protocol):
+    """A task, as far as its time is limited."""
+
+    execution_timeout: timedelta | None
+
+
+class TimeLimits:
+    """When a wait that begins now has to end: by its own timeout or by the task's.
+
+    Airflow does not enforce `execution_timeout` while a task is deferred, so the wait itself does.
+    """
+
+    def __init__(self, task: Limited, timeout: float) -> None:
+        now = time.time()
+        execution_timeout = task.execution_timeout
+        seconds = execution_timeout.total_seconds() if execution_timeout else float("inf")
+        self.by_execution_timeout = seconds < timeout
+        self.deadline = now + min(seconds, timeout)
+        self.backstop = timedelta(seconds=min(seconds, timeout)) + GRACE
+
+
+def states_of(event: Mapping[str, Any], *, by_execution_timeout: bool) -> dict[str, str]:
+    """Give the states of an event of `PackageGroupTrigger`, or raise what it says went wrong.
+
+    Where the task's `execution_timeout` was the nearer limit, running into it raises
+    `AirflowTaskTimeout`, as in the worker.
+    """
+    from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+    from airflow_provider_dli.api.errors import PackageGroupTimeoutError, restored
+
+    if event.get("status") == "ready":
+        return dict(event.get("states") or {})
+    error = restored(event)
+    if by_execution_timeout and isinstance(error, PackageGroupTimeoutError):
+        raise AirflowTaskTimeout(str(error)) from error
+    raise error
+
+
+def with_states(result: Mapping[str, Any], states: Mapping[str, str]) -> dict[str, Any]:
+    """Give the result of a task with the state of each of its packages."""
+    packages = [{**package, "state": states[package["name"]]} for package in result["packages"]]
+    return {**result, "packages": packages}

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One poll for all: the waits of an event loop on one account share each listing.
+
+DLI has no call for one group, so a look at a group costs the whole listing. Here it is fetched once
+for everybody, and a wait is touched only when the bytes of its group changed: a coroutine sleeps
+from its first moment to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+from msgspec import Raw
+
+from airflow_provider_dli.api.account import Account
+from airflow_provider_dli.api.errors import DliError, ThrottledError
+from airflow_provider_dli.api.flows import Client
+from airflow_provider_dli.api.models import PackageGroup, PackageListing
+from airflow_provider_dli.api.pace import pace_of
+from airflow_provider_dli.transport.asynchronous import AsyncTransport
+
+CHUNK = 100
+"""Waits that are told of a look before others on the loop get their turn."""
+
+LEAST_GAP = 0.5
+"""Seconds between two listings, however many waits begin at once."""
+
+
+class Watcher(Protocol):
+    """What wants to see a group: `api.waiting.Wait` is one."""
+
+    group: str | None
+    deadline: float | None
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is content with a look every `poll_interval` seconds."""
+        ...
+
+    @property
+    def poll_interval(self) -> float:
+        """Seconds."""
+        ...
+
+    def next_look(self, now: float) -> float:
+        """Give the Unix time of the look it wants next."""
+        ...
+
+    def see(self, found: PackageGroup | None, now: float) -> PackageGroup | None:
+        """Take a look; give the group to end the watch."""
+        ...
+
+    def see_again(self, now: float) -> None:
+        """Take a look that shows what the last one did."""
+        ...
+
+    def miss(self, error: DliError, now: float) -> None:
+        """Take an error in place of a look."""
+        ...
+
+    def expire(self, now: float) -> None:
+        """Raise when the deadline has come."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Place:
+    """One watcher, the future that its coroutine awaits, and the context that its log needs."""
+
+    watcher: Watcher
+    future: asyncio.Future[PackageGroup]
+    context: contextvars.Context
+    due: float = 0.0
+    settled: float | None = None
+    looked: bool = False
+
+    def tell(self, step: Callable[..., PackageGroup | None], *arguments: object) -> None:
+        """Let the watcher take a look; what it gives or raises ends its wait."""
+        if self.future.done():
+            return
+        try:
+            result = self.context.run(step, *arguments)
+        except Exception as error:
+            # Handed on to the coroutine that waits.
+            self.future.set_exception(error)
+        else:
+            if result is not None:
+                self.future.set_result(result)
+
+
+@dataclass(eq=False)
+class Watch:
+    """Polls one listing as long as somebody watches. `now` gives Unix seconds."""
+
+    client: Client
+    transport: AsyncTransport
+    kind: str | None
+    _places: defaultdict[str | None, set[_Place]] = field(default_factory=lambda: defaultdict(set))
+    _last: dict[str | None, Raw | None] = field(default_factory=dict)
+    _early: list[tuple[float, int, _Place]] = field(default_factory=list)
+    _settled: Counter[float] = field(default_factory=Counter)
+    _order: count[int] = field(default_factory=count)
+    _sooner: asyncio.Event = field(default_factory=asyncio.Event)
+    _polled: float = 0.0
+    _not_before: float = 0.0
+    _stretch: float = 1.0
+    _task: asyncio.Task[None] | None = None
+
+    async def until(self, watcher: Watcher) -> PackageGroup:
+        """Watch until the watcher gives a group or raises."""
+        loop = asyncio.get_running_loop()
+        place = _Place(watcher, loop.create_future(), contextvars.copy_context())
+        timer = None
+        if watcher.deadline is not None:
+            # The listing may hang; the deadline holds all the same. The last look comes first.
+            seconds = max(watcher.deadline - self.client.now(), 0) + LEAST_GAP
+            timer = loop.call_later(seconds, place.tell, watcher.expire, watcher.deadline)
+        self._join(place)
+        try:
+            return await place.future
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._leave(place)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody watches."""
+        return not self._places
+
+    async def close(self) -> None:
+        """Stop polling."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _join(self, place: _Place) -> None:
+        self._places[place.watcher.group].add(place)
+        self._schedule(place, self.client.now())
+        self._sooner.set()
+        if self._task is None:
+            # A context of its own: what it logs belongs to no single wait.
+            self._task = asyncio.get_running_loop().create_task(
+                self._poll(), context=contextvars.Context()
+            )
+            self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Let nobody wait for a poll that broke: what broke it is everybody's error."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            for place in [place for places in self._places.values() for place in places]:
+                if not place.future.done():
+                    place.future.set_exception(error)
+
+    def _leave(self, place: _Place) -> None:
+        group = place.watcher.group
+        self._places[group].discard(place)
+        if not self._places[group]:
+            del self._places[group]
+            self._last.pop(group, None)
+        self._unsettle(place)
+
+    def _schedule(self, place: _Place, now: float) -> None:
+        place.due = place.watcher.next_look(now)
+        self._unsettle(place)
+        if place.watcher.settled:
+            place.settled = place.watcher.poll_interval
+            self._settled[place.settled] += 1
+        else:
+            heapq.heappush(self._early, (place.due, next(self._order), place))
+
+    def _unsettle(self, place: _Place) -> None:
+        if place.settled is not None:
+            self._settled[place.settled] -= 1
+            self._settled += Counter()  # drops what fell to zero
+            place.settled = None
+
+    async def _poll(self) -> None:
+        while True:
+            await self._until_due()
+            self._polled = self.client.now()
+            try:
+                listing = await self.transport.run(self.client.look(self.kind))
+            except DliError as error:
+                if isinstance(error, ThrottledError):
+                    self._not_before = self.client.now() + (error.retry_after or 0)
+                await self._tell_all(error)
+            else:
+                await self._show(listing)
+            self._stretch = 0.9 + 0.2 * self.client.retry.jitter()
+            self._advance()
+
+    async def _until_due(self) -> None:
+        while True:
+            self._sooner.clear()
+            due = self._next_due()
+            earliest = max(self._polled + LEAST_GAP, self._not_before)
+            seconds = max(due, earliest) - self.client.now()
+            if seconds <= 0:
+                return
+            try:
+                await asyncio.wait_for(self._sooner.wait(), seconds)
+            except TimeoutError:
+                return
+
+    def _next_due(self) -> float:
+        while self._early and self._early[0][2].future.done():
+            heapq.heappop(self._early)
+        early = self._early[0][0] if self._early else float("inf")
+        if not self._settled:
+            return early
+        return min(early, self._polled + min(self._settled) * self._stretch)
+
+    def _advance(self) -> None:
+        """Let those whose look was due want the next one; a look a little early counts, too."""
+        now = self.client.now()
+        while self._early and self._early[0][0] <= now + LEAST_GAP:
+            _, _, place = heapq.heappop(self._early)
+            if not place.future.done():
+                self._schedule(place, now)
+
+    async def _show(self, listing: PackageListing) -> None:
+        now = self.client.now()
+        told = 0
+        for group, places in list(self._places.items()):
+            try:
+                raw = listing.raw(group)
+                changed = group not in self._last or raw != self._last[group]
+                found = listing.find(group) if changed else None
+            except DliError as error:
+                for place in list(places):
+                    place.tell(place.watcher.miss, error, now)
+                continue
+            if group in self._places:
+                self._last[group] = raw
+            for place in list(places):
+                if changed or not place.looked:
+                    place.looked = True
+                    seen = found if changed else listing.find(group)
+                    place.tell(place.watcher.see, seen, now)
+                else:
+                    place.tell(place.watcher.see_again, now)
+                told += 1
+                if told % CHUNK == 0:
+                    await asyncio.sleep(0)
+
+    async def _tell_all(self, error: DliError) -> None:
+        now = self.client.now()
+        places = [place for places in self._places.values() for place in places]
+        for told, place in enumerate(places, 1):
+            place.tell(place.watcher.miss, error, now)
+            if told % CHUNK == 0:
+                await asyncio.sleep(0)
+
+
+@dataclass(slots=True)
+class _Desk:
+    """What the watches of one account share."""
+
+    transport: AsyncTransport
+    watches: dict[str | None, Watch] = field(default_factory=dict)
+
+
+_desks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Account, _Desk]] = WeakKeyDictionary()
+
+
+async def until(
+    account: Account,
+    watcher: Watcher,
+    *,
+    kind: str | None = None,
+    now: Callable[[], float] = time.time,
+) -> PackageGroup:
+    """Watch a group of an account together with everybody else on this event loop.
+
+    The last one to leave closes the connections. Raises what the watcher raises.
+    """
+    desks = _desks.setdefault(asyncio.get_running_loop(), {})
+    key = replace(account, conn_id="")
+    desk = desks.get(key)
+    if desk is None:
+        transport = AsyncTransport(
+            verify=account.verify,
+            connect_timeout=account.connect_timeout,
+            read_timeout=account.read_timeout,
+        )
+        desk = desks[key] = _Desk(transport)
+    watch = desk.watches.get(kind)
+    if watch is None:
+        watch = desk.watches[kind] = Watch(
+            Client(account, now=now, pace=pace_of(account)), desk.transport, kind
+        )
+    try:
+        return await watch.until(watcher)
+    finally:
+        if watch.is_empty and desk.watches.get(kind) is watch:
+            del desk.watches[kind]
+            if not desk.watches:
+                del desks[key]
+            # A trigger that is killed may be cancelled again meanwhile.
+            await asyncio.shield(asyncio.ensure_future(_close(desk, watch)))
+
+
+async def _close(desk: _Desk, watch: Watch) -> None:
+    await watch.close()
+    if not desk.watches:
+        await desk.transport.close()

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Triggers for package groups: one waits for a task, one watches for an asset."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any, ClassVar
+
+from airflow.providers.common.compat.connection import get_async_connection
+from airflow.providers.common.compat.triggers import BaseEventTrigger
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_dli.api import checks
+from airflow_provider_dli.api.account import Account
+from airflow_provider_dli.api.errors import DliError, InputError
+from airflow_provider_dli.api.waiting import MAX_UNKNOWN_TIME, Update, Wait
+from airflow_provider_dli.connection import account_from
+from airflow_provider_dli.hooks.progress import StateLog
+from airflow_provider_dli.hooks.watch import until
+
+
+def _event(payload: dict[str, Any]) -> TriggerEvent:
+    return TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow does not type it
+
+
+class _DeclaredFields:
+    """A trigger whose fields are declared once: taken by the constructor, given by `serialize`.
+
+    A row that another version of this package wrote may have fields too many or too few.
+    """
+
+    fields: ClassVar[dict[str, Any]]
+    group: Any
+    packages: Any
+    kind: Any
+    dli_conn_id: str
+    region: Any
+    project_id: Any
+    poll_interval: Any
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__()
+        for name, default in self.fields.items():
+            setattr(self, name, values.get(name, default))
+        self.unknown_fields = sorted(values.keys() - self.fields.keys())
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give the path of the class and its fields, which are flat JSON and hold no secret."""
+        path = f"{type(self).__module__}.{type(self).__qualname__}"
+        return path, {name: getattr(self, name) for name in self.fields}
+
+    async def _account(self) -> Account:
+        connection = await get_async_connection(self.dli_conn_id)
+        return account_from(connection, region=self.region, project_id=self.project_id)
+
+    def _names(self) -> tuple[str, ...] | None:
+        if isinstance(self.packages, str):
+            raise InputError("packages", self.packages, "give a list of package names")
+        return None if self.packages is None else tuple(self.packages)
+
+
+class PackageGroupTrigger(_DeclaredFields, BaseTrigger):
+    """Wait until packages are READY; all waits of a triggerer on one account share each listing.
+
+    It owns nothing at DLI, so killing it leaves DLI untouched. It gives one event: a dictionary
+    with ``status`` ``ready`` and ``states``, or ``failed`` with what
+    :func:`~airflow_provider_dli.api.errors.restored` makes an error of.
+
+    :param group: name of the group; ``None`` for packages that belong to no group
+    :param packages: names of the packages; ``None`` for all that the group has
+    :param kind: ask the service for packages of this kind only
+    :param dli_conn_id: connection of type ``dli``
+    :param region: wins over the connection's region
+    :param project_id: wins over the connection's project id
+    :param poll_interval: seconds between two looks; the first ones come sooner
+    :param deadline: Unix seconds at which the wait ends; survives a restart of the triggerer
+    :param max_unknown_time: seconds for which the listing may be out of reach, an accepted package
+        be absent, or a state be a word that nobody knows
+    :param accepted: DLI took an upload of ``packages``, so they may not stay absent
+    """
+
+    fields: ClassVar[dict[str, Any]] = {
+        "group": None,
+        "packages": None,
+        "kind": None,
+        "dli_conn_id": "dli_default",
+        "region": None,
+        "project_id": None,
+        "poll_interval": 10.0,
+        "deadline": None,
+        "max_unknown_time": MAX_UNKNOWN_TIME,
+        "accepted": False,
+    }
+    deadline: Any
+    max_unknown_time: Any
+    accepted: Any
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Give the one event."""
+        try:
+            wait = await self._wait()
+        except DliError as error:
+            yield _event({"status": "failed", **error.as_dict()})
+        else:
+            yield _event({"status": "ready", "states": dict(wait.readiness.states)})
+
+    async def _wait(self) -> Wait:
+        if self.unknown_fields:
+            self.log.warning("Not known to this version: %s", ", ".join(self.unknown_fields))
+        wait = self._checked()
+        log = StateLog(self.log, time.time)
+        wait.observe, wait.trouble = log, log.trouble
+        await until(await self._account(), wait, kind=self.kind)
+        return wait
+
+    def _checked(self) -> Wait:
+        if self.group is None and not self.packages:
+            raise InputError("group", None, "name a group, packages, or both")
+        return Wait(
+            None if self.group is None else checks.stored_name("group", self.group),
+            self._names(),
+            deadline=self.deadline and checks.seconds("deadline", self.deadline),
+            poll_interval=checks.seconds("poll_interval", self.poll_interval),
+            max_unknown_time=checks.seconds("max_unknown_time", self.max_unknown_time),
+            accepted=bool(self.accepted),
+        )
+
+
+class PackageGroupUpdatedTrigger(_DeclaredFields, BaseEventTrigger):
+    """Give an event each time a package group becomes READY anew; for an ``AssetWatcher``.
+
+    Anew means that the ``update_time`` of the group or of a package moved. A group that is READY
+    when the watch begins gives no event. On Airflow 3.3 the time is kept in the asset's state, so
+    that what happens while no triggerer runs is noticed later; before 3.3 it is not.
+
+    .. code-block:: python
+
+        ready = Asset(
+            "word-count-python",
+            watchers=[
+                AssetWatcher(
+                    name="ready",
+                    trigger=PackageGroupUpdatedTrigger(group="word-count-python"),
+                )
+            ],
+        )
+
+    :param group: name of the group
+    :param packages: names of the packages that have to be READY; ``None`` for all
+    :param kind: ask the service for packages of this kind only
+    :param dli_conn_id: connection of type ``dli``
+    :param region: wins over the connection's region
+    :param project_id: wins over the connection's project id
+    :param poll_interval: seconds between two looks
+    """
+
+    fields: ClassVar[dict[str, Any]] = {
+        "group": None,
+        "packages": None,
+        "kind": None,
+        "dli_conn_id": "dli_default",
+        "region": None,
+        "project_id": None,
+        "poll_interval": 60.0,
+    }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Give an event for each update, for ever."""
+        update = Update(
+            checks.stored_name("group", self.group),
+            self._names(),
+            checks.seconds("poll_interval", self.poll_interval),
+            trouble=StateLog(self.log, time.time).trouble,
+            last=await self._remembered(),
+        )
+        account = await self._account()
+        while True:
+            await until(account, update, kind=self.kind)
+            await self._remember(update.last)
+            yield _event(
+                {"group": self.group, "update_time": update.last, "states": dict(update.states)}
+            )
+
+    async def _remembered(self) -> int | None:
+        state = getattr(self, "asset_state_store", None)
+        try:
+            value = await state.aget(self._key) if state else None
+        except ValueError:
+            return None  # it watches several assets: there is no one state to keep it in
+        return value if isinstance(value, int) else None
+
+    async def _remember(self, update_time: int | None) -> None:
+        state = getattr(self, "asset_state_store", None)
+        if state and update_time is not None:
+            with contextlib.suppress(ValueError):
+                await state.aset(self._key, update_time)
+
+    @property
+    def _key(self) -> str:
+        return f"dli-update-time-{self.group}"
