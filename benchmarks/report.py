@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from textwrap import fill
 from typing import TypeAlias
 
 Cell: TypeAlias = str | int | float | None
@@ -32,14 +33,25 @@ def _count(text: str) -> int:
     return number
 
 
-def publish(title: str, packages: Sequence[str], rows: Sequence[Row], file: Path | None) -> None:
-    """Print a table of rows that all have the same columns; `packages` are named with version."""
+def publish(
+    title: str,
+    packages: Sequence[str],
+    rows: Sequence[Row],
+    file: Path | None,
+    notes: Sequence[str] = (),
+) -> None:
+    """Print a table of rows that all have the same columns; `packages` are named with version.
+
+    `notes` say below the table what its cells cannot.
+    """
     now = datetime.now(UTC)
     versions = {package: installed(package) or "not installed" for package in packages}
     machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
     print(f"{title}, {now:%Y-%m-%d}")
     print(f"{machine}, {', '.join(f'{name} {number}' for name, number in versions.items())}\n")
     print(_table(rows))
+    for note in notes:
+        print(f"\n{fill(note, 100)}")
     if file is not None:
         figures = {
             "title": title,
@@ -47,6 +59,7 @@ def publish(title: str, packages: Sequence[str], rows: Sequence[Row], file: Path
             "machine": machine,
             "versions": versions,
             "rows": list(rows),
+            "notes": list(notes),
         }
         file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -106,7 +107,7 @@ class Wait:
         Raises the error itself when it cannot pass, or after `max_unknown_time` seconds.
         """
         if not isinstance(error, TRANSIENT):
-            raise error
+            raise copy(error) from error  # a copy: one error may end many waits
         if type(error) is not type(self.last_error):
             self.trouble(error)
         self.last_error = error
@@ -115,8 +116,9 @@ class Wait:
         if self._lost_since is None:
             self._lost_since = now
         if now - self._lost_since >= self.max_unknown_time:
-            error.add_note(f"No look at {title(self.group)} for {self.max_unknown_time:g} seconds.")
-            raise error
+            last = copy(error)
+            last.add_note(f"No look at {title(self.group)} for {self.max_unknown_time:g} seconds.")
+            raise last from error
         self.expire(now)
 
     def expire(self, now: float) -> None:
@@ -152,12 +154,16 @@ class Update:
     states: Mapping[str, str] = field(default_factory=dict)
     deadline: float | None = None
     settled: bool = False
+    _began: bool = False
     _last_error: DliError | None = None
 
     def next_look(self, now: float) -> float:
         """Look at once, and then every `poll_interval` seconds."""
-        first, self.settled = not self.settled, True
-        return now if first else now + self.poll_interval
+        if not self._began:
+            self._began = True
+            return now
+        self.settled = True
+        return now + self.poll_interval
 
     def see(self, found: PackageGroup | None, now: float) -> PackageGroup | None:
         """Take a look; gives the group when it is READY anew."""
