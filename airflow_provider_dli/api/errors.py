@@ -33,6 +33,7 @@ Codes: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0056.html
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, ClassVar
 
 _SHOWN = 300
@@ -49,6 +50,10 @@ class DliError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # Constructors compose the text, so the usual way, calling them with it, would not do.
         return _made, (type(self), self.args, self.__dict__)
+
+    def used_by(self, caller: str) -> DliError:
+        """Give the error as it would have been for another caller of the same account."""
+        return self
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain JSON from which `restored` makes the error again, in another process."""
@@ -152,6 +157,16 @@ class AnswerError(DliError):
         self.message = message
         self.request_id = request_id
         self.retry_after = retry_after
+        self.caller = caller
+
+    def used_by(self, caller: str) -> AnswerError:
+        """Give the error as it would have been for another caller of the same account."""
+        if not self.names_caller or not self.caller or caller == self.caller:
+            return self
+        other = copy(self)
+        other.args = (str(self).replace(self.caller, caller),)
+        other.caller = caller
+        return other
 
 
 class UnusableAnswerError(AnswerError):

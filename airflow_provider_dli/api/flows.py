@@ -16,7 +16,7 @@ from typing import TypeVar
 from airflow_provider_dli.api import packages
 from airflow_provider_dli.api.account import Account
 from airflow_provider_dli.api.answers import interpret
-from airflow_provider_dli.api.errors import DliError, NotFoundError, ThrottledError
+from airflow_provider_dli.api.errors import DliError, NotFoundError, NotSentError, ThrottledError
 from airflow_provider_dli.api.models import PackageGroup, PackageListing
 from airflow_provider_dli.api.pace import Pace
 from airflow_provider_dli.api.retry import DEFAULT_RETRY, Retry
@@ -58,7 +58,7 @@ class Client:
                 failure, attempt=attempt, elapsed=self.now() - started, repeatable=repeatable
             )
             # Retries of the whole process come out of one budget.
-            pause = pause if self.pace.may_repeat() else None
+            pause = pause if pause is None or self.pace.may_repeat() else None
             if pause is not None:
                 yield from sleep(pause)
             if done is not None and failure.may_be_done:
@@ -123,7 +123,7 @@ class Client:
             now = self.now()
             yield from sleep(wait.next_look(now) - now)
             try:
-                found, _ = yield from self._exchange(packages.find(wait.group, wait.names or ()))
+                found = yield from self._find_before(wait)
             except DliError as error:
                 wait.miss(error, self.now())
                 continue
@@ -135,8 +135,17 @@ class Client:
         """Fetch the listing once: for who looks again anyway."""
         return (yield from self._exchange(packages.listing(kind)))
 
-    def _exchange(self, call: Call[T]) -> Flow[T]:
-        turn = self.pace.turn(self.now())
+    def _find_before(self, wait: Wait) -> Flow[PackageGroup | None]:
+        call = packages.find(wait.group, wait.names or ())
+        found, _ = yield from self._exchange(call, before=wait.deadline)
+        return found
+
+    def _exchange(self, call: Call[T], before: float | None = None) -> Flow[T]:
+        """Send a call once, when its turn comes; gives up a turn that would come after `before`."""
+        turn, gap = self.pace.turn(self.now()), self.pace.gap
+        if before is not None and self.now() + turn > before:
+            yield from sleep(max(before - self.now(), 0))
+            raise NotSentError(f"{call.method} {call.path} had no turn: too many requests (429).")
         if turn > 0:
             yield from sleep(turn)
         request = self.account.request(call, self.now())
@@ -145,7 +154,7 @@ class Client:
         try:
             value = interpret(call, request.asked, response, now=self.now(), caller=caller)
         except ThrottledError as error:
-            self.pace.throttled(self.now(), error.retry_after)
+            self.pace.throttled(self.now(), error.retry_after, gap)
             raise
         self.pace.succeeded()
         return value

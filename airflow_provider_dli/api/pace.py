@@ -19,15 +19,21 @@ class Pace:
     """One account's turns and retries, shared by all threads and loops of a process.
 
     Nobody waits before the service has refused a call for too many requests (429). Then calls get
-    turns with a gap between them, which doubles with each refusal and shrinks by a fiftieth with
-    each success, so that the rate settles below the service's limit. Retries cost from a budget
-    that only successes refill: a service in trouble is not asked ever more.
+    turns with a gap between them. It doubles when a call is refused that took its turn with
+    the present gap, and shrinks a little with each success, so that the rate settles below the
+    service's limit. Retries cost from a budget that only successes refill: a service in trouble is
+    not asked ever more.
     """
 
     _gap: float = 0.0
     _free_at: float = 0.0
     _budget: float = FULL_BUDGET
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def gap(self) -> float:
+        """Seconds between two turns."""
+        return self._gap
 
     def turn(self, now: float) -> float:
         """Take a turn; gives the seconds until it comes."""
@@ -40,12 +46,16 @@ class Pace:
         """Learn that a call was answered."""
         with self._lock:
             self._budget = min(self._budget + 0.5, FULL_BUDGET)
-            self._gap = self._gap * 0.98 if self._gap > 0.001 else 0.0
+            self._gap = self._gap * 0.998 if self._gap > 0.001 else 0.0
 
-    def throttled(self, now: float, retry_after: float | None) -> None:
-        """Learn that a call was refused because there were too many."""
+    def throttled(self, now: float, retry_after: float | None, gap: float = LONGEST_GAP) -> None:
+        """Learn that a call was refused that had taken its turn with this `gap`.
+
+        A smaller one than today's says nothing: the call is of the time before.
+        """
         with self._lock:
-            self._gap = min(max(self._gap * 2, FIRST_GAP), LONGEST_GAP)
+            if gap >= self._gap:
+                self._gap = min(max(self._gap * 2, FIRST_GAP), LONGEST_GAP)
             self._free_at = max(self._free_at, now + (retry_after or 0))
 
     def may_repeat(self) -> bool:

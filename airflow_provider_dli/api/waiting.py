@@ -18,6 +18,7 @@ from airflow_provider_dli.api.errors import (
     PackageGroupFailedError,
     PackageGroupTimeoutError,
     ThrottledError,
+    WireError,
 )
 from airflow_provider_dli.api.models import PackageGroup, PackageState, state_of
 from airflow_provider_dli.api.readiness import ABSENT, Readiness, Verdict, judge
@@ -106,7 +107,7 @@ class Wait:
 
         Raises the error itself when it cannot pass, or after `max_unknown_time` seconds.
         """
-        if not isinstance(error, TRANSIENT):
+        if not isinstance(error, (*TRANSIENT, WireError)):
             raise copy(error) from error  # a copy: one error may end many waits
         if type(error) is not type(self.last_error):
             self.trouble(error)
@@ -143,13 +144,15 @@ class Update:
     """Watches for a group that is READY with a later update time than the `last` one known.
 
     It begins with what it finds, unless `last` says what was known before, and it has no end: an
-    error in place of a look is told to `trouble` when it is not the one before.
+    error in place of a look is told to `trouble` when it is not of the kind before. `began` is
+    given the time that the first look found.
     """
 
     group: str | None
     names: Collection[str] | None
     poll_interval: float
     trouble: Callable[[DliError], None] = lambda _: None
+    began: Callable[[int], None] = lambda _: None
     last: int | None = None
     states: Mapping[str, str] = field(default_factory=dict)
     deadline: float | None = None
@@ -173,6 +176,7 @@ class Update:
         if self.last is None:
             # What is READY at the first look is not new; what is not, will be.
             self.last = time or 0
+            self.began(self.last)
             return None
         if found is None or time is None or time <= self.last:
             return None

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -28,12 +28,12 @@ class TimeLimits:
         now = time.time()
         execution_timeout = task.execution_timeout
         seconds = execution_timeout.total_seconds() if execution_timeout else float("inf")
-        self.by_execution_timeout = seconds < timeout
+        self.limit = "execution_timeout" if seconds < timeout else "timeout"
         self.deadline = now + min(seconds, timeout)
         self.backstop = timedelta(seconds=min(seconds, timeout)) + GRACE
 
 
-def states_of(event: Mapping[str, Any], *, by_execution_timeout: bool) -> dict[str, str]:
+def states_of(event: Mapping[str, Any]) -> dict[str, str]:
     """Give the states of an event of `PackageGroupTrigger`, or raise what it says went wrong.
 
     Where the task's `execution_timeout` was the nearer limit, running into it raises
@@ -41,17 +41,24 @@ def states_of(event: Mapping[str, Any], *, by_execution_timeout: bool) -> dict[s
     """
     from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-    from airflow_provider_dli.api.errors import PackageGroupTimeoutError, restored
+    from airflow_provider_dli.api.errors import DliError, PackageGroupTimeoutError, restored
 
     if event.get("status") == "ready":
         return dict(event.get("states") or {})
+    if not event.get("message"):
+        raise DliError(f"The wait ended with an event that this version cannot read: {event}")
     error = restored(event)
+    by_execution_timeout = event.get("limit") == "execution_timeout"
     if by_execution_timeout and isinstance(error, PackageGroupTimeoutError):
         raise AirflowTaskTimeout(str(error)) from error
     raise error
 
 
-def with_states(result: Mapping[str, Any], states: Mapping[str, str]) -> dict[str, Any]:
-    """Give the result of a task with the state of each of its packages."""
-    packages = [{**package, "state": states[package["name"]]} for package in result["packages"]]
-    return {**result, "packages": packages}
+def check_complete(group: str | None, names: Collection[str], states: Mapping[str, str]) -> None:
+    """Raise `PackageGroupFailedError` where the states leave one of the packages out."""
+    from airflow_provider_dli.api.readiness import ABSENT, Readiness, Verdict
+    from airflow_provider_dli.api.waiting import failed
+
+    left_out = {name: ABSENT for name in names if name not in states}
+    if left_out:
+        raise failed(group, Readiness(Verdict.FAILED, left_out))

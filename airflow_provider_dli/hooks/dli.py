@@ -213,7 +213,7 @@ class DliHook(BaseHook):
         :param group: name of the group
         :param kind: ask the service for packages of this kind only
         """
-        return self._run(self._client.find(group, kind=kind))
+        return self._run(self._client.find(checks.stored_name("group", group), kind=kind))
 
     def delete_package(self, name: str, group: str | None = None) -> None:
         """Delete one package; raises ``NotFoundError`` when there is none.

@@ -15,6 +15,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from typing import Protocol
 from weakref import WeakKeyDictionary
@@ -77,11 +78,19 @@ class _Place:
     """One watcher, the future that its coroutine awaits, and the context that its log needs."""
 
     watcher: Watcher
+    caller: str
     future: asyncio.Future[PackageGroup]
     context: contextvars.Context
     due: float = 0.0
     settled: float | None = None
     looked: bool = False
+    joined: int = 0
+    poll: asyncio.Task[None] | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """End the wait with an error."""
+        if not self.future.done():
+            self.future.set_exception(error)
 
     def tell(self, step: Callable[..., PackageGroup | None], *arguments: object) -> None:
         """Let the watcher take a look; what it gives or raises ends its wait."""
@@ -90,8 +99,7 @@ class _Place:
         try:
             result = self.context.run(step, *arguments)
         except Exception as error:
-            # Handed on to the coroutine that waits.
-            self.future.set_exception(error)
+            self.fail(error)
         else:
             if result is not None:
                 self.future.set_result(result)
@@ -109,26 +117,30 @@ class Watch:
     _early: list[tuple[float, int, _Place]] = field(default_factory=list)
     _settled: Counter[float] = field(default_factory=Counter)
     _order: count[int] = field(default_factory=count)
+    _round: int = 0
     _sooner: asyncio.Event = field(default_factory=asyncio.Event)
     _polled: float = 0.0
     _not_before: float = 0.0
     _stretch: float = 1.0
     _task: asyncio.Task[None] | None = None
 
-    async def until(self, watcher: Watcher) -> PackageGroup:
+    async def until(self, watcher: Watcher, caller: str) -> PackageGroup:
         """Watch until the watcher gives a group or raises."""
         loop = asyncio.get_running_loop()
-        place = _Place(watcher, loop.create_future(), contextvars.copy_context())
-        timer = None
+        place = _Place(watcher, caller, loop.create_future(), contextvars.copy_context())
+        timers = []
         if watcher.deadline is not None:
-            # The listing may hang; the deadline holds all the same. The last look comes first.
-            seconds = max(watcher.deadline - self.client.now(), 0) + LEAST_GAP
-            timer = loop.call_later(seconds, place.tell, watcher.expire, watcher.deadline)
-        self._join(place)
+            # A last look at the deadline; and should the listing hang, the deadline holds.
+            left = max(watcher.deadline - self.client.now(), 0)
+            timers = [
+                loop.call_later(left, self._look_soon, place),
+                loop.call_later(left + LEAST_GAP, place.tell, watcher.expire, watcher.deadline),
+            ]
         try:
+            self._join(place)
             return await place.future
         finally:
-            if timer is not None:
+            for timer in timers:
                 timer.cancel()
             self._leave(place)
 
@@ -146,21 +158,30 @@ class Watch:
 
     def _join(self, place: _Place) -> None:
         self._places[place.watcher.group].add(place)
+        place.joined = self._round
         self._schedule(place, self.client.now())
         self._sooner.set()
-        if self._task is None:
+        if self._task is None or self._task.done():
             # A context of its own: what it logs belongs to no single wait.
             self._task = asyncio.get_running_loop().create_task(
                 self._poll(), context=contextvars.Context()
             )
             self._task.add_done_callback(self._ended)
+        place.poll = self._task
+
+    def _look_soon(self, place: _Place) -> None:
+        heapq.heappush(self._early, (self.client.now(), next(self._order), place))
+        self._sooner.set()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Let nobody wait for a poll that broke: what broke it is everybody's error."""
+        """Let nobody wait for a poll that broke: what broke it is the error of all its waits."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            for place in [place for places in self._places.values() for place in places]:
-                if not place.future.done():
-                    place.future.set_exception(error)
+            for place in self._everybody():
+                if place.poll is task:
+                    place.fail(error)
+
+    def _everybody(self) -> list[_Place]:
+        return [place for places in self._places.values() for place in places]
 
     def _leave(self, place: _Place) -> None:
         group = place.watcher.group
@@ -189,6 +210,7 @@ class Watch:
         while True:
             await self._until_due()
             self._polled = self.client.now()
+            self._round += 1
             try:
                 listing = await self.transport.run(self.client.look(self.kind))
             except DliError as error:
@@ -226,39 +248,48 @@ class Watch:
         now = self.client.now()
         while self._early and self._early[0][0] <= now + LEAST_GAP:
             _, _, place = heapq.heappop(self._early)
-            if not place.future.done():
+            if place.future.done():
+                continue
+            try:
                 self._schedule(place, now)
+            except Exception as error:
+                place.fail(error)
 
     async def _show(self, listing: PackageListing) -> None:
-        now = self.client.now()
         told = 0
-        for group, places in list(self._places.items()):
-            try:
-                raw = listing.raw(group)
-                changed = group not in self._last or raw != self._last[group]
-                found = listing.find(group) if changed else None
-            except DliError as error:
-                for place in list(places):
-                    place.tell(place.watcher.miss, error, now)
-                continue
-            if group in self._places:
-                self._last[group] = raw
-            for place in list(places):
-                if changed or not place.looked:
-                    place.looked = True
-                    seen = found if changed else listing.find(group)
-                    place.tell(place.watcher.see, seen, now)
-                else:
-                    place.tell(place.watcher.see_again, now)
+        for group in list(self._places):
+            for step in self._steps(group, listing):
+                step()
                 told += 1
                 if told % CHUNK == 0:
                     await asyncio.sleep(0)
 
+    def _steps(self, group: str | None, listing: PackageListing) -> list[Callable[[], None]]:
+        """Give what to do for each watcher of a group: one step each, for it may be many."""
+        now = self.client.now()
+        # Who came while the listing was under way waits for the next: it may be too old for him.
+        places = [place for place in self._places[group] if place.joined < self._round]
+        try:
+            raw = listing.raw(group)
+            changed = group not in self._last or raw != self._last[group]
+            fresh = changed or any(not place.looked for place in places)
+            found = listing.find(group) if fresh else None
+        except DliError as error:
+            return [partial(place.tell, place.watcher.miss, error, now) for place in places]
+        self._last[group] = raw
+        steps: list[Callable[[], None]] = []
+        for place in places:
+            if changed or not place.looked:
+                place.looked = True
+                steps.append(partial(place.tell, place.watcher.see, found, now))
+            else:
+                steps.append(partial(place.tell, place.watcher.see_again, now))
+        return steps
+
     async def _tell_all(self, error: DliError) -> None:
         now = self.client.now()
-        places = [place for places in self._places.values() for place in places]
-        for told, place in enumerate(places, 1):
-            place.tell(place.watcher.miss, error, now)
+        for told, place in enumerate(self._everybody(), 1):
+            place.tell(place.watcher.miss, error.used_by(place.caller), now)
             if told % CHUNK == 0:
                 await asyncio.sleep(0)
 
@@ -286,6 +317,7 @@ async def until(
     The last one to leave closes the connections. Raises what the watcher raises.
     """
     desks = _desks.setdefault(asyncio.get_running_loop(), {})
+    # Connections that say the same share a poll under whatever name.
     key = replace(account, conn_id="")
     desk = desks.get(key)
     if desk is None:
@@ -301,7 +333,7 @@ async def until(
             Client(account, now=now, pace=pace_of(account)), desk.transport, kind
         )
     try:
-        return await watch.until(watcher)
+        return await watch.until(watcher, account.caller)
     finally:
         if watch.is_empty and desk.watches.get(kind) is watch:
             del desk.watches[kind]

@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_dli.hooks.deferral import TimeLimits, states_of, with_states
+from airflow_provider_dli.hooks.deferral import TimeLimits, check_complete, states_of
 from airflow_provider_dli.hooks.mixin import DliHookMixin
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_dli.api.packages import Tags
-    from airflow_provider_dli.hooks.dli import IfExists
+    from airflow_provider_dli.hooks.dli import DliHook, IfExists
 
 
 class UploadPackageGroupOperator(DliHookMixin, BaseOperator):
@@ -119,6 +119,7 @@ class UploadPackageGroupOperator(DliHookMixin, BaseOperator):
         from airflow_provider_dli.api.waiting import failed
 
         checks.boolean("wait_for_completion", self.wait_for_completion)
+        checks.boolean("deferrable", self.deferrable)
         for field in ("poll_interval", "timeout", "max_unknown_time"):
             checks.seconds(field, getattr(self, field))
         limits = TimeLimits(self, self.timeout)
@@ -136,17 +137,10 @@ class UploadPackageGroupOperator(DliHookMixin, BaseOperator):
             left_out = not self.wait_for_completion and ABSENT in answered.states.values()
             if answered.verdict is Verdict.FAILED or left_out:
                 raise failed(self.group, answered)
-            result = {
-                "group": self.group,
-                "kind": self.kind,
-                "project_id": hook.account.project_id,
-                "region": hook.account.region,
-                "packages": [{"name": name, "path": path} for name, path in paths.items()],
-            }
             if answered.verdict is Verdict.READY:
                 self.log.info("READY at once: %s", ", ".join(paths))
             elif self.wait_for_completion and self.deferrable:
-                self._defer(result, limits)
+                self._defer(tuple(paths), limits)
             elif self.wait_for_completion:
                 group = hook.wait_until_ready(
                     self.group,
@@ -155,15 +149,15 @@ class UploadPackageGroupOperator(DliHookMixin, BaseOperator):
                     timeout=self.timeout,
                     max_unknown_time=self.max_unknown_time,
                 )
-            return with_states(result, judge(group, paths).states)
+            return self._result(hook, judge(group, paths).states)
 
-    def _defer(self, result: dict[str, Any], limits: TimeLimits) -> None:
+    def _defer(self, names: Sequence[str], limits: TimeLimits) -> None:
         from airflow_provider_dli.triggers.packages import PackageGroupTrigger
 
         self.defer(
             trigger=PackageGroupTrigger(
                 group=self.group,
-                packages=[package["name"] for package in result["packages"]],
+                packages=list(names),
                 dli_conn_id=self.dli_conn_id,
                 region=self.region,
                 project_id=self.project_id,
@@ -171,23 +165,30 @@ class UploadPackageGroupOperator(DliHookMixin, BaseOperator):
                 deadline=limits.deadline,
                 max_unknown_time=self.max_unknown_time,
                 accepted=True,
+                limit=limits.limit,
             ),
             method_name="execute_complete",
-            kwargs={"result": result, "by_execution_timeout": limits.by_execution_timeout},
             timeout=limits.backstop,
         )
 
-    def execute_complete(
-        self,
-        context: Context,
-        event: dict[str, Any],
-        result: dict[str, Any],
-        by_execution_timeout: bool = False,
-    ) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
-        states = states_of(event, by_execution_timeout=by_execution_timeout)
+        states = states_of(event)
         self.log.info("READY: %s", ", ".join(states))
-        return with_states(result, states)
+        return self._result(self.hook, states)
+
+    def _result(self, hook: DliHook, states: Mapping[str, str]) -> dict[str, Any]:
+        paths = hook.package_names(self.paths)
+        check_complete(self.group, paths, states)
+        return {
+            "group": self.group,
+            "kind": self.kind,
+            "project_id": hook.account.project_id,
+            "region": hook.account.region,
+            "packages": [
+                {"name": name, "path": path, "state": states[name]} for name, path in paths.items()
+            ],
+        }
 
 
 class DeletePackageGroupOperator(DliHookMixin, BaseOperator):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,13 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_dli.hooks.deferral import TimeLimits, states_of
+from airflow_provider_dli.hooks.deferral import TimeLimits, check_complete, states_of
 from airflow_provider_dli.hooks.mixin import DliHookMixin
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dli.hooks.dli import DliHook
     from airflow_provider_dli.hooks.progress import StateLog
 
 
@@ -88,17 +89,23 @@ class PackageGroupSensor(DliHookMixin, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait in the worker, or look once and go on waiting in the triggerer."""
-        if not self.deferrable:
-            return super().execute(context)
         from airflow_provider_dli.api import checks
+
+        if not checks.boolean("deferrable", self.deferrable):
+            return super().execute(context)
+        from airflow_provider_dli.api.retry import TRANSIENT
         from airflow_provider_dli.triggers.packages import PackageGroupTrigger
 
         checks.seconds("poke_interval", self.poke_interval)
         checks.seconds("max_unknown_time", self.max_unknown_time)
         limits = TimeLimits(self, checks.seconds("timeout", self.timeout))
-        looked = self.poke(context)
-        if looked:
-            return looked.xcom_value
+        try:
+            looked = self.poke(context)
+        except TRANSIENT as error:
+            self.log.warning("Left to the triggerer, since the first look failed: %s", error)
+        else:
+            if looked:
+                return looked.xcom_value
         self.defer(
             trigger=PackageGroupTrigger(
                 group=self.group,
@@ -110,33 +117,24 @@ class PackageGroupSensor(DliHookMixin, BaseSensorOperator):
                 poll_interval=self.poke_interval,
                 deadline=limits.deadline,
                 max_unknown_time=self.max_unknown_time,
+                limit=limits.limit,
             ),
             method_name="execute_complete",
-            kwargs={
-                "result": looked.xcom_value,
-                "by_execution_timeout": limits.by_execution_timeout,
-            },
             timeout=limits.backstop,
         )
         return None  # `defer` raises
 
-    def execute_complete(
-        self,
-        context: Context,
-        event: dict[str, Any],
-        result: dict[str, Any],
-        by_execution_timeout: bool = False,
-    ) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
         from airflow_provider_dli.api.errors import PackageGroupTimeoutError
 
         try:
-            states = states_of(event, by_execution_timeout=by_execution_timeout)
+            states = states_of(event)
         except PackageGroupTimeoutError as error:
             # What a sensor's own timeout raises, so that soft_fail skips the task.
             raise AirflowSensorTimeout(str(error)) from error
-        packages = [{"name": name, "state": state} for name, state in states.items()]
-        return {**result, "packages": packages}
+        check_complete(self.group, self.packages or (), states)
+        return self._result(self.hook, states)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
@@ -151,14 +149,13 @@ class PackageGroupSensor(DliHookMixin, BaseSensorOperator):
             self._observe(readiness)
             if readiness.verdict is Verdict.FAILED:
                 raise failed(self.group, readiness)
-            return PokeReturnValue(
-                readiness.verdict is Verdict.READY,
-                {
-                    "group": self.group,
-                    "project_id": hook.account.project_id,
-                    "region": hook.account.region,
-                    "packages": [
-                        {"name": name, "state": state} for name, state in readiness.states.items()
-                    ],
-                },
-            )
+            result = self._result(hook, readiness.states)
+            return PokeReturnValue(readiness.verdict is Verdict.READY, result)
+
+    def _result(self, hook: DliHook, states: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "group": self.group,
+            "project_id": hook.account.project_id,
+            "region": hook.account.region,
+            "packages": [{"name": name, "state": state} for name, state in states.items()],
+        }

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import certifi
@@ -21,6 +20,7 @@ from airflow_provider_dli.api.errors import (
     TransportError,
 )
 from airflow_provider_dli.api.wire import Flow, Request, Response, Send
+from airflow_provider_dli.transport.environment import Environment, read
 
 T = TypeVar("T")
 
@@ -44,6 +44,7 @@ class AsyncTransport:
             total=None, sock_connect=connect_timeout, sock_read=read_timeout
         )
         self._session: aiohttp.ClientSession | None = None
+        self._environments: dict[str, tuple[Environment, ssl.SSLContext | bool]] = {}
         self._opening = asyncio.Lock()
 
     async def run(self, flow: Flow[T]) -> T:
@@ -73,78 +74,95 @@ class AsyncTransport:
 
     async def _send(self, request: Request) -> Response:
         try:
-            session = await self._open()
+            session, environment, trust = await self._open(request)
             async with session.request(
                 request.method,
                 # As it was signed: yarl would quote it in its own way.
                 URL(request.url, encoded=True),
                 headers=request.headers,
                 data=request.body or None,
-                proxy=_proxy(request.origin),
+                proxy=environment.proxy,
+                ssl=trust,
                 allow_redirects=False,
             ) as answer:
                 body = await answer.read()
+        except aiohttp.ClientHttpProxyError as error:
+            problem: TransportError = _not_sent(request, f"the proxy answered {error.status}")
+        except aiohttp.ClientConnectorCertificateError as error:
+            problem = _untrusted(request, error)
+        except ValueError as error:
+            problem = _setup_error(request, error)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _classify(request, error) from error
-        except (OSError, ValueError) as error:
-            # Raised before anything is sent; its words may quote a header or a proxy's password.
-            raise _setup_error(request, error) from None
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        return Response(answer.status, headers, body)
+        except OSError as error:
+            problem = _setup_error(request, error)
+        else:
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            return Response(answer.status, headers, body)
+        # Outside of the handlers, so that it does not carry the library's error along: the words
+        # of that one may quote a header or a proxy's password.
+        raise problem
 
-    async def _open(self) -> aiohttp.ClientSession:
+    async def _open(
+        self, request: Request
+    ) -> tuple[aiohttp.ClientSession, Environment, ssl.SSLContext | bool]:
         async with self._opening:
+            if request.origin not in self._environments:
+                self._environments[request.origin] = await asyncio.to_thread(
+                    _surroundings, request, self._verify
+                )
             if self._session is None:
-                context = await asyncio.to_thread(_trust, self._verify)
                 self._session = aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(ssl=context),
                     timeout=self._timeout,
-                    # Otherwise ~/.netrc would replace our signature; see _proxy for the rest.
+                    # Otherwise ~/.netrc would replace our signature; proxies are given above.
                     trust_env=False,
                     cookie_jar=aiohttp.DummyCookieJar(),
                 )
-            return self._session
+                # Only flows repeat. aiohttp has no public switch; its own test client does this.
+                self._session._retry_connection = False
+            return self._session, *self._environments[request.origin]
 
 
-def _trust(verify: bool | str) -> ssl.SSLContext:
-    """Trust what requests would: the connection's bundle, the environment's, or certifi's."""
-    environment = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    bundle = verify if isinstance(verify, str) else environment or certifi.where()
-    if os.path.isdir(bundle):  # noqa: PTH112 - the ssl module takes the same text
-        return ssl.create_default_context(capath=bundle)
-    return ssl.create_default_context(cafile=bundle)
-
-
-def _proxy(origin: str) -> str | None:
-    parts = urlsplit(origin)
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return None if not proxy or proxy_bypass(parts.netloc) else proxy
+def _surroundings(
+    request: Request, verify: bool | str
+) -> tuple[Environment, ssl.SSLContext | bool]:
+    """Read proxy and CA bundle for an origin; reads files, so it runs in a thread."""
+    environment = read(request, verify)
+    if environment.proxy:
+        proxy = urlsplit(environment.proxy)
+        if proxy.scheme not in {"http", "https"} or not proxy.hostname:
+            raise ValueError("the proxy is no address of an HTTP proxy")
+    if not request.origin.startswith("https:"):
+        return environment, True
+    named = environment.verify
+    bundle = Path(named) if isinstance(named, str) else Path(certifi.where())
+    if bundle.is_dir():
+        return environment, ssl.create_default_context(capath=bundle)
+    return environment, ssl.create_default_context(cafile=bundle)
 
 
 def _classify(request: Request, error: aiohttp.ClientError | TimeoutError) -> TransportError:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return ConnectionSetupError(
-            f"{request.asked} was not sent: the certificate of {request.origin} is not trusted "
-            f"({error.certificate_error}). "
-            "Set ca_bundle in the connection to the CA that signed it."
-        )
-    if isinstance(error, aiohttp.InvalidURL):
-        return _setup_error(request, error)
-    in_vain = (
-        aiohttp.ClientConnectorError,
-        aiohttp.ConnectionTimeoutError,
-        aiohttp.ClientHttpProxyError,
-    )
-    why = type(error).__name__ if isinstance(error, aiohttp.ClientHttpProxyError) else error
-    if isinstance(error, in_vain):
-        return NotSentError(
-            f"{request.asked} was not sent: no connection to {request.origin} ({why}). "
-            "Check endpoint, region, network and proxy."
-        )
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return _not_sent(request, error)
     return AnswerLostError(
         f"{request.asked} was sent to {request.origin}, but its answer was lost "
         f"({type(error).__name__}). The service may have carried it out."
+    )
+
+
+def _untrusted(
+    request: Request, error: aiohttp.ClientConnectorCertificateError
+) -> ConnectionSetupError:
+    return ConnectionSetupError(
+        f"{request.asked} was not sent: the certificate of {request.origin} is not trusted "
+        f"({error.certificate_error}). Set ca_bundle in the connection to the CA that signed it."
+    )
+
+
+def _not_sent(request: Request, why: object) -> NotSentError:
+    return NotSentError(
+        f"{request.asked} was not sent: no connection to {request.origin} ({why}). "
+        "Check endpoint, region, network and proxy."
     )
 
 

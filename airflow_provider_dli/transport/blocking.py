@@ -6,7 +6,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
 import requests
 from urllib3.exceptions import HTTPError, NewConnectionError
@@ -18,13 +18,9 @@ from airflow_provider_dli.api.errors import (
     TransportError,
 )
 from airflow_provider_dli.api.wire import Flow, Request, Response, Send
+from airflow_provider_dli.transport.environment import Environment, read
 
 T = TypeVar("T")
-
-
-class _Environment(TypedDict):
-    proxies: dict[str, str]
-    verify: bool | str | None
 
 
 class BlockingTransport:
@@ -50,7 +46,7 @@ class BlockingTransport:
         # Otherwise requests reads the environment for every request, and ~/.netrc, whose password
         # would replace our signature.
         self._session.trust_env = False
-        self._environments: dict[str, _Environment] = {}
+        self._environments: dict[str, Environment] = {}
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end and give its result."""
@@ -83,6 +79,7 @@ class BlockingTransport:
     def _begin(self, request: Request) -> requests.Response:
         """Send, and give the answer as soon as its headers are there."""
         try:
+            environment = self._environment(request)
             return self._session.request(
                 request.method,
                 request.url,
@@ -91,30 +88,26 @@ class BlockingTransport:
                 timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,
-                **self._environment(request),
+                proxies=environment.proxies,
+                verify=environment.verify,
             )
         except requests.ConnectionError as error:
             raise _classify(request, error) from error
         except requests.Timeout as error:
             raise _answer_lost(request, error) from error
         except (OSError, ValueError) as error:
-            # Raised before anything is sent; its words may quote a header or a proxy's password.
             kind = type(error).__name__
-            raise ConnectionSetupError(
-                f"{request.asked} was not sent: this machine's setup does not allow it ({kind}). "
-                "Check the proxy variables and the CA bundle of the environment."
-            ) from None
+        # Raised before anything is sent. Outside of the handler, so that it does not carry the
+        # library's error along: the words of that one may quote a header or a proxy's password.
+        raise ConnectionSetupError(
+            f"{request.asked} was not sent: this machine's setup does not allow it ({kind}). "
+            "Check the proxy variables and the CA bundle of the environment."
+        )
 
-    def _environment(self, request: Request) -> _Environment:
-        """Read proxies and CA bundle for this origin from the environment, once."""
+    def _environment(self, request: Request) -> Environment:
         found = self._environments.get(request.origin)
         if found is None:
-            with requests.Session() as session:
-                merged = session.merge_environment_settings(
-                    request.url, {}, None, self._verify, None
-                )
-            found = _Environment(proxies=dict(merged["proxies"]), verify=merged["verify"])
-            self._environments[request.origin] = found
+            found = self._environments[request.origin] = read(request, self._verify)
         return found
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -52,13 +53,20 @@ class _DeclaredFields:
         return path, {name: getattr(self, name) for name in self.fields}
 
     async def _account(self) -> Account:
+        if not isinstance(self.dli_conn_id, str):
+            raise InputError("dli_conn_id", self.dli_conn_id, "give the id of a connection")
         connection = await get_async_connection(self.dli_conn_id)
         return account_from(connection, region=self.region, project_id=self.project_id)
 
     def _names(self) -> tuple[str, ...] | None:
-        if isinstance(self.packages, str):
-            raise InputError("packages", self.packages, "give a list of package names")
-        return None if self.packages is None else tuple(self.packages)
+        if self.packages is None:
+            return None
+        if not isinstance(self.packages, list | tuple) or not self.packages:
+            raise InputError("packages", self.packages, "give a list of package names, or None")
+        return tuple(checks.stored_name("packages", name) for name in self.packages)
+
+    def _kind(self) -> str | None:
+        return None if self.kind is None else checks.kind(self.kind)
 
 
 class PackageGroupTrigger(_DeclaredFields, BaseTrigger):
@@ -78,6 +86,8 @@ class PackageGroupTrigger(_DeclaredFields, BaseTrigger):
     :param deadline: Unix seconds at which the wait ends; survives a restart of the triggerer
     :param max_unknown_time: seconds for which the listing may be out of reach, an accepted package
         be absent, or a state be a word that nobody knows
+    :param limit: what the deadline comes from, ``timeout`` or ``execution_timeout``; goes into the
+        event, since ``dag.test()`` forgets what a task keeps for itself when it defers
     :param accepted: DLI took an upload of ``packages``, so they may not stay absent
     """
 
@@ -92,17 +102,19 @@ class PackageGroupTrigger(_DeclaredFields, BaseTrigger):
         "deadline": None,
         "max_unknown_time": MAX_UNKNOWN_TIME,
         "accepted": False,
+        "limit": "timeout",
     }
     deadline: Any
     max_unknown_time: Any
     accepted: Any
+    limit: Any
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Give the one event."""
         try:
             wait = await self._wait()
         except DliError as error:
-            yield _event({"status": "failed", **error.as_dict()})
+            yield _event({"status": "failed", "limit": self.limit, **error.as_dict()})
         else:
             yield _event({"status": "ready", "states": dict(wait.readiness.states)})
 
@@ -112,7 +124,7 @@ class PackageGroupTrigger(_DeclaredFields, BaseTrigger):
         wait = self._checked()
         log = StateLog(self.log, time.time)
         wait.observe, wait.trouble = log, log.trouble
-        await until(await self._account(), wait, kind=self.kind)
+        await until(await self._account(), wait, kind=self._kind())
         return wait
 
     def _checked(self) -> Wait:
@@ -121,10 +133,10 @@ class PackageGroupTrigger(_DeclaredFields, BaseTrigger):
         return Wait(
             None if self.group is None else checks.stored_name("group", self.group),
             self._names(),
-            deadline=self.deadline and checks.seconds("deadline", self.deadline),
+            deadline=None if self.deadline is None else checks.seconds("deadline", self.deadline),
             poll_interval=checks.seconds("poll_interval", self.poll_interval),
             max_unknown_time=checks.seconds("max_unknown_time", self.max_unknown_time),
-            accepted=bool(self.accepted),
+            accepted=checks.boolean("accepted", self.accepted is not None and self.accepted),
         )
 
 
@@ -168,16 +180,24 @@ class PackageGroupUpdatedTrigger(_DeclaredFields, BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Give an event for each update, for ever."""
+        saving: set[asyncio.Task[None]] = set()
+
+        def began(update_time: int) -> None:
+            task = asyncio.get_running_loop().create_task(self._remember(update_time))
+            saving.add(task)
+            task.add_done_callback(saving.discard)
+
         update = Update(
             checks.stored_name("group", self.group),
             self._names(),
             checks.seconds("poll_interval", self.poll_interval),
             trouble=StateLog(self.log, time.time).trouble,
+            began=began,
             last=await self._remembered(),
         )
         account = await self._account()
         while True:
-            await until(account, update, kind=self.kind)
+            await until(account, update, kind=self._kind())
             await self._remember(update.last)
             yield _event(
                 {"group": self.group, "update_time": update.last, "states": dict(update.states)}

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Proxies and CA bundle of the environment, read as requests reads them, for both transports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import requests
+from requests.utils import prepend_scheme_if_needed, select_proxy
+
+from airflow_provider_dli.api.wire import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the environment says for one origin.
+
+    `verify` is `True` or the path of a CA bundle; `proxy` is the address of the one proxy that
+    counts for the origin.
+    """
+
+    proxies: dict[str, str]
+    proxy: str | None
+    verify: bool | str | None
+
+
+def read(request: Request, verify: bool | str) -> Environment:
+    """Read the environment for a request; a `verify` that is a path wins over it.
+
+    Raises `OSError` or `ValueError` for a variable that cannot be used; its words may quote it.
+    """
+    with requests.Session() as session:
+        merged = session.merge_environment_settings(request.url, {}, None, verify, None)
+    proxies = dict(merged["proxies"])
+    proxy = select_proxy(request.url, proxies)
+    if proxy:
+        proxy = prepend_scheme_if_needed(proxy, "http")  # type: ignore[no-untyped-call]  # requests
+    return Environment(proxies, proxy or None, merged["verify"])
