@@ -214,7 +214,7 @@ def test_a_wait_ends_at_its_timeout_and_names_what_is_not_ready(
 ) -> None:
     emulator.put_group("g", {"a.jar": "PAUSED", "b.jar": "READY"})
 
-    with pytest.raises(PackageGroupTimeoutError, match=r"by 2027-01-15 08:02:00 UTC: a\.jar is PAUSED\."):
+    with pytest.raises(PackageGroupTimeoutError, match=r"08:02:00 UTC: a\.jar is PAUSED\."):
         hook.wait_until_ready("g", ["a.jar", "b.jar"], timeout=120)
     assert sum(clock.slept) == pytest.approx(120)
 

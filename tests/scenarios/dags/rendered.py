@@ -1,0 +1,86 @@
+"""Every way in which an argument may reach an operator: Jinja, XComArg, None, mapped."""
+
+from __future__ import annotations
+
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_provider_dli.operators.packages import (
+    DeletePackageGroupOperator,
+    UploadPackageGroupOperator,
+)
+from airflow_provider_dli.sensors.packages import PackageGroupSensor
+
+SHARED_TAGS = {"run": "{{ params.run }}"}
+
+with DAG(
+    dag_id="rendered",
+    schedule=None,
+    params={"run": "r1", "kind": "jar", "project": None},
+    render_template_as_native_obj=True,
+) as dag:
+
+    @task
+    def files() -> list[str]:
+        return ["obs://bucket/x/one.jar", "obs://bucket/x/two.jar"]
+
+    @task
+    def name() -> str:
+        return "by-xcom"
+
+    found = files()
+    by_jinja = UploadPackageGroupOperator(
+        task_id="by_jinja",
+        paths=["obs://bucket/{{ params.run }}/a.jar"],
+        group="by-jinja-{{ params.run }}",
+        kind="{{ params.kind }}",
+        tags=SHARED_TAGS,
+        if_exists="{{ 'replace' }}",
+        dli_conn_id="dli_{{ 'default' }}",
+        region="{{ 'eu-' ~ 'de' }}",
+        project_id="{{ params.project }}",
+        is_async=False,
+    )
+    by_xcom = UploadPackageGroupOperator(
+        task_id="by_xcom",
+        paths=found,
+        group=name(),
+        kind="jar",
+        tags=SHARED_TAGS,
+        is_async=False,
+    )
+    without = UploadPackageGroupOperator(
+        task_id="without",
+        paths=found,
+        group=None,
+        kind="jar",
+        tags=None,
+        region=None,
+        project_id=None,
+        is_async=False,
+    )
+    mapped = UploadPackageGroupOperator.partial(
+        task_id="mapped", paths=found, kind="jar", is_async=False, tags=SHARED_TAGS
+    ).expand(group=["mapped-1", "mapped-2"])
+    mapped_by_kwargs = UploadPackageGroupOperator.partial(
+        task_id="mapped_by_kwargs", is_async=False, dli_conn_id="dli_default"
+    ).expand_kwargs(
+        [
+            {"paths": ["obs://bucket/p.py"], "group": "kwargs-1", "kind": "pyFile"},
+            {"paths": ["obs://bucket/{{ params.run }}.py"], "group": "kwargs-2", "kind": "pyFile"},
+        ]
+    )
+    deferred = UploadPackageGroupOperator(
+        task_id="deferred",
+        paths=found,
+        group="deferred-{{ params.run }}",
+        kind="jar",
+        poll_interval=0.1,
+        deferrable=True,
+    )
+    sensed = PackageGroupSensor.partial(
+        task_id="sensed", poke_interval=0.1, timeout=5, packages=None
+    ).expand(group=["mapped-1", "by-jinja-r1"])
+    deleted = DeletePackageGroupOperator.partial(task_id="deleted").expand(
+        group=["mapped-1", "mapped-2"]
+    )
+    [by_jinja, by_xcom, without, mapped, mapped_by_kwargs, deferred] >> sensed >> deleted

@@ -1,0 +1,112 @@
+"""One wait, in the worker or in the triggerer, as Airflow leads it through both."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
+from airflow.triggers.base import BaseTrigger
+from fake_clock import FakeClock
+
+from airflow_provider_dli.hooks.dli import DliHook
+from airflow_provider_dli.operators.packages import UploadPackageGroupOperator
+
+PATIENCE = 10
+"""Seconds after which a wait in the triggerer counts as hanging."""
+
+PATHS = ["obs://bucket/jars/a.jar", "obs://bucket/jars/b.jar"]
+
+
+def plain(value: Any) -> Any:
+    """Give what is left of a value on its way through the database."""
+    return json.loads(json.dumps(value))
+
+
+def again(trigger: BaseTrigger) -> Any:
+    """Give the trigger as a triggerer makes it of its row."""
+    path, fields = trigger.serialize()
+    module, name = path.rsplit(".", 1)
+    return getattr(import_module(module), name)(**plain(fields))
+
+
+async def events(trigger: BaseTrigger) -> list[dict[str, Any]]:
+    """Run a trigger to its end and give its events."""
+    async with asyncio.timeout(PATIENCE):
+        return [plain(event.payload) async for event in trigger.run()]
+
+
+async def eventually(happened: Callable[[], object]) -> None:
+    """Wait for something that a thread or another coroutine does."""
+    async with asyncio.timeout(PATIENCE):
+        while not happened():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.005)
+
+
+def event(trigger: BaseTrigger) -> dict[str, Any]:
+    """Run a trigger on a loop of its own and give its one event."""
+    (only,) = asyncio.run(events(trigger))
+    return only
+
+
+def deferred(operator: BaseOperator) -> TaskDeferred:
+    """Execute a task that has to wait in the triggerer."""
+    with pytest.raises(TaskDeferred) as caught:
+        operator.execute({})
+    return caught.value
+
+
+def resume(operator: BaseOperator, left: TaskDeferred, payload: dict[str, Any]) -> Any:
+    """Go on with a task in the worker, after its event."""
+    return operator.resume_execution(
+        left.method_name, {**plain(left.kwargs or {}), "event": payload}, {}
+    )
+
+
+@dataclass
+class Mode:
+    """Where a wait takes place. In the worker its time is a fake; in the triggerer it is short."""
+
+    name: str
+    clock: FakeClock | None
+
+    @property
+    def now(self) -> Callable[[], float]:
+        return self.clock.now if self.clock else time.time
+
+    def seconds(self, seconds: float) -> float:
+        """Give seconds of the worker; a hundredth of that in the triggerer, where they are real."""
+        return seconds if self.clock else seconds / 100
+
+    def upload(self, **arguments: Any) -> UploadPackageGroupOperator:
+        """Give a task that uploads two packages and waits for them."""
+        defaults = {
+            "task_id": "stage",
+            "paths": PATHS,
+            "group": "g",
+            "kind": "jar",
+            "poll_interval": self.seconds(10),
+            "timeout": self.seconds(600),
+        }
+        return UploadPackageGroupOperator(
+            **defaults | arguments, deferrable=self.name == "triggerer"
+        )
+
+    def run(self, operator: Any) -> Any:
+        """Run a task from its beginning to its end, wherever it waits."""
+        if self.clock is not None:
+            operator.hook = DliHook(
+                operator.dli_conn_id,
+                region=operator.region,
+                project_id=operator.project_id,
+                clock=self.clock,
+            )
+            return operator.execute({})
+        left = deferred(operator)
+        return resume(operator, left, event(again(left.trigger)))

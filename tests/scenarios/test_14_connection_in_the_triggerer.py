@@ -1,0 +1,105 @@
+"""Fault: a trigger resolves its connection while other coroutines run, and the service is slow.
+
+Expected: it gets its own connection, never a default one, without a blocking call on the loop: the
+largest gap between two heartbeats stays below a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import connection
+from scenarios.modes import events
+
+from airflow_provider_dli.emulator import Emulator, running
+from airflow_provider_dli.triggers.packages import PackageGroupTrigger
+
+LARGEST_GAP = 0.1
+
+
+async def with_heartbeat(*triggers: PackageGroupTrigger) -> tuple[list[Any], float]:
+    """Run triggers at once; give their events and the largest gap that the loop had meanwhile."""
+    running = asyncio.gather(*map(events, triggers))
+    gap, last = 0.0, time.monotonic()
+    while not running.done():
+        await asyncio.sleep(0.002)
+        now = time.monotonic()
+        gap, last = max(gap, now - last), now
+    return await running, gap
+
+
+def trigger(**fields: Any) -> PackageGroupTrigger:
+    return PackageGroupTrigger(**{"group": "g", "poll_interval": 0.2} | fields)
+
+
+def test_a_slow_service_does_not_block_the_loop(dli: Emulator) -> None:
+    dli.put_group("g", {"a.jar": "READY"})
+    asyncio.run(with_heartbeat(trigger()))  # the first one pays for imports
+    dli.latency = 0.4
+
+    (only,), gap = asyncio.run(with_heartbeat(trigger()))
+
+    assert only[0]["status"] == "ready"
+    assert gap < LARGEST_GAP
+
+
+def test_many_triggers_that_begin_at_once_do_not_block_the_loop(dli: Emulator) -> None:
+    dli.put_group("g", {"a.jar": "READY"})
+    asyncio.run(with_heartbeat(trigger()))
+    dli.latency = 0.2
+
+    outcomes, gap = asyncio.run(with_heartbeat(*(trigger() for _ in range(50))))
+
+    assert [outcome[0]["status"] for outcome in outcomes] == ["ready"] * 50
+    assert gap < LARGEST_GAP
+
+
+def test_each_trigger_gets_its_own_connection(
+    dli: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dli.put_group("g", {"a.jar": "READY"})
+    with running() as other:
+        other.put_group("g", {"other.jar": "READY"})
+        monkeypatch.setenv("AIRFLOW_CONN_OTHER", connection(other))
+
+        outcomes, _ = asyncio.run(with_heartbeat(trigger(), trigger(dli_conn_id="other")))
+
+    assert [list(outcome[0]["states"]) for outcome in outcomes] == [["a.jar"], ["other.jar"]]
+
+
+def test_a_connection_that_does_not_exist_is_no_reason_to_try_another(dli: Emulator) -> None:
+    with pytest.raises(Exception, match="missing"):
+        asyncio.run(events(trigger(dli_conn_id="missing")))
+
+    assert dli.requests == []
+
+
+def test_a_connection_that_is_incomplete_is_one_event_that_says_what_is_missing(
+    dli: Emulator, connect: Callable[..., None]
+) -> None:
+    connect(project_id=None)
+
+    (only,) = asyncio.run(events(trigger()))
+
+    assert (only["status"], only["error"]) == ("failed", "InputError")
+    assert "connection 'dli_default': project_id is missing" in only["message"]
+
+
+def test_a_large_listing_is_no_longer_on_the_loop_than_the_gap_allows(dli: Emulator) -> None:
+    for number in range(2000):
+        dli.put_group(f"group-{number}", {"a.jar": "READY"})
+    asyncio.run(with_heartbeat(trigger(group="group-7")))
+    dli.put_group("group-7", {"a.jar": "READY"})
+
+    outcomes, gap = asyncio.run(
+        with_heartbeat(*(trigger(group=f"group-{number}") for number in range(50)))
+    )
+
+    assert len(json.dumps(outcomes)) > 0
+    # The emulator writes its answer in a thread of this process: it takes turns with the loop.
+    assert gap < 3 * LARGEST_GAP

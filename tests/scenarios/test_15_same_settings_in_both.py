@@ -1,0 +1,236 @@
+"""Fault: a task is given a region, an endpoint, a project, a proxy, a CA and timeouts, and defers.
+
+Expected: every request of the trigger uses the values that the worker's would, and what is stored
+of the task while it is deferred holds no secret.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from fake_clock import FakeClock
+from scenarios.modes import Mode, again, deferred, event, resume
+from scenarios.servers import Answer, Asked, Server, listing, serving
+
+from airflow_provider_dli.api.errors import AnswerLostError
+from airflow_provider_dli.emulator import Emulator, Fault
+from airflow_provider_dli.sensors.packages import PackageGroupSensor
+from airflow_provider_dli.triggers.packages import PackageGroupTrigger
+
+CANARIES = {
+    "login": "canary-access-key",
+    "password": "canary-secret-key",
+    "security_token": "canary-security-token",
+    "auth_token": "canary-auth-token",
+}
+READY = listing(g={"a.jar": "READY", "b.jar": "READY"})
+
+
+UPLOADED = {
+    "group_name": "g",
+    "details": [{"resource_name": n, "status": "UPLOADING"} for n in ("a.jar", "b.jar")],
+}
+
+
+def answer(request: Asked) -> Answer:
+    """Take an upload, and list its packages as READY."""
+    return (201, {}, json.dumps(UPLOADED).encode()) if request.method == "POST" else READY
+
+
+def connected(monkeypatch: pytest.MonkeyPatch, name: str = "other", **extra: Any) -> None:
+    fields = {
+        "conn_type": "dli",
+        "login": CANARIES["login"],
+        "password": CANARIES["password"],
+        "extra": {"cloud": "huawei", "region": "eu-west-101", "project_id": "p"} | extra,
+    }
+    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(fields))
+
+
+def modes() -> tuple[Mode, Mode]:
+    clock = FakeClock()
+    clock.time = time.time()
+    return Mode("worker", clock), Mode("triggerer", None)
+
+
+def in_both(server: Server, **arguments: Any) -> tuple[list[Asked], list[Asked]]:
+    """Run the same task in both modes; give what each asked of the listing."""
+    looks = []
+    for mode in modes():
+        server.asked.clear()
+        mode.run(mode.upload(dli_conn_id="other", **arguments))
+        looks.append([asked for asked in server.asked if asked.method == "GET"])
+    worker, triggerer = looks
+    assert worker
+    return worker, triggerer
+
+
+# Named by the HTTP library, and outside of the signature.
+OF_THE_LIBRARY = {"user-agent", "accept", "accept-encoding", "connection"}
+OF_THE_MOMENT = {"authorization", "x-sdk-date"}
+
+
+def told(asked: Asked) -> dict[str, Any]:
+    """Give all of a request that must not differ, of its signature all but the signature itself."""
+    left_out = OF_THE_LIBRARY | OF_THE_MOMENT
+    return {
+        "asked": (asked.method, asked.path),
+        "headers": {n: value for n, value in asked.headers.items() if n not in left_out},
+        "signed": asked.headers.get("authorization", "").split(", ")[:2],
+    }
+
+
+@pytest.mark.parametrize(
+    ("extra", "arguments"),
+    [
+        ({}, {}),
+        ({}, {"project_id": "another"}),
+        ({}, {"region": "eu-de"}),
+        ({}, {"project_id": "another", "region": "eu-de"}),
+        ({"security_token": CANARIES["security_token"]}, {}),
+        ({"auth_token": CANARIES["auth_token"]}, {}),
+    ],
+    ids=["plain", "project", "region", "both", "temporary keys", "token"],
+)
+def test_the_trigger_asks_as_the_worker_does(
+    monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any], arguments: dict[str, Any]
+) -> None:
+    with serving(answer) as server:
+        connected(monkeypatch, endpoint=server.origin, **extra)
+        worker, triggerer = in_both(server, **arguments)
+
+    assert [told(asked) for asked in triggerer] == [told(asked) for asked in worker]
+    project = arguments.get("project_id", "p")
+    assert triggerer[0].path == f"/v2.0/{project}/resources"
+    assert triggerer[0].headers["x-project-id"] == project
+    for name, value in extra.items():
+        assert triggerer[0].headers[f"x-{name.replace('_', '-')}"] == value
+
+
+def test_the_signature_of_the_trigger_is_good(mode: Mode, dli: Emulator) -> None:
+    result = mode.run(mode.upload())
+
+    assert [package["state"] for package in result["packages"]] == ["READY", "READY"]
+    assert {record.status for record in dli.requests} == {200, 201}
+
+
+def test_region_and_cloud_name_the_same_host_through_the_same_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing answers for DLI's name, so that only the proxy can have been asked."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name)
+    with serving(answer) as proxy:
+        connected(monkeypatch, endpoint="http://dli.nowhere.invalid")
+        monkeypatch.setenv("http_proxy", f"http://user:canary-proxy@127.0.0.1:{proxy.port}")
+        worker, triggerer = in_both(proxy)
+
+    assert [told(asked) for asked in triggerer] == [told(asked) for asked in worker]
+    assert triggerer[0].path == "http://dli.nowhere.invalid/v2.0/p/resources"
+    assert triggerer[0].headers["host"] == "dli.nowhere.invalid"
+    assert "proxy-authorization" in triggerer[0].headers
+
+
+def test_the_region_of_the_task_names_the_host_in_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name)
+    with serving((502, {}, b"")) as proxy:
+        connected(monkeypatch)
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
+        sensor = PackageGroupSensor(
+            task_id="s", group="g", region="ap-southeast-2", dli_conn_id="other", timeout=0.1
+        )
+        trigger = PackageGroupTrigger(
+            group="g",
+            region="ap-southeast-2",
+            dli_conn_id="other",
+            poll_interval=0.1,
+            max_unknown_time=0.1,
+        )
+        worker, triggerer = sensor.hook.account.origin, event(again(trigger))
+
+    assert triggerer["error"] == "NotSentError"
+    host = worker.removeprefix("https://")
+    assert {asked.path for asked in proxy.asked} == {f"{host}:443"}
+    assert "ap-southeast-2" in host
+
+
+def test_the_ca_bundle_of_the_connection_is_used_in_both(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+
+    with serving(answer, context) as server:
+        connected(monkeypatch, endpoint=server.origin, ca_bundle=str(bundle))
+        worker, triggerer = in_both(server)
+
+    assert [told(asked) for asked in triggerer] == [told(asked) for asked in worker]
+
+
+def test_the_read_timeout_of_the_connection_is_used_in_both(
+    mode: Mode, emulator: Emulator, connect: Callable[..., None]
+) -> None:
+    connect(read_timeout=0.1)
+    emulator.add_fault(Fault("hang", method="GET", times=None))
+
+    started = time.monotonic()
+    with pytest.raises(AnswerLostError):
+        mode.run(mode.upload(max_unknown_time=mode.seconds(1)))
+
+    assert time.monotonic() - started < 1.5
+
+
+@pytest.mark.parametrize("kind", ["operator", "sensor"])
+def test_nothing_that_is_stored_of_a_deferred_task_holds_a_secret(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    with serving(answer) as server:
+        connected(
+            monkeypatch,
+            endpoint=server.origin,
+            security_token=CANARIES["security_token"],
+        )
+        if kind == "operator":
+            task: Any = Mode("triggerer", None).upload(dli_conn_id="other")
+        else:
+            task = PackageGroupSensor(
+                task_id="s",
+                group="g",
+                packages=["a.jar", "c.jar"],
+                dli_conn_id="other",
+                deferrable=True,
+            )
+        left = deferred(task)
+
+    stored = json.dumps([left.trigger.serialize(), left.kwargs])
+    assert "canary" not in stored
+    assert json.loads(stored)[0][1]["dli_conn_id"] == "other"
+
+
+def test_no_secret_is_in_an_event_or_in_the_error_that_it_becomes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refusal = {"error_code": "APIGW.0301", "error_msg": "Incorrect IAM authentication information"}
+    with serving(answer) as server:
+        connected(monkeypatch, endpoint=server.origin, security_token=CANARIES["security_token"])
+        task = Mode("triggerer", None).upload(dli_conn_id="other")
+        left = deferred(task)
+    with serving((401, {}, json.dumps(refusal).encode())) as server:
+        connected(monkeypatch, endpoint=server.origin, security_token=CANARIES["security_token"])
+        payload = event(again(left.trigger))
+
+    with pytest.raises(Exception, match=r"APIGW\.0301") as caught:
+        resume(task, left, payload)
+    assert "canary" not in json.dumps(payload)
+    assert "canary" not in f"{caught.value!r} {caught.value.__cause__!r} {vars(caught.value)}"
