@@ -268,7 +268,10 @@ class Watch:
         """Give what to do for each watcher of a group: one step each, for it may be many."""
         now = self.client.now()
         # Who came while the listing was under way waits for the next: it may be too old for him.
-        places = [place for place in self._places[group] if place.joined < self._round]
+        here = self._places.get(group, ())
+        places = [place for place in here if place.joined < self._round]
+        if not places:
+            return []
         try:
             raw = listing.raw(group)
             changed = group not in self._last or raw != self._last[group]
