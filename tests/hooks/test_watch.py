@@ -314,6 +314,24 @@ def test_looks_grow_rarer_with_a_wait(emulator: Emulator, account: Account) -> N
     assert begun.looks_planned == 3
 
 
+def test_a_look_that_nobody_waits_for_any_more_is_not_taken(
+    emulator: Emulator, account: Account
+) -> None:
+    async def main() -> None:
+        early = asyncio.ensure_future(
+            until(account, Recorder("early", settled=False, first_look=0.3))
+        )
+        await asyncio.sleep(0.1)
+        rare = asyncio.ensure_future(
+            until(account, Recorder("rare", settled=False, first_look=0.7, until=after(1)))
+        )
+        early.cancel()
+        await rare
+
+    run(main())
+    assert len(emulator.requests) == 1
+
+
 def test_listings_have_a_least_gap_however_many_waits_begin(
     emulator: Emulator, account: Account
 ) -> None:
@@ -504,8 +522,22 @@ def test_after_a_poll_that_broke_the_next_wait_begins_anew(
     assert run(main()).name == "g"
 
 
-def test_a_wait_that_joins_between_the_break_and_its_news_does_not_hang(
+def test_a_wait_that_is_cancelled_while_its_poll_breaks_is_cancelled(
     emulator: Emulator, account: Account
+) -> None:
+    async def main() -> list[PackageGroup | BaseException]:
+        clock = BrokenClock(lambda: waits[0].cancel())
+        waits = [asyncio.ensure_future(until(account, Recorder(), now=clock)) for _ in range(2)]
+        return await asyncio.gather(*waits, return_exceptions=True)
+
+    first, second = run(main())
+    assert isinstance(first, asyncio.CancelledError)
+    assert str(second) == "the clock broke"
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+def test_a_wait_that_joins_between_the_break_and_its_news_does_not_hang(
+    emulator: Emulator, account: Account, turns: int
 ) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -516,8 +548,8 @@ def test_a_wait_that_joins_between_the_break_and_its_news_does_not_hang(
             await until(account, Recorder("late", until=after(1)), now=time.time)
 
         late = asyncio.ensure_future(join())
-        # One turn of the loop later the poll is over, and its first wait has not woken up yet.
-        clock = BrokenClock(lambda: loop.call_soon(broken.set))
+        # The poll is over with this turn of the loop; its first wait wakes up two turns later.
+        clock = BrokenClock(lambda: loop.call_soon(broken.set) if turns else broken.set())
         with pytest.raises(RuntimeError):
             await until(account, Recorder(), now=clock)
         _, hanging = await asyncio.wait([late], timeout=1)
@@ -558,13 +590,14 @@ def test_a_wait_that_leaves_while_an_error_is_told_is_not_told(
         waits: list[asyncio.Future[PackageGroup]] = []
         recorders = [Recorder(f"g{number}", until=after(1)) for number in range(150)]
 
-        def cancel_all(told: list[str]) -> bool:
-            for one in waits:
-                one.cancel()
+        def cancel_the_others(told: list[str]) -> bool:
+            for recorder, one in zip(recorders, waits, strict=True):
+                if recorder.told is not told:
+                    one.cancel()
             return True
 
         for recorder in recorders:
-            recorder.until = cancel_all
+            recorder.until = cancel_the_others
             waits.append(asyncio.ensure_future(until(account, recorder)))
         await asyncio.gather(*waits, return_exceptions=True)
         return [what for recorder in recorders for what in recorder.told]

@@ -50,8 +50,10 @@ BLIPS: dict[str, tuple[dict[str, Any], type[DliError]]] = {
 
 
 @pytest.fixture
-def dli(emulator: Emulator, connect: Callable[..., None]) -> Emulator:
-    connect(read_timeout=0.05)
+def dli(
+    request: pytest.FixtureRequest, emulator: Emulator, connect: Callable[..., None]
+) -> Emulator:
+    connect(read_timeout=0.05 if "read timeout" in request.node.name else 5)
     return emulator
 
 
