@@ -5,13 +5,17 @@ VENV ?= .venv
 AIRFLOW ?=
 BIN := $(VENV)/bin
 
-.PHONY: demo test format lint-format lint types clean
+.PHONY: demo test test-triggerer format lint-format lint types clean
 
 demo: $(VENV)/installed
 	$(BIN)/python demo/run.py
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Airflow's own triggerer process, with its database: takes minutes, and measures loop gaps.
+test-triggerer: $(VENV)/installed
+	$(BIN)/python -m pytest -m triggerer tests/triggerer
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

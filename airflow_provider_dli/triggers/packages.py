@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import time
 from collections.abc import AsyncIterator
-from typing import Any, ClassVar
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.triggers import BaseEventTrigger
@@ -18,8 +21,38 @@ from airflow_provider_dli.api.account import Account
 from airflow_provider_dli.api.errors import DliError, InputError
 from airflow_provider_dli.api.waiting import MAX_UNKNOWN_TIME, Update, Wait
 from airflow_provider_dli.connection import account_from
-from airflow_provider_dli.hooks.progress import StateLog
-from airflow_provider_dli.hooks.watch import until
+from airflow_provider_dli.hooks.progress import Log, StateLog
+
+if TYPE_CHECKING:
+    from airflow_provider_dli.hooks.watch import Watcher
+
+# One thread that writes log lines: on Airflow 3.3 each goes through a socket to the supervisor, and
+# with hundreds of waits that would hold up the loop.
+_pen = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dli-log")
+
+
+class _Aside:
+    """Logs in a thread, in the order of the lines and in the context of their task."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def info(self, event: Any, *args: Any) -> None:
+        _pen.submit(contextvars.copy_context().run, self._log.info, event, *args)
+
+    def warning(self, event: Any, *args: Any) -> None:
+        _pen.submit(contextvars.copy_context().run, self._log.warning, event, *args)
+
+    @staticmethod
+    async def written() -> None:
+        """Wait until the lines so far are written."""
+        await asyncio.get_running_loop().run_in_executor(_pen, int)
+
+
+async def _until(account: Account, watcher: Watcher, kind: str | None) -> None:
+    # Imported in a thread: Airflow imports a trigger on its loop, and aiohttp takes long.
+    watch = await asyncio.to_thread(import_module, "airflow_provider_dli.hooks.watch")
+    await watch.until(account, watcher, kind=kind)
 
 
 def _event(payload: dict[str, Any]) -> TriggerEvent:
@@ -114,17 +147,19 @@ class PackageGroupTrigger(_DeclaredFields, BaseTrigger):
         try:
             wait = await self._wait()
         except DliError as error:
+            await _Aside.written()
             yield _event({"status": "failed", "limit": self.limit, **error.as_dict()})
         else:
+            await _Aside.written()
             yield _event({"status": "ready", "states": dict(wait.readiness.states)})
 
     async def _wait(self) -> Wait:
         if self.unknown_fields:
             self.log.warning("Not known to this version: %s", ", ".join(self.unknown_fields))
         wait = self._checked()
-        log = StateLog(self.log, time.time)
+        log = StateLog(_Aside(self.log), time.time)
         wait.observe, wait.trouble = log, log.trouble
-        await until(await self._account(), wait, kind=self._kind())
+        await _until(await self._account(), wait, self._kind())
         return wait
 
     def _checked(self) -> Wait:
@@ -191,13 +226,13 @@ class PackageGroupUpdatedTrigger(_DeclaredFields, BaseEventTrigger):
             checks.stored_name("group", self.group),
             self._names(),
             checks.seconds("poll_interval", self.poll_interval),
-            trouble=StateLog(self.log, time.time).trouble,
+            trouble=StateLog(_Aside(self.log), time.time).trouble,
             began=began,
             last=await self._remembered(),
         )
         account = await self._account()
         while True:
-            await until(account, update, kind=self._kind())
+            await _until(account, update, self._kind())
             await self._remember(update.last)
             yield _event(
                 {"group": self.group, "update_time": update.last, "states": dict(update.states)}
