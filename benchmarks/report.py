@@ -51,7 +51,7 @@ def publish(
     print(f"{machine}, {', '.join(f'{name} {number}' for name, number in versions.items())}\n")
     print(_table(rows))
     for note in notes:
-        print(f"\n{fill(note, 100)}")
+        print(f"\n{fill(note, 100, break_on_hyphens=False)}")
     if file is not None:
         figures = {
             "title": title,
