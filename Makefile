@@ -15,7 +15,7 @@ test: $(VENV)/installed
 
 # Airflow's own triggerer process, with its database: takes minutes, and measures loop gaps.
 test-triggerer: $(VENV)/installed
-	$(BIN)/python -m pytest -m triggerer tests/triggerer
+	$(BIN)/python -m pytest -m triggerer
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

@@ -37,6 +37,7 @@ def trigger(**fields: Any) -> PackageGroupTrigger:
     return PackageGroupTrigger(**{"group": "g", "poll_interval": 0.2} | fields)
 
 
+@pytest.mark.triggerer  # measures the loop
 def test_a_slow_service_does_not_block_the_loop(dli: Emulator) -> None:
     dli.put_group("g", {"a.jar": "READY"})
     asyncio.run(with_heartbeat(trigger()))  # the first one pays for imports
@@ -48,6 +49,7 @@ def test_a_slow_service_does_not_block_the_loop(dli: Emulator) -> None:
     assert gap < LARGEST_GAP
 
 
+@pytest.mark.triggerer  # measures the loop
 def test_many_triggers_that_begin_at_once_do_not_block_the_loop(dli: Emulator) -> None:
     dli.put_group("g", {"a.jar": "READY"})
     asyncio.run(with_heartbeat(trigger()))
@@ -59,6 +61,7 @@ def test_many_triggers_that_begin_at_once_do_not_block_the_loop(dli: Emulator) -
     assert gap < LARGEST_GAP
 
 
+@pytest.mark.triggerer  # measures the loop
 def test_each_trigger_gets_its_own_connection(
     dli: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +93,7 @@ def test_a_connection_that_is_incomplete_is_one_event_that_says_what_is_missing(
     assert "connection 'dli_default': project_id is missing" in only["message"]
 
 
+@pytest.mark.triggerer  # measures the loop
 def test_a_large_listing_is_no_longer_on_the_loop_than_the_gap_allows(dli: Emulator) -> None:
     for number in range(2000):
         dli.put_group(f"group-{number}", {"a.jar": "READY"})
