@@ -81,7 +81,6 @@ class _Place:
     caller: str
     future: asyncio.Future[PackageGroup]
     context: contextvars.Context
-    due: float = 0.0
     settled: float | None = None
     looked: bool = False
     joined: int = 0
@@ -192,13 +191,13 @@ class Watch:
         self._unsettle(place)
 
     def _schedule(self, place: _Place, now: float) -> None:
-        place.due = place.watcher.next_look(now)
+        due = place.watcher.next_look(now)
         self._unsettle(place)
         if place.watcher.settled:
             place.settled = place.watcher.poll_interval
             self._settled[place.settled] += 1
         else:
-            heapq.heappush(self._early, (place.due, next(self._order), place))
+            heapq.heappush(self._early, (due, next(self._order), place))
 
     def _unsettle(self, place: _Place) -> None:
         if place.settled is not None:

@@ -13,13 +13,9 @@ import aiohttp
 import certifi
 from yarl import URL
 
-from airflow_provider_dli.api.errors import (
-    AnswerLostError,
-    ConnectionSetupError,
-    NotSentError,
-    TransportError,
-)
+from airflow_provider_dli.api.errors import TransportError
 from airflow_provider_dli.api.wire import Flow, Request, Response, Send
+from airflow_provider_dli.transport import failures
 from airflow_provider_dli.transport.environment import Environment, read
 
 T = TypeVar("T")
@@ -87,15 +83,17 @@ class AsyncTransport:
             ) as answer:
                 body = await answer.read()
         except aiohttp.ClientHttpProxyError as error:
-            problem: TransportError = _not_sent(request, f"the proxy answered {error.status}")
+            problem: TransportError = failures.not_sent(
+                request, f"the proxy answered {error.status}"
+            )
         except aiohttp.ClientConnectorCertificateError as error:
-            problem = _untrusted(request, error)
+            problem = failures.untrusted(request, error.certificate_error)
         except ValueError as error:
-            problem = _setup_error(request, error)
+            problem = failures.unusable_setup(request, error)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _classify(request, error) from error
         except OSError as error:
-            problem = _setup_error(request, error)
+            problem = failures.unusable_setup(request, error)
         else:
             headers = {name.lower(): value for name, value in answer.headers.items()}
             return Response(answer.status, headers, body)
@@ -143,31 +141,5 @@ def _surroundings(
 
 def _classify(request: Request, error: aiohttp.ClientError | TimeoutError) -> TransportError:
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return _not_sent(request, error)
-    return AnswerLostError(
-        f"{request.asked} was sent to {request.origin}, but its answer was lost "
-        f"({type(error).__name__}). The service may have carried it out."
-    )
-
-
-def _untrusted(
-    request: Request, error: aiohttp.ClientConnectorCertificateError
-) -> ConnectionSetupError:
-    return ConnectionSetupError(
-        f"{request.asked} was not sent: the certificate of {request.origin} is not trusted "
-        f"({error.certificate_error}). Set ca_bundle in the connection to the CA that signed it."
-    )
-
-
-def _not_sent(request: Request, why: object) -> NotSentError:
-    return NotSentError(
-        f"{request.asked} was not sent: no connection to {request.origin} ({why}). "
-        "Check endpoint, region, network and proxy."
-    )
-
-
-def _setup_error(request: Request, error: Exception) -> ConnectionSetupError:
-    return ConnectionSetupError(
-        f"{request.asked} was not sent: this machine's setup does not allow it "
-        f"({type(error).__name__}). Check the proxy variables and the CA bundle of the environment."
-    )
+        return failures.not_sent(request, error)
+    return failures.answer_lost(request, type(error).__name__)

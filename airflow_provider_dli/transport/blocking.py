@@ -11,13 +11,9 @@ from typing import TypeVar
 import requests
 from urllib3.exceptions import HTTPError, NewConnectionError
 
-from airflow_provider_dli.api.errors import (
-    AnswerLostError,
-    ConnectionSetupError,
-    NotSentError,
-    TransportError,
-)
+from airflow_provider_dli.api.errors import TransportError
 from airflow_provider_dli.api.wire import Flow, Request, Response, Send
+from airflow_provider_dli.transport import failures
 from airflow_provider_dli.transport.environment import Environment, read
 
 T = TypeVar("T")
@@ -72,7 +68,7 @@ class BlockingTransport:
             try:
                 body = answer.content
             except (OSError, HTTPError) as error:
-                raise _answer_lost(request, error) from error
+                raise failures.answer_lost(request, _reason(error)) from error
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Response(answer.status_code, headers, body)
 
@@ -94,15 +90,12 @@ class BlockingTransport:
         except requests.ConnectionError as error:
             raise _classify(request, error) from error
         except requests.Timeout as error:
-            raise _answer_lost(request, error) from error
+            raise failures.answer_lost(request, _reason(error)) from error
         except (OSError, ValueError) as error:
-            kind = type(error).__name__
+            problem = failures.unusable_setup(request, error)
         # Raised before anything is sent. Outside of the handler, so that it does not carry the
-        # library's error along: the words of that one may quote a header or a proxy's password.
-        raise ConnectionSetupError(
-            f"{request.asked} was not sent: this machine's setup does not allow it ({kind}). "
-            "Check the proxy variables and the CA bundle of the environment."
-        )
+        # library's error along.
+        raise problem
 
     def _environment(self, request: Request) -> Environment:
         found = self._environments.get(request.origin)
@@ -121,28 +114,15 @@ def _classify(request: Request, error: requests.ConnectionError) -> TransportErr
         reason.args[0] if isinstance(reason, Exception) and reason.args else None,
         ssl.SSLCertVerificationError,
     ):
-        return ConnectionSetupError(
-            f"{request.asked} was not sent: the certificate of {request.origin} is not trusted "
-            f"({reason}). Set ca_bundle in the connection to the CA that signed it."
-        )
+        return failures.untrusted(request, reason)
     in_vain = (
         requests.ConnectTimeout,
         requests.exceptions.SSLError,
         requests.exceptions.ProxyError,
     )
     if isinstance(error, in_vain) or isinstance(reason, NewConnectionError):
-        return NotSentError(
-            f"{request.asked} was not sent: no connection to {request.origin} ({reason}). "
-            "Check endpoint, region, network and proxy."
-        )
-    return _answer_lost(request, error)
-
-
-def _answer_lost(request: Request, error: Exception) -> AnswerLostError:
-    return AnswerLostError(
-        f"{request.asked} was sent to {request.origin}, but its answer was lost "
-        f"({_reason(error)}). The service may have carried it out."
-    )
+        return failures.not_sent(request, reason)
+    return failures.answer_lost(request, reason)
 
 
 def _reason(error: Exception) -> object:
