@@ -88,29 +88,13 @@ def put_packages(endpoint: str) -> None:
         print(f"  {BUCKET}/spark_app/{name}  {file.stat().st_size} bytes")
 
 
-def connection(emulator: Emulator) -> str:
-    return json.dumps(
-        {
-            "conn_type": "dli",
-            "login": emulator.access_key,
-            "password": emulator.secret_key,
-            "extra": {
-                "cloud": "huawei",
-                "region": "eu-west-101",
-                "project_id": emulator.project_id,
-                "endpoint": emulator.url,
-            },
-        }
-    )
-
-
 def run_dag(home: str, emulator: Emulator) -> int:
     environment = {name: value for name, value in os.environ.items() if "AIRFLOW" not in name}
     environment |= {
         "AIRFLOW_HOME": home,
         "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW_CONN_DLI_DEFAULT": connection(emulator),
+        "AIRFLOW_CONN_DLI_DEFAULT": json.dumps(emulator.airflow_connection),
         # The emulator is on this machine, whatever proxy is set.
         "NO_PROXY": "127.0.0.1",
     }

@@ -52,21 +52,8 @@ def emulator(clock: FakeClock) -> Iterator[Emulator]:
 
 def connection(emulator: Emulator, **changes: Any) -> str:
     """Give the connection to an emulator as JSON; `changes` replace fields of the extra."""
-    extra = {
-        "cloud": "huawei",
-        "region": "eu-west-101",
-        "project_id": emulator.project_id,
-        "endpoint": emulator.url,
-        "read_timeout": 5,
-    }
-    return json.dumps(
-        {
-            "conn_type": "dli",
-            "login": emulator.access_key,
-            "password": emulator.secret_key,
-            "extra": extra | changes,
-        }
-    )
+    fields = emulator.airflow_connection
+    return json.dumps(fields | {"extra": fields["extra"] | {"read_timeout": 5} | changes})
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from airflow_provider_dli.emulator.settings import Settings
+from airflow_provider_dli.emulator.settings import Metadata, Settings
 
 if TYPE_CHECKING:
     from airflow_provider_dli.emulator.emulator import Emulator
@@ -53,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _emulators(options: argparse.Namespace) -> AbstractContextManager[Emulator]:
     from airflow_provider_dli.emulator.server import running
 
+    defaults = Settings()
+    projects = dict(one.partition("=")[::2] for one in options.project_id or ())
     return running(
         host=options.host,
         port=options.port,
@@ -60,32 +62,27 @@ def _emulators(options: argparse.Namespace) -> AbstractContextManager[Emulator]:
         secret_key=options.secret_key,
         security_token=options.security_token,
         auth_token=options.auth_token,
-        project_ids=options.project_id or Settings().project_ids,
-        users=options.user or Settings().users,
+        account=options.account,
+        users=options.user or defaults.users,
+        password=options.password,
+        project_ids=list(projects) or defaults.project_ids,
+        project_names={project_id: name for project_id, name in projects.items() if name},
+        forbidden_projects=options.forbidden_project or (),
+        agencies=options.agency or defaults.agencies,
+        metadata=options.metadata,
+        token_seconds=options.token_seconds,
+        key_seconds=options.key_seconds,
         upload_seconds=options.upload_seconds,
         latency=options.latency,
         obs_endpoint=options.obs_endpoint,
+        clock_offset=options.clock_offset,
     )
 
 
 def _welcome(emulator: Emulator) -> str:
-    extra = {
-        "cloud": "huawei",
-        "region": "eu-west-101",
-        "project_id": emulator.project_id,
-        "endpoint": emulator.url,
-    }
-    if emulator.security_token is not None:
-        extra["security_token"] = emulator.security_token
-    connection = {
-        "conn_type": "dli",
-        "login": emulator.access_key,
-        "password": emulator.secret_key,
-        "extra": extra,
-    }
     return (
         f"DLI emulator on {emulator.url} (Ctrl-C stops it). For Airflow:\n"
-        f"export AIRFLOW_CONN_DLI_DEFAULT={shlex.quote(json.dumps(connection))}"
+        f"export AIRFLOW_CONN_DLI_DEFAULT={shlex.quote(json.dumps(emulator.airflow_connection))}"
     )
 
 
@@ -103,8 +100,26 @@ def _parser() -> argparse.ArgumentParser:
     add("--secret-key", default=defaults.secret_key, help="its secret key")
     add("--security-token", help="makes the key pair a temporary one with this token")
     add("--auth-token", default=defaults.auth_token, help="the token taken in X-Auth-Token")
-    add("--project-id", action="append", help="a project of the caller; may be repeated")
     add("--user", action="append", help="an IAM user that exists; may be repeated")
+    add("--password", default=defaults.password, help="the password of the IAM users")
+    add("--account", default=defaults.account, help="the name of their account")
+    add("--project-id", action="append", help="a project, ID or ID=NAME; may be repeated")
+    add("--forbidden-project", action="append", help="of these, one where nothing is allowed")
+    add("--agency", action="append", help="an agency that exists; may be repeated")
+    add(
+        "--metadata",
+        choices=get_args(Metadata),
+        default=defaults.metadata,
+        help="what a machine offers",
+    )
+    add("--token-seconds", type=float, default=defaults.token_seconds, help="of a token of IAM")
+    add(
+        "--key-seconds",
+        type=float,
+        default=defaults.key_seconds,
+        help="of a temporary key, at most",
+    )
+    add("--clock-offset", type=float, default=0, help="seconds by which its clock is ahead")
     add("--upload-seconds", type=float, default=defaults.upload_seconds, help="of an async upload")
     add("--latency", type=float, default=defaults.latency, help="seconds added to every request")
     add("--obs-endpoint", help="object store in which uploads look their objects up")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ASGI application: the control path, and DLI with its gateway in front and its faults."""
+"""The ASGI application: the control path, and DLI, IAM and the metadata service with faults."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _log = logging.getLogger("airflow_provider_dli.emulator")
 
 def application(emulator: Emulator) -> ASGIApp:
     """The application that shows this emulator to the world."""
-    return Starlette(routes=[Mount(PREFIX, control(emulator)), Mount("/", _Dli(emulator))])
+    return Starlette(routes=[Mount(PREFIX, control(emulator)), Mount("/", _Services(emulator))])
 
 
-class _Dli:
+class _Services:
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
 
@@ -66,9 +66,14 @@ class _Dli:
         return self._noted(call, request_id, fault.answer())
 
     async def _answer(self, call: Call) -> Answer:
+        emulator = self._emulator
         try:
-            project_id, operation = self._emulator.resources.find(call)
-            self._emulator.gateway.admit(call, project_id)
+            if call.service == "iam":
+                return emulator.iam.answer(call)
+            if call.service == "metadata":
+                return emulator.metadata.answer(call)
+            project_id, operation = emulator.resources.find(call)
+            emulator.gateway.admit(call, project_id)
             return await operation()
         except RefusedError as refusal:
             return refusal.answer()
@@ -78,12 +83,12 @@ class _Dli:
         return self._render(answer, request_id)
 
     def _note(self, call: Call, request_id: str, status: int | str) -> None:
-        now = self._emulator.settings.clock()
+        now = self._emulator.settings.now()
         self._emulator.record(Record.of(call, status, request_id, now))
         _log.info("%s %s %s", call.method, call.raw_path, status)
 
     def _render(self, answer: Answer, request_id: str) -> Response:
-        return render(answer, request_id, self._emulator.settings.clock())
+        return render(answer, request_id, self._emulator.settings.now())
 
 
 async def _read(request: Request) -> Call:

@@ -36,6 +36,8 @@ def control(emulator: Emulator) -> Starlette:
             Route("/timelines", controls.clear_timelines, methods=["DELETE"]),
             Route("/requests", controls.requests, methods=["GET"]),
             Route("/requests", controls.clear_requests, methods=["DELETE"]),
+            Route("/credentials", controls.expire_credentials, methods=["DELETE"]),
+            Route("/keys", controls.rotate_keys, methods=["PUT"]),
             Route("/reset", controls.reset, methods=["POST"]),
         ],
         exception_handlers={_BadInputError: _explain},
@@ -92,6 +94,19 @@ class _Controls:
 
     async def clear_requests(self, _: Request) -> Response:
         self._emulator.clear_requests()
+        return Response(status_code=204)
+
+    async def expire_credentials(self, _: Request) -> Response:
+        self._emulator.expire_credentials()
+        return Response(status_code=204)
+
+    async def rotate_keys(self, request: Request) -> Response:
+        body = await _body(request)
+        _only(body, "access_key", "secret_key")
+        access_key, secret_key = body.get("access_key"), body.get("secret_key")
+        if not isinstance(access_key, str) or not isinstance(secret_key, str):
+            raise _BadInputError("access_key and secret_key must be text")
+        _understood(lambda: self._emulator.rotate_keys(access_key, secret_key))
         return Response(status_code=204)
 
     async def reset(self, _: Request) -> Response:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The emulator as a test holds it: its address, its keys, its state and its faults."""
+"""The emulator as a test holds it: its address, what opens it, its state and its faults."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Unpack
 
+from airflow_provider_dli.emulator.credentials import Credentials, Key, Token
 from airflow_provider_dli.emulator.faults import Fault, Faults
 from airflow_provider_dli.emulator.gateway import Gateway
+from airflow_provider_dli.emulator.iam import Iam
 from airflow_provider_dli.emulator.messages import JsonObject
+from airflow_provider_dli.emulator.metadata import MetadataService
 from airflow_provider_dli.emulator.object_store import ObjectStore
 from airflow_provider_dli.emulator.record import Record
 from airflow_provider_dli.emulator.resources import Resources
@@ -33,9 +36,12 @@ class Emulator:
         self.url = url
         self.latency = settings.latency
         self.faults = Faults()
-        self.gateway = Gateway(settings)
+        self.credentials = credentials = Credentials(settings)
+        self.gateway = Gateway(settings, credentials)
+        self.iam = Iam(url, settings, credentials, self.gateway)
+        self.metadata = MetadataService(settings, credentials)
         self._timelines = Timelines(settings.upload_seconds)
-        self._service = PackageService(settings.clock, settings.users, self._timelines)
+        self._service = PackageService(settings.now, settings.users, self._timelines)
         endpoint = settings.obs_endpoint
         store = None if endpoint is None else ObjectStore(endpoint, settings)
         self.resources = Resources(self._service, store)
@@ -45,17 +51,17 @@ class Emulator:
     @property
     def access_key(self) -> str:
         """The access key that the gateway knows."""
-        return self.settings.access_key
+        return self.credentials.main_key.access_key
 
     @property
     def secret_key(self) -> str:
         """Its secret key."""
-        return self.settings.secret_key
+        return self.credentials.main_key.secret_key
 
     @property
     def security_token(self) -> str | None:
         """The token that has to come with the key pair, if any."""
-        return self.settings.security_token
+        return self.credentials.main_key.security_token
 
     @property
     def auth_token(self) -> str:
@@ -68,8 +74,32 @@ class Emulator:
         return self.settings.project_ids[0]
 
     @property
+    def airflow_connection(self) -> JsonObject:
+        """The Airflow connection to it, ready for json.dumps into AIRFLOW_CONN_DLI_DEFAULT."""
+        extra = {
+            "cloud": "huawei",
+            "region": self.settings.region,
+            "project_id": self.project_id,
+            "endpoint": self.url,
+        }
+        if self.security_token is not None:
+            extra["security_token"] = self.security_token
+        keys = {"login": self.access_key, "password": self.secret_key}
+        return {"conn_type": "dli", **keys, "extra": extra}
+
+    @property
+    def issued_tokens(self) -> list[Token]:
+        """The tokens that IAM issued, oldest first, with their texts."""
+        return self.credentials.tokens
+
+    @property
+    def issued_keys(self) -> list[Key]:
+        """The temporary keys that IAM and the metadata service issued, oldest first."""
+        return self.credentials.keys
+
+    @property
     def requests(self) -> list[Record]:
-        """The requests to DLI so far, oldest first."""
+        """The requests so far, oldest first: to DLI, IAM and the metadata service."""
         with self._lock:
             return list(self._records)
 
@@ -84,7 +114,7 @@ class Emulator:
 
     @property
     def latency(self) -> float:
-        """Real seconds that every request to DLI waits before anything happens."""
+        """Real seconds that every request waits before anything happens."""
         return self._latency
 
     @latency.setter
@@ -98,6 +128,17 @@ class Emulator:
     def clear_faults(self) -> None:
         """Let all go well again."""
         self.faults.clear()
+
+    def expire_credentials(self) -> None:
+        """Let every token and temporary key that was issued end at once.
+
+        The keys and the token of the settings stay.
+        """
+        self.credentials.expire()
+
+    def rotate_keys(self, access_key: str, secret_key: str) -> None:
+        """Know this permanent key pair from now on, in place of the one before."""
+        self.credentials.rotate(access_key, secret_key)
 
     def set_timeline(self, pattern: str, timeline: Timeline) -> None:
         """Give later uploads of the packages that match their own timeline.
@@ -140,8 +181,11 @@ class Emulator:
         return {entry["resource_name"]: entry for entry in listing["resources"]}
 
     def reset(self) -> None:
-        """Back to the first second: no packages, faults, timelines or records; first settings."""
+        """Back to the first second: nothing stored, issued or recorded; first keys and settings."""
         self._service.clear()
+        self.credentials.clear()
+        self.gateway.clear()
+        self.metadata.clear()
         self.clear_faults()
         self.clear_timelines()
         self.clear_requests()
@@ -162,9 +206,10 @@ class Emulator:
         """Everything but the keys, for the control path."""
         project_ids = dict.fromkeys([*self.settings.project_ids, *self._service.project_ids()])
         return {
-            "now": self.settings.clock(),
+            "now": self.settings.now(),
             "settings": {"latency": self.latency, "upload_seconds": self.upload_seconds},
             "users": list(self.settings.users),
+            "issued": self.credentials.as_json(),
             "projects": {
                 project_id: {
                     "groups": self.groups(project_id),

@@ -26,10 +26,11 @@ class Fault:
     headers and body may be overridden.
 
     A call is hit when `method` and `path` match: a pattern for the path below the project, such as
-    "/resources/*", or for the whole path. The first `skip` matching calls pass, the next `times`
-    are hit (None = all). Of several faults the first that is due acts, and the others do not count
-    that call. `when` says whether the service has done its work ("after") or never heard of the
-    call ("before").
+    "/resources/*", or for the whole path. The pattern "*" means every call to DLI; IAM and the
+    metadata service are hit by patterns of their own, such as "/v3/auth/tokens". The first `skip`
+    matching calls pass, the next `times` are hit (None = all). Of several faults the first that is
+    due acts, and the others do not count that call. `when` says whether the service has done its
+    work ("after") or never heard of the call ("before").
     """
 
     action: str = "answer"
@@ -65,6 +66,8 @@ class Fault:
         """Whether the fault concerns the call at all."""
         if self.method is not None and self.method.upper() != call.method.upper():
             return False
+        if self.path == "*":
+            return call.service == "dli"
         return any(fnmatchcase(path, self.path) for path in (call.path_in_project, call.path))
 
     def answer(self) -> Answer:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -39,6 +39,14 @@ class Call:
         if len(self.segments) > 1 and self.segments[0] == "v2.0":
             return "".join(f"/{segment}" for segment in self.segments[2:])
         return self.path
+
+    @cached_property
+    def service(self) -> Literal["dli", "iam", "metadata"]:
+        """Which service it concerns, by its path; no path of DLI begins as those of the others."""
+        first = self.segments[0] if self.segments else ""
+        if first in ("v3", "v3.0"):
+            return "iam"
+        return "metadata" if first in ("meta-data", "openstack") else "dli"
 
     @cached_property
     def query(self) -> dict[str, str]:

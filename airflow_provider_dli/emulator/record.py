@@ -10,15 +10,18 @@ from typing import Any
 
 from airflow_provider_dli.emulator.messages import Call
 
-_SECRET_HEADERS = frozenset({"authorization", "x-auth-token", "x-security-token", "cookie"})
+_SECRET_HEADERS = frozenset(
+    {"authorization", "x-auth-token", "x-security-token", "x-metadata-token", "cookie"}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request to DLI: `status` is the HTTP status or what befell it ("reset", "hang", ...).
+    """One request: `status` is the HTTP status or what befell it ("reset", "hang", ...).
 
     `path` is decoded and whole, `body` parsed JSON (text when it is none, None when empty), header
-    names are lower case and the values of secret headers "***".
+    names are lower case. The values of secret headers are "***", and so are the password and the
+    token in a body for IAM.
     """
 
     method: str
@@ -50,6 +53,22 @@ def _body(call: Call) -> Any:
     if not call.body:
         return None
     try:
-        return json.loads(call.body)
+        body = json.loads(call.body)
     except ValueError:
-        return call.body.decode("utf-8", "replace")
+        # What was meant for IAM may hold a password all the same.
+        return call.body.decode("utf-8", "replace") if call.service == "dli" else "***"
+    return body if call.service == "dli" else _masked(body)
+
+
+def _masked(body: Any) -> Any:
+    """The body with every text gone whose name says that it is secret."""
+    if isinstance(body, list):
+        return [_masked(item) for item in body]
+    if not isinstance(body, dict):
+        return body
+    masked = {name: _masked(item) for name, item in body.items()}
+    if isinstance(masked.get("password"), str):
+        masked["password"] = "***"  # noqa: S105 - the opposite of a password
+    if isinstance(masked.get("token"), dict) and "id" in masked["token"]:
+        masked["token"]["id"] = "***"
+    return masked

@@ -4,40 +4,92 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, TypedDict, get_args
 
 Clock: TypeAlias = Callable[[], float]
+# "v2" demands a token first, "v1" knows no token, "no-agency" has no key to give.
+Metadata: TypeAlias = Literal["v2", "v1", "no-agency"]
+
+DEFAULT_REGION = "eu-west-101"
+DAY = 24 * 60 * 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything an emulator is started with; every value has a default.
 
-    `clock` gives unix seconds and is asked for every timestamp, timeline and signature check;
-    `latency` and a hanging fault take real time. `users` are the IAM users that exist: the first
-    one owns what is uploaded. Without `security_token` the key pair counts as a permanent one.
-    With `obs_endpoint` every object of an upload is looked up there, else all of them exist.
+    `clock` gives unix seconds and is asked for every timestamp, timeline and signature check, and
+    `clock_offset` is how far the emulator's clock is ahead of it; `latency` and a hanging fault
+    take real time. `users` are the IAM users that exist: the first one owns what is uploaded, and
+    each signs in with `password` and the name of the `account`. `project_names` gives names to ids
+    of `project_ids`: the first is named after the region, eu-west-101, if nobody names it. In
+    `forbidden_projects` nobody may do anything. Without `security_token` the key pair counts as a
+    permanent one. A token of IAM lives `token_seconds`; a temporary key lives at most
+    `key_seconds`, whatever was asked for. With `obs_endpoint` every object of an upload is looked
+    up there, else all of them exist.
     """
 
     access_key: str = "EMULATORACCESSKEY"
     secret_key: str = "emulator-secret-key-which-opens-nothing"  # noqa: S105 - it opens nothing
     security_token: str | None = None
     auth_token: str = "emulator-auth-token"  # noqa: S105 - it opens nothing
-    project_ids: Sequence[str] = ("0123456789abcdef0123456789abcdef",)
+    account: str = "emulator-account"
+    account_id: str = "fedcba9876543210fedcba9876543210"
     users: Sequence[str] = ("emulator-user", "emulator-user-2")
+    password: str = "emulator-password"  # noqa: S105 - it opens nothing
+    project_ids: Sequence[str] = ("0123456789abcdef0123456789abcdef",)
+    project_names: Mapping[str, str] = field(default_factory=dict)
+    forbidden_projects: Sequence[str] = ()
+    agencies: Sequence[str] = ("emulator-agency",)
+    metadata: Metadata = "v2"
+    token_seconds: float = DAY
+    key_seconds: float = DAY
     upload_seconds: float = 3.0
     latency: float = 0.0
     obs_endpoint: str | None = None
     clock: Clock = time.time
+    clock_offset: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("project_ids", "users"):
             if isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise ValueError(f"{name} must be a list of at least one name")
-        for name in ("upload_seconds", "latency"):
+        for name in ("token_seconds", "key_seconds", "upload_seconds", "latency"):
             seconds(name, getattr(self, name))
+        # The one that may be below zero.
+        seconds("clock_offset", abs(self.clock_offset))
+        if self.metadata not in get_args(Metadata):
+            raise ValueError(f"metadata must be v2, v1 or no-agency, not {self.metadata!r}")
+        for name in ("project_names", "forbidden_projects"):
+            for project_id in getattr(self, name):
+                if project_id not in self.project_ids:
+                    raise ValueError(f"{name} must name projects of project_ids, not {project_id}")
+
+    def now(self) -> float:
+        """The time as the emulator has it."""
+        return self.clock() + self.clock_offset
+
+    @property
+    def region(self) -> str:
+        """The region in which the emulator stands: that of the first project."""
+        return self.region_of(self.project_ids[0])
+
+    def project_name(self, project_id: str) -> str:
+        """The name of one of the projects.
+
+        The main project of a region is named after it, any other is REGION_NAME:
+        https://docs.otc.t-systems.com/identity-access-management/api-ref/apis/project_management/creating_a_project.html
+        """
+        if project_id in self.project_names:
+            return self.project_names[project_id]
+        number = list(self.project_ids).index(project_id) + 1
+        return DEFAULT_REGION if number == 1 else f"{self.region}_{number}"
+
+    def region_of(self, project_id: str) -> str:
+        """The region to which one of the projects belongs."""
+        return self.project_name(project_id).partition("_")[0]
 
 
 class Options(TypedDict, total=False):
@@ -47,12 +99,22 @@ class Options(TypedDict, total=False):
     secret_key: str
     security_token: str | None
     auth_token: str
-    project_ids: Sequence[str]
+    account: str
+    account_id: str
     users: Sequence[str]
+    password: str
+    project_ids: Sequence[str]
+    project_names: Mapping[str, str]
+    forbidden_projects: Sequence[str]
+    agencies: Sequence[str]
+    metadata: Metadata
+    token_seconds: float
+    key_seconds: float
     upload_seconds: float
     latency: float
     obs_endpoint: str | None
     clock: Clock
+    clock_offset: float
 
 
 def seconds(name: str, value: object) -> float:

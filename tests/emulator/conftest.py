@@ -100,6 +100,7 @@ def call_signed(clock: Clock) -> Iterator[Callable[..., requests.Response]]:
             method: str = "GET",
             path: str = "/resources",
             *,
+            whole_path: str | None = None,
             access_key: str | None = None,
             secret_key: str | None = None,
             signed_at: float | None = None,
@@ -118,7 +119,7 @@ def call_signed(clock: Clock) -> Iterator[Callable[..., requests.Response]]:
                     method=method,
                     schema="http",
                     host=urlsplit(emulator.url).netloc,
-                    resource_path=f"/v2.0/{emulator.project_id}{path}",
+                    resource_path=whole_path or f"/v2.0/{emulator.project_id}{path}",
                     query_params=query or [],
                     header_params={
                         "Content-Type": "application/json",

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import pytest
@@ -45,18 +47,27 @@ def run(capsys):
     """Runs the command in this process until it serves, then ends it with a signal."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def run(*arguments: str) -> str:
+    def run(*arguments: str, meanwhile: Callable[[str], None] | None = None) -> str:
+        printed = ""
+
         def interrupt() -> None:
+            nonlocal printed
             while not any(thread.name == "dli-emulator" for thread in threading.enumerate()):
                 time.sleep(0.001)
-            os.kill(os.getpid(), signal.SIGTERM)
+            try:
+                if meanwhile is not None:
+                    while printed.count("\n") < 2:
+                        printed += capsys.readouterr().out
+                    meanwhile(printed)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
 
         interrupter = threading.Thread(target=interrupt, daemon=True)
         interrupter.start()
         status = main(["--port", "0", *arguments])
         assert status == 0
         interrupter.join()
-        return capsys.readouterr().out
+        return printed + capsys.readouterr().out
 
     yield run
     for number, handler in before.items():
@@ -93,6 +104,50 @@ def test_its_flags_reach_the_emulator(run):
     assert connection["extra"]["security_token"] == "ST"
 
 
+def test_its_flags_of_identity_reach_the_emulator(run):
+    asked = []
+
+    def sign_in(message):
+        connection = connection_in(message)
+        url = connection["extra"]["endpoint"]
+        user = {"name": "someone", "password": "opens", "domain": {"name": "theirs"}}
+        identity = {"methods": ["password"], "password": {"user": user}}
+        scope = {"project": {"name": "eu-de"}}
+        body = {"auth": {"identity": identity, "scope": scope}}
+        token = requests.post(f"{url}/v3/auth/tokens", json=body, timeout=10)
+        headers = {"X-Auth-Token": token.headers["X-Subject-Token"]}
+        role = {"agency_name": "ours", "domain_name": "theirs"}
+        body = {"auth": {"identity": {"methods": ["assume_role"], "assume_role": role}}}
+        keys = f"{url}/v3.0/OS-CREDENTIAL/securitytokens"
+        key = requests.post(keys, json=body, headers=headers, timeout=10)
+        machine = requests.get(f"{url}/openstack/latest/securitykey", timeout=10)
+        listing = requests.get(f"{url}/v2.0/p1/resources", headers=headers, timeout=10)
+        asked.extend([connection, token, key, machine, listing])
+
+    run(
+        *("--user=someone", "--password=opens", "--account=theirs", "--agency=ours"),
+        *("--project-id=p1=eu-de", "--project-id=p2", "--forbidden-project=p1"),
+        *("--metadata=v1", "--token-seconds=60", "--key-seconds=30", "--clock-offset=-3600"),
+        meanwhile=sign_in,
+    )
+
+    connection, token, key, machine, listing = asked
+    assert connection["extra"]["region"] == "eu-de"
+    issued, ends, key_ends = (
+        datetime.fromisoformat(text)
+        for text in (
+            token.json()["token"]["issued_at"],
+            token.json()["token"]["expires_at"],
+            key.json()["credential"]["expires_at"],
+        )
+    )
+    assert (ends - issued).total_seconds() == 60
+    assert 30 <= (key_ends - issued).total_seconds() < 60
+    assert 3500 < (datetime.now(UTC) - issued).total_seconds() < 3700
+    assert machine.status_code == 200
+    assert listing.status_code == 403
+
+
 def test_a_port_that_is_taken_is_said_in_one_sentence(capsys):
     with running() as emulator:
         port = urlsplit(emulator.url).port
@@ -107,7 +162,14 @@ def test_a_port_that_is_taken_is_said_in_one_sentence(capsys):
 
 
 @pytest.mark.parametrize(
-    "flags", [["--obs-endpoint=nonsense"], ["--port=70000"], ["--latency=-1"]], ids=str
+    "flags",
+    [
+        ["--obs-endpoint=nonsense"],
+        ["--port=70000"],
+        ["--latency=-1"],
+        ["--forbidden-project=p"],
+    ],
+    ids=str,
 )
 def test_a_flag_that_makes_no_sense_is_said_in_one_sentence(run, capsys, flags):
     assert main(["--port", "0", *flags]) == 1

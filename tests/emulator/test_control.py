@@ -26,6 +26,7 @@ def test_the_state_shows_everything_but_the_keys(api, emulator):
     assert state["settings"] == {"latency": 0, "upload_seconds": 3}
     assert state["requests"] == 1
     assert state["users"] == ["emulator-user", "emulator-user-2"]
+    assert state["issued"] == {"tokens": [], "keys": []}
     assert emulator.secret_key not in answer.text
     assert emulator.auth_token not in answer.text
 
@@ -96,6 +97,41 @@ def test_an_empty_body_is_logged_as_none(api, emulator):
     assert emulator.requests[0].body is None
 
 
+def test_issued_credentials_can_be_seen_and_expired(api, emulator, clock):
+    emulator.credentials.issue_token("someone", "p")
+    emulator.credentials.issue_key("agency", 900)
+
+    before = api.control("GET", "/state")
+    clock.now += 60
+    answer = api.control("DELETE", "/credentials")
+
+    issued_at = "2023-11-14T22:13:20.000000Z"
+    until = {"token": "2023-11-15T22:13:20.000000Z", "key": "2023-11-14T22:28:20.000000Z"}
+    assert before.json()["issued"] == {
+        "tokens": [
+            {
+                "user": "someone",
+                "project_id": "p",
+                "issued_at": issued_at,
+                "expires_at": until["token"],
+            }
+        ],
+        "keys": [{"source": "agency", "issued_at": issued_at, "expires_at": until["key"]}],
+    }
+    assert emulator.issued_tokens[0].value not in before.text
+    assert emulator.issued_keys[0].secret_key not in before.text
+    assert answer.status_code == 204
+    assert emulator.issued_tokens[0].expires_at == clock.now
+    assert emulator.issued_keys[0].expires_at == clock.now
+
+
+def test_keys_can_be_rotated(api, emulator):
+    answer = api.control("PUT", "/keys", {"access_key": "AK2", "secret_key": "SK2"})
+
+    assert answer.status_code == 204
+    assert (emulator.access_key, emulator.secret_key) == ("AK2", "SK2")
+
+
 def test_the_control_path_itself_is_not_logged(api, emulator):
     api.control("GET", "/state")
 
@@ -106,6 +142,10 @@ def test_a_reset_goes_back_to_the_start(api, emulator):
     fresh = emulator.state()
     emulator.put_group("tools", {"a.jar": "READY"})
     emulator.latency, emulator.upload_seconds = 0.001, 7
+    first_key = emulator.access_key
+    emulator.rotate_keys("AK2", "SK2")
+    emulator.credentials.issue_token("someone", None)
+    emulator.credentials.issue_key("agency", 900)
     api.control("POST", "/faults", {"action": "throttled"})
     api.control("POST", "/timelines", {"pattern": "*", "timeline": [[0, "FAILED"]]})
     api("GET", "/resources")
@@ -114,6 +154,7 @@ def test_a_reset_goes_back_to_the_start(api, emulator):
 
     assert answer.status_code == 204
     assert emulator.state() == fresh
+    assert emulator.access_key == first_key
 
 
 @pytest.mark.parametrize(
@@ -141,6 +182,9 @@ def test_a_reset_goes_back_to_the_start(api, emulator):
             "timeline must rise",
         ),
         ("POST", "/timelines", {"state": 1}, "state is no field here"),
+        ("PUT", "/keys", {"access_key": "AK"}, "access_key and secret_key must be text"),
+        ("PUT", "/keys", {"access_key": "", "secret_key": "s"}, "access_key and secret_key must n"),
+        ("PUT", "/keys", {"ak": "AK"}, "ak is no field here"),
     ],
     ids=str,
 )

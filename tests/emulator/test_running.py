@@ -103,6 +103,12 @@ def test_the_keys_and_the_project_can_be_chosen(start):
         ({"project_ids": "p"}, "project_ids must be a list"),
         ({"users": ()}, "users must be a list"),
         ({"latency": -1}, "latency must be a number"),
+        ({"token_seconds": -1}, "token_seconds must be a number"),
+        ({"key_seconds": "day"}, "key_seconds must be a number"),
+        ({"clock_offset": float("nan")}, "clock_offset must be a number"),
+        ({"metadata": "v3"}, "metadata must be v2, v1 or no-agency"),
+        ({"project_names": {"p": "eu-de"}}, "project_names must name projects of project_ids"),
+        ({"forbidden_projects": ["p"]}, "forbidden_projects must name projects of project_ids"),
         ({"upload_seconds": None}, "upload_seconds must be a number"),
         ({"obs_endpoint": "localhost:9000"}, "obs_endpoint must be an http"),
     ],
@@ -111,6 +117,34 @@ def test_the_keys_and_the_project_can_be_chosen(start):
 def test_a_setting_that_makes_no_sense_is_refused_by_its_name(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         running(**options).__enter__()
+
+
+def test_the_connection_for_airflow_holds_what_opens_the_emulator(emulator):
+    assert emulator.airflow_connection == {
+        "conn_type": "dli",
+        "login": emulator.access_key,
+        "password": emulator.secret_key,
+        "extra": {
+            "cloud": "huawei",
+            "region": "eu-west-101",
+            "project_id": emulator.project_id,
+            "endpoint": emulator.url,
+        },
+    }
+
+
+def test_the_connection_names_the_region_of_the_first_project_and_the_token(start):
+    options = {"project_ids": ["p"], "project_names": {"p": "eu-de_team"}, "security_token": "ST"}
+
+    extra = start(**options).emulator.airflow_connection["extra"]
+
+    assert (extra["region"], extra["security_token"]) == ("eu-de", "ST")
+
+
+@pytest.mark.parametrize("pair", [("", "sk"), ("ak", "")])
+def test_keys_are_rotated_to_a_whole_pair_only(emulator, pair):
+    with pytest.raises(ValueError, match="must not be empty"):
+        emulator.rotate_keys(*pair)
 
 
 def test_a_seeded_state_may_be_any_word_but_must_be_one(emulator):

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import pytest
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
-from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
+from huaweicloudsdkcore.auth.internal import IamHelper, MetadataAccessor
+from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, SdkException
 from huaweicloudsdkcore.http.http_config import HttpConfig
+from huaweicloudsdkcore.region.region import Region
 from huaweicloudsdkdli.v1 import (
     DeleteJobResourceRequest,
     DliClient,
@@ -172,5 +174,112 @@ def test_a_temporary_key_needs_the_right_security_token():
 
         with pytest.raises(ClientRequestException) as refused:
             client.list_job_resources(ListJobResourcesRequest())
+
+    assert (refused.value.status_code, refused.value.error_code) == (401, "APIGW.0301")
+
+
+def client_of_region(emulator, monkeypatch):
+    """Give a client that has a region and no project id, so that it asks IAM for the id."""
+    monkeypatch.setenv("HUAWEICLOUD_SDK_IAM_ENDPOINT", emulator.url)
+    # The package keeps the ids that it found, by key and region, for the life of the process.
+    BasicCredentials._CACHE.clear()
+    credentials = BasicCredentials(emulator.access_key, emulator.secret_key)
+    region = Region("eu-west-101", emulator.url)
+    return DliClient.new_builder().with_credentials(credentials).with_region(region).build()
+
+
+def test_it_gets_the_id_of_its_project_from_iam(emulator, monkeypatch):
+    client = client_of_region(emulator, monkeypatch)
+
+    client.list_job_resources(ListJobResourcesRequest())
+
+    paths = [record.path for record in emulator.requests]
+    assert paths == ["/v3/projects", f"/v2.0/{emulator.project_id}/resources"]
+
+
+def test_it_finds_no_project_of_another_name(monkeypatch):
+    options = {"project_ids": ["p"], "project_names": {"p": "eu-de"}}
+    with running(**options) as emulator, pytest.raises(SdkException) as refused:
+        client_of_region(emulator, monkeypatch)
+
+    assert "Failed to get project id of region 'eu-west-101'" in refused.value.error_msg
+
+
+def test_it_does_not_choose_among_several_projects_of_one_name(monkeypatch):
+    names = {"p": "eu-west-101", "q": "eu-west-101"}
+    with (
+        running(project_ids=["p", "q"], project_names=names) as emulator,
+        pytest.raises(SdkException) as refused,
+    ):
+        client_of_region(emulator, monkeypatch)
+
+    assert "Multiple project ids found: [p,q]" in refused.value.error_msg
+
+
+def machine_of(emulator):
+    class Machine(MetadataAccessor):
+        _METADATA_ENDPOINT = emulator.url
+
+    return Machine()
+
+
+def lists_with(emulator, given):
+    keys = {"ak": given.access, "sk": given.secret, "token": given.security_token}
+    return client_of(emulator, **keys).list_job_resources(ListJobResourcesRequest()).status_code
+
+
+@pytest.mark.parametrize("version", ["v2", "v1"])
+def test_it_works_with_the_key_of_a_machine(version):
+    with running(metadata=version) as emulator:
+        accessor = machine_of(emulator)
+
+        given = accessor.get_credential()
+
+        assert lists_with(emulator, given) == 200
+        assert given.expire_at == pytest.approx(emulator.issued_keys[0].expires_at, abs=1)
+
+
+def test_it_is_told_that_a_machine_has_no_agency():
+    with running(metadata="no-agency") as emulator:
+        accessor = machine_of(emulator)
+
+        with pytest.raises(ClientRequestException) as refused:
+            accessor.get_credential()
+
+    assert (refused.value.status_code, len(emulator.requests)) == (401, 2)
+
+
+def test_it_asks_for_another_token_when_the_one_of_the_machine_has_ended(emulator):
+    accessor = machine_of(emulator)
+    accessor.get_credential()
+    emulator.reset()
+
+    given = accessor.get_credential()
+
+    assert lists_with(emulator, given) == 200
+
+
+def test_it_works_with_the_key_for_a_token(emulator):
+    http = client_of(emulator).get_http_client()
+    token = emulator.credentials.issue_token("emulator-user", emulator.project_id).value
+    request = IamHelper.get_create_temporary_access_key_by_token_request(
+        http.config, emulator.url, token, 900
+    )
+
+    given = IamHelper.create_temporary_access_key_by_token(http, request)
+
+    keys = {"ak": given["access"], "sk": given["secret"], "token": given["securitytoken"]}
+    answer = client_of(emulator, **keys).list_job_resources(ListJobResourcesRequest())
+    assert answer.status_code == 200
+
+
+def test_an_expired_key_is_refused(emulator):
+    given = emulator.credentials.issue_key("agency", 900)
+    keys = {"ak": given.access_key, "sk": given.secret_key, "token": given.security_token}
+    client = client_of(emulator, **keys)
+    emulator.expire_credentials()
+
+    with pytest.raises(ClientRequestException) as refused:
+        client.list_job_resources(ListJobResourcesRequest())
 
     assert (refused.value.status_code, refused.value.error_code) == (401, "APIGW.0301")
