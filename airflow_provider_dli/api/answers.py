@@ -120,7 +120,7 @@ def _unusable(asked: str, response: Response, why: str, caller: str) -> Unusable
     )
 
 
-def _excerpt(body: bytes) -> str:
+def _excerpt(body: bytes | bytearray) -> str:
     text = " ".join(body[:_EXCERPT].decode("utf-8", "replace").split())
     return f"{text}…" if len(body) > _EXCERPT else text
 
@@ -156,7 +156,7 @@ def _request_id(response: Response, fields: Mapping[str, Any]) -> str:
     return str(found)[:_IDENTIFIER]
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
+def _json_object(body: bytes | bytearray) -> dict[str, Any]:
     try:
         return loose.json_object(body)
     except WireError:

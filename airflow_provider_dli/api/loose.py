@@ -17,7 +17,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are not the JSON it was asked to read."""
 
 
-def json_object(body: bytes | Raw) -> dict[str, Any]:
+def json_object(body: bytes | bytearray | Raw) -> dict[str, Any]:
     """Decode a body that must be a JSON object; says what it is when it is none."""
     text = bytes(body).strip()
     if not text:
@@ -32,7 +32,7 @@ def json_object(body: bytes | Raw) -> dict[str, Any]:
     return fields
 
 
-def answer_object(body: bytes) -> dict[str, Any]:
+def answer_object(body: bytes | bytearray) -> dict[str, Any]:
     """Decode the body of a success; a refusal inside it is no success."""
     fields = json_object(body)
     check_success(fields.get("error_code"), fields.get("is_success"))

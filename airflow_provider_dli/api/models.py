@@ -202,7 +202,7 @@ class PackageListing:
     https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0168.html
     """
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes | bytearray) -> None:
         self._bytes = body
         try:
             self._body = _decode_listing(body)
@@ -233,13 +233,21 @@ class PackageListing:
         """Give a group, for `None` the packages that belong to none; `None` where nothing is."""
         if group is None:
             return PackageGroup(None, packages=self.packages) if self.packages else None
-        raw = self.raw(group)
+        raw = self._raw(group)
         return None if raw is None else PackageGroup.from_wire(loose.json_object(raw))
 
-    def raw(self, group: str | None) -> Raw | None:
-        """Give the bytes of what `find` would read: while they stay the same, so does it."""
+    def fingerprint(self, group: str | None) -> int | None:
+        """Give a number for what `find` would give: while it stays the same, so does the group.
+
+        `None` where nothing is. Good in this process only.
+        """
         if group is None:
-            return None if isinstance(self._body.resources, UnsetType) else self._body.resources
+            resources = self._body.resources
+            return None if isinstance(resources, UnsetType) else hash(bytes(resources))
+        raw = self._raw(group)
+        return None if raw is None else hash(bytes(raw))
+
+    def _raw(self, group: str) -> Raw | None:
         return self._raw_groups.get(group.encode(errors="replace"))
 
     @property

@@ -56,7 +56,6 @@ class Wait:
     readiness: Readiness = field(default_factory=lambda: Readiness(Verdict.PENDING, {}))
     _pause: float = 0.0
     _not_before: float = 0.0
-    _seen: set[str] = field(default_factory=set)
     _odd_since: float | None = None
     _lost_since: float | None = None
     last_error: DliError | None = None
@@ -80,14 +79,16 @@ class Wait:
         is in no known state for `max_unknown_time` seconds; `PackageGroupTimeoutError` at the
         deadline.
         """
-        self.readiness = readiness = judge(found, self.names)
+        seen, readiness = _present(self.readiness), judge(found, self.names)
+        self.readiness = readiness
         self.observe(readiness)
         if found is not None and readiness.verdict is Verdict.READY:
             return found
-        present = {name for name, state in readiness.states.items() if state != ABSENT}
-        if readiness.verdict is Verdict.FAILED or not self._seen <= present:
-            raise failed(self.group, self._with_the_gone(readiness))
-        self._seen |= present
+        gone = seen - _present(readiness)
+        if readiness.verdict is Verdict.FAILED or gone:
+            # Without names of its own a wait would not show what the group has no longer.
+            states = {**readiness.states, **dict.fromkeys(gone, ABSENT)}
+            raise failed(self.group, Readiness(Verdict.FAILED, states, readiness.group_failed))
         if not self._is_odd(readiness):
             self._odd_since = None
         elif self._odd_since is None:
@@ -132,11 +133,6 @@ class Wait:
             self.accepted if state == ABSENT else state_of(state) is PackageState.UNKNOWN
             for state in readiness.states.values()
         )
-
-    def _with_the_gone(self, readiness: Readiness) -> Readiness:
-        # Without names of its own a wait would not show what the group has no longer.
-        gone = dict.fromkeys(self._seen - readiness.states.keys(), ABSENT)
-        return Readiness(Verdict.FAILED, {**readiness.states, **gone}, readiness.group_failed)
 
 
 @dataclass(slots=True)
@@ -195,6 +191,10 @@ class Update:
 
     def expire(self, now: float) -> None:
         """Do nothing: there is no deadline."""
+
+
+def _present(readiness: Readiness) -> set[str]:
+    return {name for name, state in readiness.states.items() if state != ABSENT}
 
 
 def _update_time(group: PackageGroup) -> int:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from airflow_provider_dli.api.errors import DliError
@@ -32,7 +33,7 @@ class StateLog:
     def __init__(self, log: Log, now: Callable[[], float]) -> None:
         self._log = log
         self._now = now
-        self._states: dict[str, str] = {}
+        self._states: Mapping[str, str] = {}
         self._started = self._last_line = now()
 
     @property
@@ -41,14 +42,19 @@ class StateLog:
         return self._now() - self._started
 
     def __call__(self, readiness: Readiness) -> None:
-        """Log each package whose state changed; otherwise say rarely that the wait goes on."""
-        changed = {n: s for n, s in readiness.states.items() if s != self._states.get(n)}
-        for name, state in changed.items():
+        """Log the packages whose state changed; otherwise say rarely that the wait goes on."""
+        changes: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for name, state in readiness.states.items():
+            if state != (before := self._states.get(name, "(new)")):
+                changes[before, state].append(name)
+        # One line for all that change alike: a group may have a hundred packages.
+        for (before, state), names in changes.items():
             known = state == ABSENT or state_of(state) is not PackageState.UNKNOWN
             log = self._log.info if known else self._log.warning
-            log("Package %s: %s -> %s", name, self._states.get(name, "(new)"), state)
-        self._states.update(changed)
-        if changed:
+            title = "Package" if len(names) == 1 else "Packages"
+            log("%s %s: %s -> %s", title, ", ".join(names), before, state)
+        self._states = readiness.states
+        if changes:
             self._last_line = self._now()
         elif self._now() - self._last_line >= SILENCE:
             self._last_line = self._now()

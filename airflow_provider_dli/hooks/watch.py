@@ -20,8 +20,6 @@ from itertools import count
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-from msgspec import Raw
-
 from airflow_provider_dli.api.account import Account
 from airflow_provider_dli.api.errors import DliError, ThrottledError
 from airflow_provider_dli.api.flows import Client
@@ -29,8 +27,8 @@ from airflow_provider_dli.api.models import PackageGroup, PackageListing
 from airflow_provider_dli.api.pace import pace_of
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
 
-CHUNK = 100
-"""Waits that are told of a look before others on the loop get their turn."""
+SLICE = 0.005
+"""Seconds for which waits are told of a look before others on the loop get their turn."""
 
 LEAST_GAP = 0.5
 """Seconds between two listings, however many waits begin at once."""
@@ -85,6 +83,7 @@ class _Place:
     looked: bool = False
     joined: int = 0
     poll: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = None
 
     def fail(self, error: BaseException) -> None:
         """End the wait with an error."""
@@ -104,6 +103,19 @@ class _Place:
                 self.future.set_result(result)
 
 
+class _Turn:
+    """A turn on the loop, handed on when it has lasted for long."""
+
+    def __init__(self) -> None:
+        self._ends = time.perf_counter() + SLICE
+
+    async def shared(self) -> None:
+        """Let others have a turn, if it is time."""
+        if time.perf_counter() >= self._ends:
+            await asyncio.sleep(0)
+            self._ends = time.perf_counter() + SLICE
+
+
 @dataclass(eq=False)
 class Watch:
     """Polls one listing as long as somebody watches. `now` gives Unix seconds."""
@@ -112,7 +124,7 @@ class Watch:
     transport: AsyncTransport
     kind: str | None
     _places: defaultdict[str | None, set[_Place]] = field(default_factory=lambda: defaultdict(set))
-    _last: dict[str | None, Raw | None] = field(default_factory=dict)
+    _last: dict[str | None, int | None] = field(default_factory=dict)
     _early: list[tuple[float, int, _Place]] = field(default_factory=list)
     _settled: Counter[float] = field(default_factory=Counter)
     _order: count[int] = field(default_factory=count)
@@ -127,20 +139,15 @@ class Watch:
         """Watch until the watcher gives a group or raises."""
         loop = asyncio.get_running_loop()
         place = _Place(watcher, caller, loop.create_future(), contextvars.copy_context())
-        timers = []
         if watcher.deadline is not None:
-            # A last look at the deadline; and should the listing hang, the deadline holds.
             left = max(watcher.deadline - self.client.now(), 0)
-            timers = [
-                loop.call_later(left, self._look_soon, place),
-                loop.call_later(left + LEAST_GAP, place.tell, watcher.expire, watcher.deadline),
-            ]
+            place.timer = loop.call_later(left, self._time_is_up, place, watcher.deadline)
         try:
             self._join(place)
             return await place.future
         finally:
-            for timer in timers:
-                timer.cancel()
+            if place.timer is not None:
+                place.timer.cancel()
             self._leave(place)
 
     @property
@@ -168,9 +175,13 @@ class Watch:
             self._task.add_done_callback(self._ended)
         place.poll = self._task
 
-    def _look_soon(self, place: _Place) -> None:
+    def _time_is_up(self, place: _Place, deadline: float) -> None:
+        """Take a last look at the deadline; and should the listing hang, the deadline holds."""
         heapq.heappush(self._early, (self.client.now(), next(self._order), place))
         self._sooner.set()
+        place.timer = asyncio.get_running_loop().call_later(
+            LEAST_GAP, place.tell, place.watcher.expire, deadline
+        )
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Let nobody wait for a poll that broke: what broke it is the error of all its waits."""
@@ -210,16 +221,20 @@ class Watch:
             await self._until_due()
             self._polled = self.client.now()
             self._round += 1
-            try:
-                listing = await self.transport.run(self.client.look(self.kind))
-            except DliError as error:
-                if isinstance(error, ThrottledError):
-                    self._not_before = self.client.now() + (error.retry_after or 0)
-                await self._tell_all(error)
-            else:
-                await self._show(listing)
+            await self._look()
             self._stretch = 0.9 + 0.2 * self.client.retry.jitter()
             self._advance()
+
+    async def _look(self) -> None:
+        try:
+            listing = await self.transport.run(self.client.look(self.kind))
+        except DliError as error:
+            if isinstance(error, ThrottledError):
+                self._not_before = self.client.now() + (error.retry_after or 0)
+            await self._tell_all(error)
+        else:
+            await asyncio.sleep(0)  # a long listing took a while to read
+            await self._show(listing)
 
     async def _until_due(self) -> None:
         while True:
@@ -255,13 +270,11 @@ class Watch:
                 place.fail(error)
 
     async def _show(self, listing: PackageListing) -> None:
-        told = 0
+        turn = _Turn()
         for group in list(self._places):
             for step in self._steps(group, listing):
                 step()
-                told += 1
-                if told % CHUNK == 0:
-                    await asyncio.sleep(0)
+                await turn.shared()
 
     def _steps(self, group: str | None, listing: PackageListing) -> list[Callable[[], None]]:
         """Give what to do for each watcher of a group: one step each, for it may be many."""
@@ -272,13 +285,13 @@ class Watch:
         if not places:
             return []
         try:
-            raw = listing.raw(group)
-            changed = group not in self._last or raw != self._last[group]
+            fingerprint = listing.fingerprint(group)
+            changed = group not in self._last or fingerprint != self._last[group]
             fresh = changed or any(not place.looked for place in places)
             found = listing.find(group) if fresh else None
         except DliError as error:
             return [partial(place.tell, place.watcher.miss, error, now) for place in places]
-        self._last[group] = raw
+        self._last[group] = fingerprint
         steps: list[Callable[[], None]] = []
         for place in places:
             if changed or not place.looked:
@@ -290,10 +303,10 @@ class Watch:
 
     async def _tell_all(self, error: DliError) -> None:
         now = self.client.now()
-        for told, place in enumerate(self._everybody(), 1):
+        turn = _Turn()
+        for place in self._everybody():
             place.tell(place.watcher.miss, error.used_by(place.caller), now)
-            if told % CHUNK == 0:
-                await asyncio.sleep(0)
+            await turn.shared()
 
 
 @dataclass(slots=True)

@@ -81,7 +81,10 @@ class AsyncTransport:
                 ssl=trust,
                 allow_redirects=False,
             ) as answer:
-                body = await answer.read()
+                # Not `read()`: that holds a long listing twice, and joins it on the loop.
+                body = bytearray()
+                async for piece in answer.content.iter_any():
+                    body += piece
         except aiohttp.ClientHttpProxyError as error:
             problem: TransportError = failures.not_sent(
                 request, f"the proxy answered {error.status}"

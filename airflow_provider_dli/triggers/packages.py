@@ -6,13 +6,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import logging
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -20,11 +19,10 @@ from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.account import Account
 from airflow_provider_dli.api.errors import DliError, InputError
 from airflow_provider_dli.api.waiting import MAX_UNKNOWN_TIME, Update, Wait
-from airflow_provider_dli.connection import account_from
+from airflow_provider_dli.hooks.accounts import account_of
 from airflow_provider_dli.hooks.progress import Log, StateLog
 
-if TYPE_CHECKING:
-    from airflow_provider_dli.hooks.watch import Watcher
+_log = logging.getLogger(__name__)
 
 # One thread that writes log lines: on Airflow 3.3 each goes through a socket to the supervisor, and
 # with hundreds of waits that would hold up the loop.
@@ -47,12 +45,6 @@ class _Aside:
     async def written() -> None:
         """Wait until the lines so far are written."""
         await asyncio.get_running_loop().run_in_executor(_pen, int)
-
-
-async def _until(account: Account, watcher: Watcher, kind: str | None) -> None:
-    # Imported in a thread: Airflow imports a trigger on its loop, and aiohttp takes long.
-    watch = await asyncio.to_thread(import_module, "airflow_provider_dli.hooks.watch")
-    await watch.until(account, watcher, kind=kind)
 
 
 def _event(payload: dict[str, Any]) -> TriggerEvent:
@@ -88,8 +80,7 @@ class _DeclaredFields:
     async def _account(self) -> Account:
         if not isinstance(self.dli_conn_id, str):
             raise InputError("dli_conn_id", self.dli_conn_id, "give the id of a connection")
-        connection = await get_async_connection(self.dli_conn_id)
-        return account_from(connection, region=self.region, project_id=self.project_id)
+        return await account_of(self.dli_conn_id, self.region, self.project_id)
 
     def _names(self) -> tuple[str, ...] | None:
         if self.packages is None:
@@ -155,11 +146,14 @@ class PackageGroupTrigger(_DeclaredFields, BaseTrigger):
 
     async def _wait(self) -> Wait:
         if self.unknown_fields:
-            self.log.warning("Not known to this version: %s", ", ".join(self.unknown_fields))
+            _log.warning("Not known to this version: %s", ", ".join(self.unknown_fields))
         wait = self._checked()
-        log = StateLog(_Aside(self.log), time.time)
+        log = StateLog(_Aside(_log), time.time)
         wait.observe, wait.trouble = log, log.trouble
-        await _until(await self._account(), wait, self._kind())
+        account = await self._account()
+        from airflow_provider_dli.hooks import watch  # loaded with the account
+
+        await watch.until(account, wait, kind=self._kind())
         return wait
 
     def _checked(self) -> Wait:
@@ -226,13 +220,15 @@ class PackageGroupUpdatedTrigger(_DeclaredFields, BaseEventTrigger):
             checks.stored_name("group", self.group),
             self._names(),
             checks.seconds("poll_interval", self.poll_interval),
-            trouble=StateLog(_Aside(self.log), time.time).trouble,
+            trouble=StateLog(_Aside(_log), time.time).trouble,
             began=began,
             last=await self._remembered(),
         )
         account = await self._account()
+        from airflow_provider_dli.hooks import watch  # loaded with the account
+
         while True:
-            await _until(account, update, self._kind())
+            await watch.until(account, update, kind=self._kind())
             await self._remember(update.last)
             yield _event(
                 {"group": self.group, "update_time": update.last, "states": dict(update.states)}

@@ -184,8 +184,8 @@ def test_waiting_passes_uploading_and_gives_the_ready_group(
     assert all(package.state is PackageState.READY for package in group.packages)
     assert 20 * 60 <= sum(clock.slept) < 20 * 60 + 20
     log = task_log()
-    assert "Package a.jar: (new) -> UPLOADING" in log
-    assert "Package a.jar: UPLOADING -> READY" in log
+    assert "Packages a.jar, b.jar: (new) -> UPLOADING" in log
+    assert "Packages a.jar, b.jar: UPLOADING -> READY" in log
     assert "0 of 2 packages are READY" in log
     assert "READY after 12" in log
 

@@ -33,6 +33,20 @@ def test_each_change_is_logged_once_and_an_unknown_word_is_a_warning(clock: Fake
     ]
 
 
+def test_packages_that_change_alike_share_a_line(clock: FakeClock) -> None:
+    log = RecordingLog()
+    observe = StateLog(log, clock.now)
+
+    observe(Readiness(Verdict.PENDING, {"a.jar": "UPLOADING", "b.jar": "UPLOADING", "c": "READY"}))
+    observe(Readiness(Verdict.READY, {"a.jar": "READY", "b.jar": "READY", "c": "READY"}))
+
+    assert log.lines == [
+        "info: Packages a.jar, b.jar: (new) -> UPLOADING",
+        "info: Package c: (new) -> READY",
+        "info: Packages a.jar, b.jar: UPLOADING -> READY",
+    ]
+
+
 def test_a_long_wait_says_once_a_minute_that_it_goes_on(clock: FakeClock) -> None:
     log = RecordingLog()
     observe = StateLog(log, clock.now)
