@@ -13,7 +13,7 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-# Airflow's own triggerer process, with its database: takes minutes, and measures loop gaps.
+# Airflow's own triggerer process, with its database: takes minutes.
 test-triggerer: $(VENV)/installed
 	$(BIN)/python -m pytest -m triggerer
 

@@ -30,6 +30,8 @@ class Log(Protocol):
 class StateLog:
     """Sees every look at a group and logs what is new. `now` gives Unix seconds."""
 
+    __slots__ = ("_last_line", "_log", "_now", "_started", "_states")
+
     def __init__(self, log: Log, now: Callable[[], float]) -> None:
         self._log = log
         self._now = now

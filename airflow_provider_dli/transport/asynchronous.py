@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import threading
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -19,6 +21,11 @@ from airflow_provider_dli.transport import failures
 from airflow_provider_dli.transport.environment import Environment, read
 
 T = TypeVar("T")
+
+# A server may announce more than there is memory.
+_LONGEST_PLACE = 32 * 1024 * 1024
+
+_one_at_a_time = threading.Lock()
 
 
 class AsyncTransport:
@@ -81,10 +88,7 @@ class AsyncTransport:
                 ssl=trust,
                 allow_redirects=False,
             ) as answer:
-                # Not `read()`: that holds a long listing twice, and joins it on the loop.
-                body = bytearray()
-                async for piece in answer.content.iter_any():
-                    body += piece
+                body = await _read(answer)
         except aiohttp.ClientHttpProxyError as error:
             problem: TransportError = failures.not_sent(
                 request, f"the proxy answered {error.status}"
@@ -124,6 +128,17 @@ class AsyncTransport:
             return self._session, *self._environments[request.origin]
 
 
+async def _read(answer: aiohttp.ClientResponse) -> bytearray:
+    """Read a body into its place: `answer.read()` holds it twice, and joins it on the loop."""
+    body = bytearray(min(answer.content_length or 0, _LONGEST_PLACE))
+    size = 0
+    async for piece in answer.content.iter_any():
+        body[size : size + len(piece)] = piece
+        size += len(piece)
+    del body[size:]
+    return body
+
+
 def _surroundings(
     request: Request, verify: bool | str
 ) -> tuple[Environment, ssl.SSLContext | bool]:
@@ -137,9 +152,16 @@ def _surroundings(
         return environment, True
     named = environment.verify
     bundle = Path(named) if isinstance(named, str) else Path(certifi.where())
+    with _one_at_a_time:
+        return environment, _trusting(bundle, bundle.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _trusting(bundle: Path, changed: int) -> ssl.SSLContext:
+    """Trust the CAs of a file or folder; read once for all accounts, until it changes."""
     if bundle.is_dir():
-        return environment, ssl.create_default_context(capath=bundle)
-    return environment, ssl.create_default_context(cafile=bundle)
+        return ssl.create_default_context(capath=bundle)
+    return ssl.create_default_context(cafile=bundle)
 
 
 def _classify(request: Request, error: aiohttp.ClientError | TimeoutError) -> TransportError:

@@ -47,6 +47,9 @@ class _Aside:
         await asyncio.get_running_loop().run_in_executor(_pen, int)
 
 
+_aside = _Aside(_log)
+
+
 def _event(payload: dict[str, Any]) -> TriggerEvent:
     return TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow does not type it
 
@@ -148,7 +151,7 @@ class PackageGroupTrigger(_DeclaredFields, BaseTrigger):
         if self.unknown_fields:
             _log.warning("Not known to this version: %s", ", ".join(self.unknown_fields))
         wait = self._checked()
-        log = StateLog(_Aside(_log), time.time)
+        log = StateLog(_aside, time.time)
         wait.observe, wait.trouble = log, log.trouble
         account = await self._account()
         from airflow_provider_dli.hooks import watch  # loaded with the account
@@ -220,7 +223,7 @@ class PackageGroupUpdatedTrigger(_DeclaredFields, BaseEventTrigger):
             checks.stored_name("group", self.group),
             self._names(),
             checks.seconds("poll_interval", self.poll_interval),
-            trouble=StateLog(_Aside(_log), time.time).trouble,
+            trouble=StateLog(_aside, time.time).trouble,
             began=began,
             last=await self._remembered(),
         )

@@ -1,4 +1,4 @@
-"""The transport of the triggerer against real servers; where both have to agree, both."""
+"""Both transports against real servers: the emulator, a TLS server, a proxy, nobody at all."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from shutil import which
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
@@ -174,6 +175,15 @@ def test_a_flow_may_sleep_and_give_a_value(kind: type[Any]) -> None:
 
     with closing(kind()) as transport:
         assert transport.run(flow()) == "awake"
+
+
+def test_sleep_goes_through_the_clock_that_was_given() -> None:
+    slept: list[float] = []
+
+    with closing(BlockingTransport(sleep=slept.append)) as transport:
+        transport.run(sleep(1200))
+
+    assert slept == [1200]
 
 
 def test_sleep_leaves_the_loop_to_others() -> None:
@@ -474,6 +484,7 @@ def test_the_bundle_of_the_environment_counts_where_the_connection_has_none(
     assert transport.run(send(get(secure.origin))).status == 200
 
 
+@pytest.mark.skipif(which("openssl") is None, reason="needs openssl to name the file")
 def test_a_folder_of_cas_is_trusted(
     kind: type[Any], secure: Server, bundle: Path, tmp_path: Path
 ) -> None:
