@@ -4,23 +4,43 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.auth import AccessKey, Credential, Token
-from airflow_provider_dli.api.endpoints import Cloud, dli_origin
+from airflow_provider_dli.api.auth import AccessKey, Token
+from airflow_provider_dli.api.endpoints import Cloud, dli_origin, iam_origin
 from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.identity import Source
+from airflow_provider_dli.api.sources import METADATA, Agency, Metadata, Password
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
+_C = TypeVar("_C", bound=StrEnum)
+_log = logging.getLogger(__name__)
+
 _REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PROJECT_ID = re.compile(r"[A-Za-z0-9]{1,64}")
+
+
+class AuthType(StrEnum):
+    """How a connection proves who calls."""
+
+    KEYS = "keys"
+    PASSWORD = "password"  # noqa: S105 - it is the name of a choice
+    TOKEN = "token"  # noqa: S105 - as above
+    METADATA = "metadata"
+    ENVIRONMENT = "environment"
+    AGENCY = "agency"
 
 
 def account_from(
@@ -28,27 +48,48 @@ def account_from(
 ) -> Account:
     """Read the connection; `region` and `project_id` win over what it says.
 
-    Login is the access key, password the secret key; the extra holds `cloud` (huawei or otc),
-    `region`, `project_id`, `endpoint`, `security_token`, `auth_token`, `ca_bundle`,
-    `connect_timeout` and `read_timeout` (seconds). Raises `InputError` naming connection and
-    field, never the value of a secret.
+    `docs/connection.md` describes its fields. Raises `InputError` naming connection and field,
+    never the value of a secret.
     """
     fields = _Fields(connection)
-    cloud = fields.cloud()
+    cloud = fields.choice("cloud", Cloud)
     region = fields.text("region", region)
     if region is not None and not _REGION.fullmatch(region):
         raise fields.wrong("region", region, "give it as the console shows it, such as eu-de")
+    known = dli_origin(cloud, region) if cloud and region else None
+    origin = fields.origin("endpoint") or known
+    if origin is None:
+        if cloud is None:
+            raise fields.missing("cloud", "use huawei or otc, or give the endpoint of DLI")
+        raise fields.missing("region", "such as eu-de, or give the endpoint of DLI")
+    iam = fields.origin("iam_endpoint") or (iam_origin(cloud, region) if cloud and region else None)
+    project_id = _project_id(fields, project_id)
+    source = _source(fields, _Where(iam, project_id, region))
+    if project_id is None and not isinstance(source, Password) and (iam is None or region is None):
+        rule = "the console shows it under My Credentials; with a region, and a cloud or an "
+        raise fields.missing("project_id", f"{rule}iam_endpoint, it is looked up")
     return Account(
-        origin=_origin(fields, cloud, region),
-        project_id=_project_id(fields, project_id),
-        credential=_credential(fields),
+        origin=origin,
+        project_id=project_id,
+        source=source,
         cloud=cloud,
         region=region,
         conn_id=fields.conn_id,
-        verify=_ca_bundle(fields),
+        verify=_verify(fields),
         connect_timeout=fields.seconds("connect_timeout", 10.0),
         read_timeout=fields.seconds("read_timeout", 60.0),
+        iam_origin=iam,
+        proxy=_proxy(fields),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """What a credential may be for: a project of a region, as IAM at this address knows it."""
+
+    iam: str | None
+    project_id: str | None
+    region: str | None
 
 
 class _Fields:
@@ -79,7 +120,17 @@ class _Fields:
             return None
         if not isinstance(text, str) or not re.fullmatch(r"[\x21-\x7e]+", text):
             raise self.wrong(field, "***", "a blank, a control character or no text at all")
+        if text != value:
+            _log.warning(
+                "Connection %r: %s has blanks around it, which are left away.", self.conn_id, field
+            )
         return text
+
+    def required(self, field: str) -> str:
+        value = self.text(field)
+        if value is None:
+            raise self.missing(field, f"auth_type {self.text('auth_type')} needs it")
+        return value
 
     def secret_extra(self, field: str) -> str | None:
         return self.secret(field, self._extra.get(field))
@@ -96,14 +147,47 @@ class _Fields:
             raise self.wrong(field, value, "give a positive number of seconds")
         return number
 
-    def cloud(self) -> Cloud | None:
-        text = self.text("cloud")
+    def boolean(self, field: str, default: bool) -> bool:
+        value = self._extra.get(field)
+        if value is None or value == "":
+            return default
+        # Text comes from a URI, where nothing else can.
+        known = {"true": True, "false": False}
+        found = value if isinstance(value, bool) else known.get(str(value).strip().lower())
+        if found is None:
+            raise self.wrong(field, value, "use true or false")
+        return found
+
+    def choice(self, field: str, choices: type[_C]) -> _C | None:
+        text = self.text(field)
         if text is None:
             return None
         try:
-            return Cloud(text.lower())
+            return choices(text.lower())
         except ValueError:
-            raise self.wrong("cloud", text, "use huawei or otc") from None
+            raise self.wrong(field, text, f"use {' or '.join(choices)}") from None
+
+    def origin(self, field: str) -> str | None:
+        """Read the address of a service: scheme, host and port."""
+        text = self.text(field)
+        if text is None:
+            return None
+        rule = "give scheme and host, such as https://dli.eu-de.otc.t-systems.com"
+        try:
+            parts = urlsplit(text)
+            port = f":{parts.port}" if parts.port is not None else ""
+        except ValueError:
+            raise self.wrong(field, "***", rule) from None
+        bare = not (parts.query or parts.fragment or parts.username or parts.password)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not bare:
+            # Not shown where it may hold a password.
+            raise self.wrong(field, text if "@" not in text else "***", rule)
+        if parts.path not in {"", "/"}:
+            raise self.wrong(field, text, f"{rule}, without a path")
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        # The signature covers the host as it is sent, and that has no default port.
+        default = {"http": ":80", "https": ":443"}[parts.scheme]
+        return f"{parts.scheme}://{host}{'' if port == default else port}"
 
     def _read(self, extra: str | None) -> Mapping[str, Any]:
         if not extra:
@@ -118,58 +202,114 @@ class _Fields:
         return fields
 
 
-def _origin(fields: _Fields, cloud: Cloud | None, region: str | None) -> str:
-    endpoint = fields.text("endpoint")
-    if endpoint is None:
-        if cloud is None:
-            raise fields.missing("cloud", "use huawei or otc, or give the endpoint of DLI")
-        if region is None:
-            raise fields.missing("region", "such as eu-de, or give the endpoint of DLI")
-        return dli_origin(cloud, region)
-    rule = "give scheme and host, such as https://dli.eu-de.otc.t-systems.com"
-    try:
-        parts = urlsplit(endpoint)
-        port = f":{parts.port}" if parts.port is not None else ""
-    except ValueError:
-        raise fields.wrong("endpoint", "***", rule) from None
-    bare = not (parts.query or parts.fragment or parts.username or parts.password)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not bare:
-        # Not shown where it may hold a password.
-        raise fields.wrong("endpoint", endpoint if "@" not in endpoint else "***", rule)
-    if parts.path not in {"", "/"}:
-        raise fields.wrong("endpoint", endpoint, f"{rule}, without a path")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    # The signature covers the host as it is sent, and that has no default port.
-    default = {"http": ":80", "https": ":443"}[parts.scheme]
-    return f"{parts.scheme}://{host}{'' if port == default else port}"
-
-
-def _project_id(fields: _Fields, override: str | None) -> str:
+def _project_id(fields: _Fields, override: str | None) -> str | None:
     project_id = fields.text("project_id", override)
-    if project_id is None:
-        raise fields.missing("project_id", "the console shows it under My Credentials")
-    if not _PROJECT_ID.fullmatch(project_id):
+    if project_id is not None and not _PROJECT_ID.fullmatch(project_id):
         raise fields.wrong("project_id", project_id, "use at most 64 letters and digits")
     return project_id
 
 
-def _credential(fields: _Fields) -> Credential:
+def _source(fields: _Fields, where: _Where) -> Source:
+    kind = fields.choice("auth_type", AuthType)
+    if kind is None:
+        # As before there was a choice: a token where one is given, else keys.
+        kind = AuthType.TOKEN if fields.secret_extra("auth_token") else AuthType.KEYS
+    return _SOURCES[kind](fields, where)
+
+
+def _token(fields: _Fields, where: _Where) -> Token:
     token = fields.secret_extra("auth_token")
-    if token:
-        return Token(token)
+    if token is None:
+        raise fields.missing("auth_token", "give the token of a project")
+    return Token(token)
+
+
+def _metadata(fields: _Fields, where: _Where) -> Metadata:
+    return Metadata(fields.origin("metadata_endpoint") or METADATA)
+
+
+def _agency(fields: _Fields, where: _Where) -> Agency:
+    agency, account = (fields.required(name) for name in ("agency", "account"))
+    return Agency(_iam(fields, where), _keys(fields, where), agency, account)
+
+
+def _password(fields: _Fields, where: _Where) -> Password:
+    if where.project_id is None and where.region is None:
+        raise fields.missing("project_id", "a token is for one project: give its id, or the region")
+    user, password = (fields.login or "").strip(), fields.password
+    if not user or not password:
+        rule = "give name and password of an IAM user, as auth_type says"
+        raise fields.missing("password" if user else "login", rule)
+    return Password(
+        _iam(fields, where),
+        user,
+        password,
+        fields.required("account"),
+        where.project_id,
+        where.region,
+    )
+
+
+def _iam(fields: _Fields, where: _Where) -> str:
+    if where.iam is None:
+        raise fields.missing("iam_endpoint", "give it, or cloud and region, of which it follows")
+    return where.iam
+
+
+def _keys(fields: _Fields, where: _Where) -> AccessKey:
     access_key = fields.secret("login", fields.login)
     secret_key = fields.secret("password", fields.password)
     if not access_key:
-        raise fields.missing("login", "give the access key (AK), or auth_token in the extra")
+        raise fields.missing("login", "give the access key (AK), or choose another auth_type")
     if not secret_key:
         raise fields.missing("password", "give the secret key (SK) that belongs to the access key")
     return AccessKey(access_key, secret_key, fields.secret_extra("security_token"))
 
 
-def _ca_bundle(fields: _Fields) -> bool | str:
+def _environment(fields: _Fields, where: _Where) -> AccessKey:
+    """Read the variables of the vendor's SDK."""
+    values = {
+        name: fields.secret(name, os.environ.get(name))
+        for name in (f"HUAWEICLOUD_SDK_{part}" for part in ("AK", "SK", "SECURITY_TOKEN"))
+    }
+    access_key, secret_key, security_token = values.values()
+    if not access_key or not secret_key:
+        missing = next(name for name, value in values.items() if not value)
+        raise fields.missing(missing, "auth_type is environment: set it where Airflow runs")
+    return AccessKey(access_key, secret_key, security_token)
+
+
+_SOURCES: dict[AuthType, Callable[[_Fields, _Where], Source]] = {
+    AuthType.KEYS: _keys,
+    AuthType.PASSWORD: _password,
+    AuthType.TOKEN: _token,
+    AuthType.METADATA: _metadata,
+    AuthType.ENVIRONMENT: _environment,
+    AuthType.AGENCY: _agency,
+}
+
+
+def _verify(fields: _Fields) -> bool | str:
     path = fields.text("ca_bundle")
-    if path is None:
-        return True
-    if not Path(path).exists():
+    if not fields.boolean("verify", True):
+        if path is not None:
+            raise fields.wrong("verify", False, "with a ca_bundle, certificates are verified")
+        return False
+    if path is not None and not Path(path).exists():
         raise fields.wrong("ca_bundle", path, "there is no such file or directory")
-    return path
+    return True if path is None else path
+
+
+def _proxy(fields: _Fields) -> str | None:
+    proxy = fields.text("proxy")
+    if proxy is None:
+        return None
+    rule = "give scheme, host and port, such as http://user:password@proxy.example:3128"
+    try:
+        parts = urlsplit(proxy)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port is not None
+    except ValueError:
+        usable = False
+    if not usable:
+        raise fields.wrong("proxy", "***", rule)
+    return proxy

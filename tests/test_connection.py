@@ -47,13 +47,14 @@ def test_all_fields_of_the_connection_reach_the_account(tmp_path: Path) -> None:
     assert account == Account(
         origin="https://dli.eu-de.otc.t-systems.com",
         project_id="p1",
-        credential=AccessKey("AK", "canary-secret", "st"),
+        source=AccessKey("AK", "canary-secret", "st"),
         cloud=Cloud.OTC,
         region="eu-de",
         conn_id="my_dli",
         verify=str(tmp_path),
         connect_timeout=3.0,
         read_timeout=7.5,
+        iam_origin="https://iam.eu-de.otc.t-systems.com",
     )
 
 
@@ -72,7 +73,7 @@ def test_region_and_project_of_the_hook_win() -> None:
 
 
 def test_a_token_needs_no_key_pair() -> None:
-    assert read({"auth_token": "t0"}, login=None, password=None).credential == Token("t0")
+    assert read({"auth_token": "t0"}, login=None, password=None).source == Token("t0")
 
 
 def test_an_endpoint_needs_neither_cloud_nor_region() -> None:
@@ -105,7 +106,7 @@ def test_blanks_around_values_are_trimmed() -> None:
     account = read({"region": " eu-de\n", "cloud": " OTC "}, login=" AK ", password="sk\n")
 
     assert account.region == "eu-de"
-    assert account.credential == AccessKey("AK", "sk")
+    assert account.source == AccessKey("AK", "sk")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,12 @@ def test_blanks_around_values_are_trimmed() -> None:
         (None, "AK", "SK", "cloud is missing"),
         ({"cloud": None}, "AK", "SK", "cloud is missing"),
         ({"region": ""}, "AK", "SK", "region is missing"),
-        ({"project_id": " "}, "AK", "SK", "project_id is missing"),
+        (
+            {"project_id": " ", "cloud": None, "endpoint": "https://dli.example.com"},
+            "AK",
+            "SK",
+            "project_id is missing",
+        ),
         ({}, None, "SK", "login is missing"),
         ({}, "AK", "", "password is missing"),
         ({}, " ", "SK", "login is missing"),

@@ -6,46 +6,54 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_dli.api.auth import Credential
 from airflow_provider_dli.api.endpoints import Cloud
+from airflow_provider_dli.api.identity import Source
 from airflow_provider_dli.api.wire import Call, Request
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Address, project and credential of one caller, and how to connect.
+    """Address, project and identity of one caller, and how to connect.
 
-    `origin` is the address of DLI without a slash at its end. `cloud` and `region` are `None`
-    where only an address is known. `verify` is `True` or the path of a CA bundle. The timeouts
-    are seconds: to connect, and between two bytes of the answer.
+    `origin` is the address of DLI without a slash at its end, `iam_origin` that of IAM. `cloud`,
+    `region` and `iam_origin` are `None` where they are not known, `project_id` where it has to be
+    looked up by the region. `verify` is a boolean or the path of a CA bundle, `proxy` the address
+    of a proxy that wins over the environment's. The timeouts are seconds: to connect, and between
+    two bytes of the answer.
     """
 
     origin: str
-    project_id: str
-    credential: Credential = field(repr=False)
+    project_id: str | None
+    source: Source = field(repr=False)
     cloud: Cloud | None = None
     region: str | None = None
     conn_id: str = ""
     verify: bool | str = True
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
+    iam_origin: str | None = None
+    proxy: str | None = field(default=None, repr=False)
 
     @property
     def caller(self) -> str:
         """Who asked, for messages: connection, region and project, nothing secret."""
         region = f"region {self.region}" if self.region else f"endpoint {self.origin}"
-        return f"connection {self.conn_id}, {region}, project {self.project_id}"
+        project = f"project {self.project_id}" if self.project_id else "the region's project"
+        return f"connection {self.conn_id}, {region}, {project}"
 
-    def request(self, call: Call[Any], now: float) -> Request:
-        """Turn a call into a request of this account, signed at Unix time `now`."""
+    def request(self, call: Call[Any], project_id: str) -> Request:
+        """Turn a call into a request to DLI; it is not signed yet."""
         # X-Project-Id is needed for sub-projects and harmless elsewhere:
         # https://support.huaweicloud.com/eu/devg-apisign/api-sign-provide-start.html
-        request = Request(
+        return Request(
             method=call.method,
             origin=self.origin,
-            path=f"/v2.0/{self.project_id}{call.path}",
+            path=f"/v2.0/{project_id}{call.path}",
             query=call.query,
-            headers={"Content-Type": "application/json", "X-Project-Id": self.project_id},
+            headers={
+                "Content-Type": "application/json",
+                "X-Project-Id": project_id,
+                **call.headers,
+            },
             body=call.body,
         )
-        return self.credential.authorise(request, now)

@@ -9,7 +9,8 @@ Codes: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0056.html
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -56,6 +57,7 @@ _BY_CODE: dict[str, type[AnswerError]] = {
     "APIGW.0301": AuthenticationError,
     "APIGW.0302": PermissionDeniedError,
     "APIGW.0303": AuthenticationError,
+    "APIGW.0307": AuthenticationError,
     "APIGW.0308": ThrottledError,
 }
 _BY_STATUS: dict[int, type[AnswerError]] = {
@@ -69,19 +71,37 @@ _IDENTIFIER = 128
 _CODE_KEYS = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"))
 
 
-def interpret(call: Call[T], asked: str, response: Response, *, now: float, caller: str) -> T:
-    """Give what the call's parser makes of a success; raise `AnswerError` for all else.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asked what, for messages.
 
-    `asked` is verb and path, `now` Unix seconds, `caller` names connection, region and project.
+    `what` is verb and path, `caller` names connection, region and project, `now` is Unix seconds.
+    `secrets` are words that no message may show, even where the service says them.
     """
+
+    what: str
+    now: float
+    caller: str = ""
+    secrets: Sequence[str] = ()
+
+    def shown(self, text: str) -> str:
+        """Give a text without the secrets."""
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def interpret(call: Call[T], asked: Asked, response: Response) -> T:
+    """Give what the call's parser makes of a success; raise `AnswerError` for all else."""
     if not 200 <= response.status < 300:
-        raise _refusal(asked, response, now, caller)
+        raise _refusal(asked, response)
     try:
         return call.parse(response)
     except RefusedInBodyError as error:
-        raise _refusal(asked, response, now, caller) from error
+        raise _refusal(asked, response) from error
     except WireError as error:
-        raise _unusable(asked, response, str(error), caller) from error
+        quote = "" if call.answers_secrets else _excerpt(response.body)
+        raise _unusable(asked, response, str(error), quote) from error
 
 
 def server_time(response: Response) -> float | None:
@@ -89,34 +109,35 @@ def server_time(response: Response) -> float | None:
     return _http_date(response.headers.get("date", ""))
 
 
-def _refusal(asked: str, response: Response, now: float, caller: str) -> AnswerError:
+def _refusal(asked: Asked, response: Response) -> AnswerError:
     fields = _json_object(response.body)
     code, message = _code_and_message(fields)
-    what = f"{asked} was answered with HTTP {response.status}"
+    message = asked.shown(message)
+    what = f"{asked.what} was answered with HTTP {response.status}"
     if code:
         what += f" {code}"
     if 300 <= response.status < 400:
         what += f", a redirect to {_host(response.headers.get('location', ''))}"
     elif message or response.body:
-        what += f': "{message or _excerpt(response.body)}"'
+        what += f': "{message or asked.shown(_excerpt(response.body))}"'
     return _kind_of(response, code)(
         what,
         status=response.status,
         code=code,
         message=message,
         request_id=_request_id(response, fields),
-        retry_after=_retry_after(response, now),
-        caller=caller,
+        retry_after=_retry_after(response, asked.now),
+        caller=asked.caller,
     )
 
 
-def _unusable(asked: str, response: Response, why: str, caller: str) -> UnusableAnswerError:
-    shown = f': "{_excerpt(response.body)}"' if response.body else ""
+def _unusable(asked: Asked, response: Response, why: str, quote: str) -> UnusableAnswerError:
+    shown = f': "{asked.shown(quote)}"' if quote else ""
     return UnusableAnswerError(
-        f"{asked} was answered with HTTP {response.status}, but {why}{shown}",
+        f"{asked.what} was answered with HTTP {response.status}, but {why}{shown}",
         status=response.status,
         request_id=_request_id(response, {}),
-        caller=caller,
+        caller=asked.caller,
     )
 
 

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who calls: AK/SK signature or a ready-made token, put on a request."""
+"""What proves the caller: AK/SK signature or a token, put on a request."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import unquote
 
-from airflow_provider_dli.api.wire import Request, encode
+from airflow_provider_dli.api.wire import Flow, Request, encode
 
 ALGORITHM = "SDK-HMAC-SHA256"
 
@@ -23,23 +25,44 @@ class Credential(Protocol):
         """What no log may show."""
         ...
 
+    @property
+    def is_signing(self) -> bool:
+        """Whether the clock matters."""
+        ...
+
     def authorise(self, request: Request, now: float) -> Request:
         """Give the request with what proves the caller; `now` is Unix seconds."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class AccessKey:
-    """AK and SK, with the security token when they are temporary."""
+class Lease:
+    """A credential for a while: until Unix time `expires`; for one project, where it says so."""
 
-    access_key: str
+    credential: Credential
+    expires: float = math.inf
+    project_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """AK and SK, with the security token when they are temporary; a source of itself."""
+
+    access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     security_token: str | None = field(default=None, repr=False)
+    is_signing = True
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Secret key and security token."""
-        return (self.secret_key, self.security_token) if self.security_token else (self.secret_key,)
+        """Access key, secret key and security token."""
+        keys = (self.access_key, self.secret_key)
+        return (*keys, self.security_token) if self.security_token else keys
+
+    def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
+        """Give itself."""
+        return Lease(self)
+        yield  # makes this a flow
 
     def authorise(self, request: Request, now: float) -> Request:
         """Sign the request, the security token included."""
@@ -51,14 +74,20 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token of IAM for one project, as it is."""
+    """A token of IAM for one project, as it is; a source of itself."""
 
     token: str = field(repr=False)
+    is_signing = False
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The token."""
         return (self.token,)
+
+    def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
+        """Give itself."""
+        return Lease(self)
+        yield  # makes this a flow
 
     def authorise(self, request: Request, now: float) -> Request:
         """Add the token; nothing is signed."""

@@ -26,6 +26,17 @@ def dli_origin(cloud: Cloud, region: str) -> str:
     return f"https://dli.{region}.{_domain(cloud, region)}"
 
 
+def iam_origin(cloud: Cloud, region: str) -> str:
+    """Give the address of IAM, without a slash at its end.
+
+    On Huawei Cloud the global one, which serves every region and also those that have none of
+    their own: https://support.huaweicloud.com/intl/en-us/api-iam/iam_01_0004.html
+    """
+    if cloud is Cloud.OTC:
+        return f"https://iam.{region}.{_domain(cloud, region)}"
+    return f"https://iam.{_domain(cloud, region)}"
+
+
 def obs_url(bucket: str, key: str, cloud: Cloud | None, region: str | None) -> str:
     """Give the HTTPS form of `obs://bucket/key`, the only one that package uploads document.
 

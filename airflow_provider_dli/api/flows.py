@@ -15,25 +15,44 @@ from typing import TypeVar
 
 from airflow_provider_dli.api import packages
 from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.answers import interpret
-from airflow_provider_dli.api.errors import DliError, NotFoundError, NotSentError, ThrottledError
+from airflow_provider_dli.api.auth import Lease
+from airflow_provider_dli.api.errors import (
+    AuthenticationError,
+    DliError,
+    NotFoundError,
+    NotSentError,
+    ThrottledError,
+)
+from airflow_provider_dli.api.identity import Identity, identity_of
 from airflow_provider_dli.api.models import PackageGroup, PackageListing
 from airflow_provider_dli.api.pace import Pace
+from airflow_provider_dli.api.projects import find_project
 from airflow_provider_dli.api.retry import DEFAULT_RETRY, Retry
 from airflow_provider_dli.api.waiting import Wait
-from airflow_provider_dli.api.wire import Call, Flow, send, sleep
+from airflow_provider_dli.api.wire import Call, Flow, sleep
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Client:
-    """The flows on one account. `now` gives Unix seconds."""
+    """The flows on one account. `now` gives Unix seconds.
+
+    `reread` gives the account as it is by now, for when the credential is refused; `learn` is told
+    what no log may show.
+    """
 
     account: Account
     retry: Retry = DEFAULT_RETRY
     now: Callable[[], float] = time.time
     pace: Pace = field(default_factory=Pace)
+    reread: Callable[[], Account] | None = None
+    learn: Callable[[str], None] = lambda _: None
+    identity: Identity = field(init=False)
+    _lease: Lease | None = None
+
+    def __post_init__(self) -> None:
+        self.identity = identity_of(self.account.source)
 
     def perform(
         self, call: Call[T], done: Callable[[float], Flow[T | None]] | None = None
@@ -142,22 +161,51 @@ class Client:
 
     def _exchange(self, call: Call[T], before: float | None = None) -> Flow[T]:
         """Send a call once, when its turn comes; gives up a turn that would come after `before`."""
+        while True:
+            try:
+                return (yield from self._send(call, before))
+            except AuthenticationError:
+                if not self._is_reread():
+                    raise
+
+    def _is_reread(self) -> bool:
+        """Whether the account says something else by now: then the call is worth another try."""
+        fresh = None if self.reread is None else self.reread()
+        if fresh is None or fresh.source == self.account.source:
+            return False
+        self.account, self.identity = fresh, identity_of(fresh.source)
+        return True
+
+    def _send(self, call: Call[T], before: float | None) -> Flow[T]:
+        project_id = yield from self.project()
         turn, gap = self.pace.turn(self.now()), self.pace.gap
         if before is not None and self.now() + turn > before:
             yield from sleep(max(before - self.now(), 0))
             raise NotSentError(f"{call.method} {call.path} had no turn: too many requests (429).")
         if turn > 0:
             yield from sleep(turn)
-        request = self.account.request(call, self.now())
-        response = yield from send(request)
-        caller = self.account.caller
         try:
-            value = interpret(call, request.asked, response, now=self.now(), caller=caller)
+            value = yield from self.identity.exchange(
+                call,
+                self.account.request(call, project_id),
+                self.now,
+                self.account.caller,
+            )
         except ThrottledError as error:
             self.pace.throttled(self.now(), error.retry_after, gap)
             raise
         self.pace.succeeded()
         return value
+
+    def project(self) -> Flow[str]:
+        """Give the project's id: of the connection, of the token, or as IAM knows it."""
+        lease = yield from self.identity.lease(self.now)
+        if lease is not self._lease:
+            self._lease = lease
+            for secret in lease.credential.secrets:
+                self.learn(secret)
+        known = self.account.project_id or lease.project_id
+        return known or (yield from find_project(self.account, self.identity, self.now))
 
     def _arrived(
         self, group: str | None, names: Sequence[str], sent: float

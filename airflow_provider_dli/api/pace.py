@@ -73,6 +73,6 @@ _lock = threading.Lock()
 
 def pace_of(account: Account) -> Pace:
     """Give the pace of an account, the same to everybody in this process."""
-    key = (account.origin, account.project_id, account.credential)
+    key = (account.origin, account.project_id, account.source)
     with _lock:
         return _paces.setdefault(key, Pace())

@@ -18,14 +18,18 @@ def encode(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request, complete: `path` and `query_string` are exactly what is sent."""
+    """One HTTP request, complete: `path` and `query_string` are exactly what is sent.
+
+    `direct` says that it goes past every proxy.
+    """
 
     method: str
     origin: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
+    direct: bool = False
 
     @property
     def query_string(self) -> str:
@@ -55,18 +59,21 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """A request to DLI that is not sent yet, with the parser of its answer.
+    """A request to a service that is not sent yet, with the parser of its answer.
 
-    The path is the part behind `/v2.0/{project_id}`. `repeatable` says that sending it twice
-    does no more than sending it once.
+    The path is what an account or a source of credentials completes: for DLI, the part behind
+    `/v2.0/{project_id}`. `repeatable` says that sending it twice
+    does no more than sending it once; `answers_secrets`, that no message may quote the answer.
     """
 
     method: str
     path: str
     parse: Callable[[Response], T]
     query: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     repeatable: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    answers_secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,13 +75,29 @@ class DliHook(BaseHook):
         """The connection as it was read: address, project, region, cloud."""
         connection = self.get_connection(self.dli_conn_id)
         account = account_from(connection, region=self._region, project_id=self._project_id)
-        for secret in account.credential.secrets:
+        for secret in account.source.secrets:
             mask_secret(secret)
         return account
 
+    @property
+    def project_id(self) -> str:
+        """The id of the project: of the connection, or looked up by the region."""
+        return self._run(self._client.project())
+
+    def _account_by_now(self) -> Account:
+        """Read the connection again: somebody may have changed the keys."""
+        self.__dict__.pop("account", None)
+        return self.account
+
     @cached_property
     def _client(self) -> Client:
-        return Client(self.account, now=self._clock.now, pace=pace_of(self.account))
+        return Client(
+            self.account,
+            now=self._clock.now,
+            pace=pace_of(self.account),
+            reread=self._account_by_now,
+            learn=mask_secret,
+        )
 
     @cached_property
     def _transport(self) -> BlockingTransport:
@@ -92,6 +108,7 @@ class DliHook(BaseHook):
             verify=self.account.verify,
             connect_timeout=self.account.connect_timeout,
             read_timeout=self.account.read_timeout,
+            proxy=self.account.proxy,
             sleep=self._clock.sleep,
         )
 
@@ -299,7 +316,7 @@ class DliHook(BaseHook):
         self.log.info(
             "Uploading to %s of project %s: %s",
             where,
-            self.account.project_id,
+            self.project_id,
             ", ".join(urls.values()),
         )
         return self._run(self._client.upload(call, group, tuple(urls)))

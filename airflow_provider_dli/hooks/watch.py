@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
-from typing import Protocol
+from typing import Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
 from airflow_provider_dli.api.account import Account
@@ -313,11 +313,13 @@ class Watch:
 class _Desk:
     """What the watches of one account share."""
 
+    account: Account
     transport: AsyncTransport
     watches: dict[str | None, Watch] = field(default_factory=dict)
 
 
-_desks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Account, _Desk]] = WeakKeyDictionary()
+_Desks: TypeAlias = dict[Account, _Desk]
+_desks: WeakKeyDictionary[asyncio.AbstractEventLoop, _Desks] = WeakKeyDictionary()
 
 
 async def until(
@@ -332,30 +334,35 @@ async def until(
     The last one to leave closes the connections. Raises what the watcher raises.
     """
     desks = _desks.setdefault(asyncio.get_running_loop(), {})
-    # Connections that say the same share a poll under whatever name.
-    key = replace(account, conn_id="")
-    desk = desks.get(key)
-    if desk is None:
-        transport = AsyncTransport(
-            verify=account.verify,
-            connect_timeout=account.connect_timeout,
-            read_timeout=account.read_timeout,
-        )
-        desk = desks[key] = _Desk(transport)
+    desk = _desk_of(account, desks)
     watch = desk.watches.get(kind)
     if watch is None:
-        watch = desk.watches[kind] = Watch(
-            Client(account, now=now, pace=pace_of(account)), desk.transport, kind
-        )
+        client = Client(account, now=now, pace=pace_of(account))
+        watch = desk.watches[kind] = Watch(client, desk.transport, kind)
     try:
         return await watch.until(watcher, account.caller)
     finally:
         if watch.is_empty and desk.watches.get(kind) is watch:
             del desk.watches[kind]
             if not desk.watches:
-                del desks[key]
+                del desks[desk.account]
             # A trigger that is killed may be cancelled again meanwhile.
             await asyncio.shield(asyncio.ensure_future(_close(desk, watch)))
+
+
+def _desk_of(account: Account, desks: _Desks) -> _Desk:
+    # Connections that say the same share a poll under whatever name.
+    nameless = replace(account, conn_id="")
+    desk = desks.get(nameless)
+    if desk is None:
+        transport = AsyncTransport(
+            verify=account.verify,
+            connect_timeout=account.connect_timeout,
+            read_timeout=account.read_timeout,
+            proxy=account.proxy,
+        )
+        desk = desks[nameless] = _Desk(nameless, transport)
+    return desk
 
 
 async def _close(desk: _Desk, watch: Watch) -> None:

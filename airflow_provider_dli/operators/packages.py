@@ -183,7 +183,7 @@ class UploadPackageGroupOperator(DliHookMixin, BaseOperator):
         return {
             "group": self.group,
             "kind": self.kind,
-            "project_id": hook.account.project_id,
+            "project_id": hook.project_id,
             "region": hook.account.region,
             "packages": [
                 {"name": name, "path": path, "state": states[name]} for name, path in paths.items()

@@ -41,8 +41,10 @@ class AsyncTransport:
         verify: bool | str = True,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
+        proxy: str | None = None,
     ) -> None:
         self._verify = verify
+        self._proxy = proxy
         self._timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=connect_timeout, sock_read=read_timeout
         )
@@ -114,7 +116,7 @@ class AsyncTransport:
         async with self._opening:
             if request.origin not in self._environments:
                 self._environments[request.origin] = await asyncio.to_thread(
-                    _surroundings, request, self._verify
+                    _surroundings, request, self._verify, self._proxy
                 )
             if self._session is None:
                 self._session = aiohttp.ClientSession(
@@ -140,16 +142,16 @@ async def _read(answer: aiohttp.ClientResponse) -> bytearray:
 
 
 def _surroundings(
-    request: Request, verify: bool | str
+    request: Request, verify: bool | str, proxy_given: str | None
 ) -> tuple[Environment, ssl.SSLContext | bool]:
     """Read proxy and CA bundle for an origin; reads files, so it runs in a thread."""
-    environment = read(request, verify)
+    environment = read(request, verify, proxy_given)
     if environment.proxy:
         proxy = urlsplit(environment.proxy)
         if proxy.scheme not in {"http", "https"} or not proxy.hostname:
             raise ValueError("the proxy is no address of an HTTP proxy")
-    if not request.origin.startswith("https:"):
-        return environment, True
+    if environment.verify is False or not request.origin.startswith("https:"):
+        return environment, environment.verify is not False
     named = environment.verify
     bundle = Path(named) if isinstance(named, str) else Path(certifi.where())
     with _one_at_a_time:

@@ -22,8 +22,9 @@ T = TypeVar("T")
 class BlockingTransport:
     """One connection pool. Nothing is repeated here and no redirect is followed.
 
-    `verify` is `True` or the path of a CA bundle and wins over the environment's bundle; proxies
-    come from the environment, as it is at the first request to an origin. Timeouts are seconds.
+    `verify` is a boolean or the path of a CA bundle, which wins over the environment's; so does
+    `proxy`. The environment counts as it is at the first request to an origin. Timeouts are
+    seconds.
     `sleep` may be a test's clock.
     """
 
@@ -33,9 +34,11 @@ class BlockingTransport:
         verify: bool | str = True,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
+        proxy: str | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._verify = verify
+        self._proxy = proxy
         self._timeout = (connect_timeout, read_timeout)
         self._sleep = sleep
         self._session = requests.Session()
@@ -100,7 +103,7 @@ class BlockingTransport:
     def _environment(self, request: Request) -> Environment:
         found = self._environments.get(request.origin)
         if found is None:
-            found = self._environments[request.origin] = read(request, self._verify)
+            found = self._environments[request.origin] = read(request, self._verify, self._proxy)
         return found
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from airflow_provider_dli.api.wire import Request
 class Environment:
     """What the environment says for one origin.
 
-    `verify` is `True` or the path of a CA bundle; `proxy` is the address of the one proxy that
+    `verify` is a boolean or the path of a CA bundle; `proxy` is the address of the one proxy that
     counts for the origin.
     """
 
@@ -24,14 +24,18 @@ class Environment:
     verify: bool | str | None
 
 
-def read(request: Request, verify: bool | str) -> Environment:
-    """Read the environment for a request; a `verify` that is a path wins over it.
+def read(request: Request, verify: bool | str, proxy: str | None = None) -> Environment:
+    """Read the environment for a request; `proxy`, and a `verify` that is not `True`, win over it.
 
     Raises `OSError` or `ValueError` for a variable that cannot be used; its words may quote it.
     """
     with requests.Session() as session:
         merged = session.merge_environment_settings(request.url, {}, None, verify, None)
     proxies = dict(merged["proxies"])
+    if request.direct:
+        proxies = {}
+    elif proxy:
+        proxies = {"http": proxy, "https": proxy}
     proxy = select_proxy(request.url, proxies)
     if proxy:
         proxy = prepend_scheme_if_needed(proxy, "http")  # type: ignore[no-untyped-call]  # requests

@@ -10,7 +10,7 @@ from email.utils import formatdate
 import pytest
 
 from airflow_provider_dli.api import loose
-from airflow_provider_dli.api.answers import interpret, server_time
+from airflow_provider_dli.api.answers import Asked, interpret, server_time
 from airflow_provider_dli.api.errors import (
     AlreadyExistsError,
     AnswerError,
@@ -43,7 +43,7 @@ def error_of(status: int, body: bytes | object = b"", /, **headers: str) -> Answ
         status, {name.replace("_", "-"): value for name, value in headers.items()}, data
     )
     with pytest.raises(AnswerError) as error:
-        interpret(CALL, ASKED, response, now=NOW, caller=CALLER)
+        interpret(CALL, Asked(ASKED, NOW, CALLER), response)
     return error.value
 
 
@@ -55,7 +55,7 @@ def refusal(code: str, message: str = "said the service") -> dict[str, str]:
 def test_a_success_is_what_the_parser_makes_of_it(status: int) -> None:
     answer = Response(status, {}, b'{"a": 1}')
 
-    assert interpret(CALL, ASKED, answer, now=NOW, caller=CALLER) == {"a": 1}
+    assert interpret(CALL, Asked(ASKED, NOW, CALLER), answer) == {"a": 1}
 
 
 # the class of an error

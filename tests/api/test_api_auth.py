@@ -22,9 +22,15 @@ from airflow_provider_dli.api.account import Account
 from airflow_provider_dli.api.auth import AccessKey, Token, sign
 from airflow_provider_dli.api.endpoints import Cloud
 from airflow_provider_dli.api.packages import listing, show
-from airflow_provider_dli.api.wire import Request, encode
+from airflow_provider_dli.api.wire import Call, Request, encode
 
 NOW = 1_800_000_000.0
+
+
+def signed(account: Account, call: Call[Any]) -> Request:
+    credential = account.source
+    assert isinstance(credential, AccessKey | Token)
+    return credential.authorise(account.request(call, "p1"), NOW)
 
 
 def request(**changes: Any) -> Request:
@@ -200,8 +206,8 @@ def test_a_token_is_sent_and_nothing_is_signed() -> None:
 @pytest.mark.parametrize(
     ("credential", "secrets"),
     [
-        (AccessKey("AK", "SK"), ("SK",)),
-        (AccessKey("AK", "SK", "temporary"), ("SK", "temporary")),
+        (AccessKey("AK", "SK"), ("AK", "SK")),
+        (AccessKey("AK", "SK", "temporary"), ("AK", "SK", "temporary")),
         (Token("ready-made"), ("ready-made",)),
     ],
 )
@@ -216,7 +222,7 @@ def test_a_credential_tells_what_no_log_may_show(
 )
 def test_no_repr_shows_a_secret(credential: AccessKey | Token) -> None:
     account = Account("https://host", "p1", credential)
-    sent = account.request(listing(), NOW)
+    sent = signed(account, listing())
 
     shown = repr([credential, account, sent])
 
@@ -244,7 +250,7 @@ def test_by_default_certificates_are_verified_and_waiting_is_limited() -> None:
 def test_a_request_of_an_account_is_addressed_to_its_project() -> None:
     account = Account("https://host", "p1", Token("t"))
 
-    sent = account.request(show("a b.jar", "tools"), NOW)
+    sent = signed(account, show("a b.jar", "tools"))
 
     assert sent.url == "https://host/v2.0/p1/resources/a%20b.jar?group=tools"
     assert (sent.method, sent.body) == ("GET", b"")
@@ -256,7 +262,7 @@ def test_a_request_of_an_account_is_addressed_to_its_project() -> None:
 
 
 def test_the_project_is_signed() -> None:
-    sent = Account("https://host", "p1", AccessKey("AK", "SK")).request(listing(), NOW)
+    sent = signed(Account("https://host", "p1", AccessKey("AK", "SK")), listing())
 
     assert (
         "SignedHeaders=content-type;host;x-project-id;x-sdk-date," in sent.headers["Authorization"]

@@ -123,7 +123,7 @@ def test_an_account_has_one_pace_under_whatever_connection() -> None:
     [
         replace(ACCOUNT, origin="https://other.example"),
         replace(ACCOUNT, project_id="q"),
-        replace(ACCOUNT, credential=AccessKey("ak", "sk2")),
+        replace(ACCOUNT, source=AccessKey("ak", "sk2")),
     ],
     ids=["origin", "project", "credential"],
 )

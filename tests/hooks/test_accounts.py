@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from pytest_mock import MockerFixture
 
 from airflow_provider_dli.api.errors import InputError
@@ -55,7 +54,7 @@ def test_overrides_tell_accounts_apart(connect: Callable[..., None]) -> None:
 
 
 def test_everybody_hears_what_is_wrong_with_a_connection(connect: Callable[..., None]) -> None:
-    connect(project_id=None)
+    connect(endpoint=None, cloud=None)
 
     assert [type(error) for error in ask(3)] == [InputError] * 3
 

@@ -98,7 +98,7 @@ def test_a_connection_that_does_not_exist_is_no_reason_to_try_another(dli: Emula
 def test_a_connection_that_is_incomplete_is_one_event_that_says_what_is_missing(
     dli: Emulator, connect: Callable[..., None]
 ) -> None:
-    connect(project_id=None)
+    connect(project_id=None, cloud=None)
 
     (only,) = asyncio.run(events(trigger()))
 

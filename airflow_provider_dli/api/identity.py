@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who calls: a source of credentials, what it gave last, and what is done when that is refused."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+from weakref import WeakValueDictionary
+
+from airflow_provider_dli.api.answers import Asked, interpret, server_time
+from airflow_provider_dli.api.auth import Lease
+from airflow_provider_dli.api.errors import AuthenticationError, DliError, NotSentError
+from airflow_provider_dli.api.retry import TRANSIENT
+from airflow_provider_dli.api.wire import Call, Flow, Request, Response, send, sleep
+
+T = TypeVar("T")
+
+MARGIN = 300.0
+"""Seconds before its end at which a credential is fetched anew. The metadata service has a new one
+ten minutes before; of a short life it is a tenth."""
+
+MAX_SKEW = 600.0
+"""Seconds by which the clocks may differ before a refusal is put down to them; the service itself
+allows 15 minutes."""
+
+_SERVER_TIME = re.compile(r"server time: ?(\d{8}T\d{6}Z)")
+_BUSY = 0.05
+
+_log = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """Where a credential comes from. Hashable: equal sources share what they fetched."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log may show."""
+        ...
+
+    def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
+        """Get a credential; `now` gives Unix seconds."""
+        ...
+
+
+class Identity:
+    """One caller, the same for all threads and event loops of a process.
+
+    The credential is fetched when it is wanted first and again shortly before it ends, once for all
+    who wait for it.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.projects: dict[tuple[str, str], str] = {}
+        self._lock = threading.Lock()
+        self._lease: Lease | None = None
+        self._renew_at = math.inf
+        self._fetching = False
+        self._skew = 0.0
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log may show: of the source, and what it gave."""
+        lease = self._lease
+        given = lease.credential.secrets if lease else ()
+        return tuple(dict.fromkeys((*given, *self.source.secrets)))
+
+    def lease(self, now: Callable[[], float]) -> Flow[Lease]:
+        """Give the credential, fetched if need be.
+
+        Raises `NotSentError` where it cannot be fetched for now, `AuthenticationError` where the
+        source refuses.
+        """
+        while True:
+            with self._lock:
+                held = self._lease
+                if held is not None and now() < self._renew_at:
+                    return held
+                if not self._fetching:
+                    self._fetching = True
+                    break
+                if held is not None and now() < held.expires:
+                    return held  # another flow is fetching the next one
+            yield from sleep(_BUSY)
+        try:
+            fresh = yield from self.source.fetch(now)
+        except TRANSIENT as error:
+            if held is not None and now() < held.expires:
+                return held
+            raise NotSentError(f"There is no credential to ask with: {error}") from error
+        else:
+            with self._lock:
+                left = fresh.expires - now()
+                self._lease, self._renew_at = fresh, fresh.expires - min(MARGIN, left / 10)
+            return fresh
+        finally:
+            self._fetching = False
+
+    def exchange(
+        self,
+        call: Call[T],
+        unsigned: Request,
+        now: Callable[[], float],
+        caller: str = "",
+    ) -> Flow[T]:
+        """Send a call with the credential, and once more after a refusal that can be mended.
+
+        That is a clock that differs from the service's, and a credential that can be fetched anew.
+        A refused call was not carried out, so that any may be sent again.
+        """
+        mends = [self._mend_clock, self._mend_credential]
+        lease = yield from self.lease(now)
+        while True:
+            request = lease.credential.authorise(unsigned, now() + self._skew)
+            response = yield from send(request)
+            try:
+                asked = Asked(request.asked, now(), caller, self.secrets)
+                return interpret(call, asked, response)
+            except AuthenticationError as error:
+                refusal = error
+            while mends:
+                mended = yield from mends.pop(0)(refusal, response, lease, now)
+                if mended is not None:
+                    lease = mended
+                    break
+            else:
+                raise _with_expiry(refusal, lease)
+
+    def _mend_clock(
+        self,
+        refusal: AuthenticationError,
+        response: Response,
+        lease: Lease,
+        now: Callable[[], float],
+    ) -> Flow[Lease | None]:
+        yield from ()
+        theirs = _named_time(refusal.message) or server_time(response)
+        if theirs is None or not lease.credential.is_signing:
+            return None
+        skew = theirs - now()
+        if abs(skew - self._skew) <= MAX_SKEW:
+            return None
+        self._skew = skew
+        _log.warning(
+            "This machine's clock is %.0f s %s the service's, which refused the signature. It is "
+            "signed again with the service's time; set the clock.",
+            abs(skew),
+            "behind" if skew > 0 else "ahead of",
+        )
+        return lease
+
+    def _mend_credential(
+        self,
+        refusal: AuthenticationError,
+        response: Response,
+        lease: Lease,
+        now: Callable[[], float],
+    ) -> Flow[Lease | None]:
+        with self._lock:
+            if self._lease is lease:
+                self._lease = None
+        fresh = yield from self.lease(now)
+        return None if fresh.credential == lease.credential else fresh
+
+
+def _named_time(message: str) -> float | None:
+    """Read the gateway's own time out of its refusal of an expired signature."""
+    found = _SERVER_TIME.search(message)
+    if found is None:
+        return None
+    return datetime.strptime(found[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+
+
+def _with_expiry(refusal: AuthenticationError, lease: Lease) -> DliError:
+    if lease.expires < math.inf:
+        until = datetime.fromtimestamp(lease.expires, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        refusal.add_note(f"The credential was said to be valid until {until}.")
+    return refusal
+
+
+_identities: WeakValueDictionary[Source, Identity] = WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def identity_of(source: Source) -> Identity:
+    """Give the identity of a source, the same to everybody in this process."""
+    with _lock:
+        found = _identities.get(source)
+        if found is None:
+            found = _identities[source] = Identity(source)
+        return found
