@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from airflow_provider_dli.api.errors import (
+    AuthenticationError,
     DliError,
     PackageGroupFailedError,
     PackageGroupTimeoutError,
@@ -184,10 +185,12 @@ class Update:
         self._last_error = None
 
     def miss(self, error: DliError, now: float) -> None:
-        """Take an error in place of a look: a watch goes on in spite of it."""
+        """Take an error in place of a look; raises what only another credential mends."""
         if type(error) is not type(self._last_error):
             self.trouble(error)
         self._last_error = error
+        if isinstance(error, AuthenticationError):
+            raise copy(error) from error  # a copy: one error may end many watches
 
     def expire(self, now: float) -> None:
         """Do nothing: there is no deadline."""

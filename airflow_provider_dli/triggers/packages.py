@@ -10,17 +10,20 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.errors import DliError, InputError
+from airflow_provider_dli.api.errors import AuthenticationError, DliError, InputError
 from airflow_provider_dli.api.waiting import MAX_UNKNOWN_TIME, Update, Wait
 from airflow_provider_dli.hooks.accounts import account_of
 from airflow_provider_dli.hooks.progress import Log, StateLog
+
+if TYPE_CHECKING:
+    from airflow_provider_dli.hooks.watch import Watcher
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +88,21 @@ class _DeclaredFields:
             raise InputError("dli_conn_id", self.dli_conn_id, "give the id of a connection")
         return await account_of(self.dli_conn_id, self.region, self.project_id)
 
+    async def _until(self, watcher: Watcher) -> None:
+        account = await self._account()
+        from airflow_provider_dli.hooks import watch  # loaded with the account
+
+        while True:
+            try:
+                await watch.until(account, watcher, kind=self._kind())
+            except AuthenticationError:
+                # It is no end where the connection says something else by now.
+                refused, account = account, await self._account()
+                if account.source == refused.source:
+                    raise
+            else:
+                return
+
     def _names(self) -> tuple[str, ...] | None:
         if self.packages is None:
             return None
@@ -139,7 +157,8 @@ class PackageGroupTrigger(_DeclaredFields, BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Give the one event."""
         try:
-            wait = await self._wait()
+            wait = self._wait()
+            await self._until(wait)
         except DliError as error:
             await _Aside.written()
             yield _event({"status": "failed", "limit": self.limit, **error.as_dict()})
@@ -147,21 +166,12 @@ class PackageGroupTrigger(_DeclaredFields, BaseTrigger):
             await _Aside.written()
             yield _event({"status": "ready", "states": dict(wait.readiness.states)})
 
-    async def _wait(self) -> Wait:
+    def _wait(self) -> Wait:
         if self.unknown_fields:
             _log.warning("Not known to this version: %s", ", ".join(self.unknown_fields))
-        wait = self._checked()
-        log = StateLog(_aside, time.time)
-        wait.observe, wait.trouble = log, log.trouble
-        account = await self._account()
-        from airflow_provider_dli.hooks import watch  # loaded with the account
-
-        await watch.until(account, wait, kind=self._kind())
-        return wait
-
-    def _checked(self) -> Wait:
         if self.group is None and not self.packages:
             raise InputError("group", None, "name a group, packages, or both")
+        log = StateLog(_aside, time.time)
         return Wait(
             None if self.group is None else checks.stored_name("group", self.group),
             self._names(),
@@ -169,6 +179,8 @@ class PackageGroupTrigger(_DeclaredFields, BaseTrigger):
             poll_interval=checks.seconds("poll_interval", self.poll_interval),
             max_unknown_time=checks.seconds("max_unknown_time", self.max_unknown_time),
             accepted=checks.boolean("accepted", self.accepted is not None and self.accepted),
+            observe=log,
+            trouble=log.trouble,
         )
 
 
@@ -227,11 +239,13 @@ class PackageGroupUpdatedTrigger(_DeclaredFields, BaseEventTrigger):
             began=began,
             last=await self._remembered(),
         )
-        account = await self._account()
-        from airflow_provider_dli.hooks import watch  # loaded with the account
-
         while True:
-            await watch.until(account, update, kind=self._kind())
+            try:
+                await self._until(update)
+            except AuthenticationError:
+                # Somebody will mend the connection: a watch has no end.
+                await asyncio.sleep(update.poll_interval)
+                continue
             await self._remember(update.last)
             yield _event(
                 {"group": self.group, "update_time": update.last, "states": dict(update.states)}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from airflow.triggers.base import TriggerEvent
+from conftest import connection
 from scenarios.modes import again, event, events, eventually, plain
 
 from airflow_provider_dli.api.errors import InputError
@@ -268,6 +269,25 @@ def test_a_watch_survives_trouble(
 
     assert len(asyncio.run(main())) == 1
     assert "The wait goes on in spite of this" in task_log() + caplog.text
+
+
+def test_a_watch_goes_on_when_the_connection_is_mended(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.put_group("g", {"a.jar": "READY"})
+
+    async def main() -> list[dict[str, Any]]:
+        async with Watched() as watched:
+            await watched.looks(emulator)
+            emulator.rotate_keys("NEWACCESSKEY", "new-secret-key")
+            await watched.looks(emulator, 2)
+            assert not watched.task.done()
+            monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", connection(emulator))
+            emulator.put_group("g", {"a.jar": "READY"})
+            await eventually(lambda: watched.events)
+            return watched.events
+
+    assert len(asyncio.run(main())) == 1
 
 
 def test_the_time_of_an_event_is_remembered(emulator: Emulator) -> None:
