@@ -102,6 +102,13 @@ def boolean(field: str, value: object) -> bool:
     return value
 
 
+def package_names(value: object) -> tuple[str, ...]:
+    """Give the names of packages, of which there has to be one."""
+    if not isinstance(value, list | tuple) or not value:
+        raise InputError("packages", value, "give a list of package names")
+    return tuple(stored_name("packages", name) for name in value)
+
+
 def seconds(field: str, value: object) -> float:
     """Give `value` when it is a positive, finite number of seconds."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e10:

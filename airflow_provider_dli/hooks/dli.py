@@ -182,12 +182,11 @@ class DliHook(BaseHook):
         :param max_unknown_time: seconds for which the listing may be out of reach, a package be
             absent, or its state be a word that nobody knows
         """
-        if isinstance(packages, str) or not packages:
-            raise InputError("packages", packages, "give a list with at least one package name")
+        names = checks.package_names(packages)
         log = self.state_log()
         wait = Wait(
             group,
-            packages,
+            names,
             deadline=self._clock.now() + checks.seconds("timeout", timeout),
             poll_interval=checks.seconds("poll_interval", poll_interval),
             max_unknown_time=checks.seconds("max_unknown_time", max_unknown_time),

@@ -134,16 +134,17 @@ class PackageGroupSensor(DliHookMixin, BaseSensorOperator):
             # What a sensor's own timeout raises, so that soft_fail skips the task.
             raise AirflowSensorTimeout(str(error)) from error
         check_complete(self.group, self.packages or (), states)
-        return self._result(self.hook, states)
+        with self.hook as hook:
+            return self._result(hook, states)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
-        from airflow_provider_dli.api.errors import InputError
+        from airflow_provider_dli.api import checks
         from airflow_provider_dli.api.readiness import Verdict, judge
         from airflow_provider_dli.api.waiting import failed
 
-        if isinstance(self.packages, str) or self.packages == []:
-            raise InputError("packages", self.packages, "give a list of package names, or None")
+        if self.packages is not None:
+            checks.package_names(self.packages)
         with self.hook as hook:
             readiness = judge(hook.get_package_group(self.group, self.kind), self.packages)
             self._observe(readiness)
@@ -155,7 +156,7 @@ class PackageGroupSensor(DliHookMixin, BaseSensorOperator):
     def _result(self, hook: DliHook, states: Mapping[str, str]) -> dict[str, Any]:
         return {
             "group": self.group,
-            "project_id": hook.account.project_id,
+            "project_id": hook.project_id,
             "region": hook.account.region,
             "packages": [{"name": name, "state": state} for name, state in states.items()],
         }

@@ -104,11 +104,7 @@ class _DeclaredFields:
                 return
 
     def _names(self) -> tuple[str, ...] | None:
-        if self.packages is None:
-            return None
-        if not isinstance(self.packages, list | tuple) or not self.packages:
-            raise InputError("packages", self.packages, "give a list of package names, or None")
-        return tuple(checks.stored_name("packages", name) for name in self.packages)
+        return None if self.packages is None else checks.package_names(self.packages)
 
     def _kind(self) -> str | None:
         return None if self.kind is None else checks.kind(self.kind)
