@@ -82,7 +82,7 @@ class DliHook(BaseHook):
     @property
     def project_id(self) -> str:
         """The id of the project: of the connection, or looked up by the region."""
-        return self._run(self._client.project())
+        return self.account.project_id or self._run(self._client.project())
 
     def _account_by_now(self) -> Account:
         """Read the connection again: somebody may have changed the keys."""

@@ -175,7 +175,8 @@ class UploadPackageGroupOperator(DliHookMixin, BaseOperator):
         """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
         states = states_of(event)
         self.log.info("READY: %s", ", ".join(states))
-        return self._result(self.hook, states)
+        with self.hook as hook:
+            return self._result(hook, states)
 
     def _result(self, hook: DliHook, states: Mapping[str, str]) -> dict[str, Any]:
         paths = hook.package_names(self.paths)
