@@ -40,8 +40,7 @@ NOTES = (
     "waits: trigger, asyncio task, and all that the looks leave behind, which a few waits need, "
     "too. A gap is how much too late a task comes that sleeps for 2 ms; in brackets, how long this "
     "thread was at work meanwhile, and of that Python's garbage collector, which looks at all of "
-    "Airflow. The server speaks plain HTTP: what TLS costs, such as reading the CA bundle once for "
-    "each account, is in none of these figures.",
+    "Airflow. The server speaks plain HTTP: what TLS costs is in none of these figures.",
     f"{RIVAL} has no wait for package groups: its DLISparkCreateBatchJobTrigger polls the state of "
     "a job, a short answer; ours fetch the listing. Its address comes from an environment variable "
     "that its SDK knows; nothing is patched. All become ready "
