@@ -242,10 +242,11 @@ class PackageGroupUpdatedTrigger(_DeclaredFields, BaseEventTrigger):
                 # Somebody will mend the connection: a watch has no end.
                 await asyncio.sleep(update.poll_interval)
                 continue
-            await self._remember(update.last)
             yield _event(
                 {"group": self.group, "update_time": update.last, "states": dict(update.states)}
             )
+            # Afterwards: who is killed in between gives the event twice rather than never.
+            await self._remember(update.last)
 
     async def _remembered(self) -> int | None:
         state = getattr(self, "asset_state_store", None)
