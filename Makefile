@@ -5,7 +5,7 @@ VENV ?= .venv
 AIRFLOW ?=
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-triggerer format lint-format lint types clean
+.PHONY: demo test test-triggerer test-browser format lint-format lint types clean
 
 demo: $(VENV)/installed
 	$(BIN)/python demo/run.py
@@ -16,6 +16,10 @@ test: $(VENV)/installed
 # Airflow's own triggerer process, with its database: takes minutes.
 test-triggerer: $(VENV)/installed
 	$(BIN)/python -m pytest -m triggerer
+
+# The connection form in Airflow's UI, in Chromium: takes a minute. SCREENSHOTS=1 renews docs/images.
+test-browser: $(VENV)/installed
+	$(BIN)/python -m pytest -m browser
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

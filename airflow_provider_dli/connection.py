@@ -110,7 +110,9 @@ class _Fields:
     def text(self, field: str, override: str | None = None) -> str | None:
         value = self._extra.get(field) if override is None else override
         if value is not None and not isinstance(value, str):
-            raise self.wrong(field, value, "give text")
+            # A list or an object may hold a password, such as that of a proxy.
+            shown = "***" if isinstance(value, list | dict) else value
+            raise self.wrong(field, shown, "give text")
         return (value or "").strip() or None
 
     def secret(self, field: str, value: object) -> str | None:
@@ -135,21 +137,26 @@ class _Fields:
     def secret_extra(self, field: str) -> str | None:
         return self.secret(field, self._extra.get(field))
 
-    def seconds(self, field: str, default: float) -> float:
+    def given(self, field: str) -> Any:
+        """Give a value of any type; `None` for one that counts as missing."""
         value = self._extra.get(field)
-        if value is None or value == "":
+        return None if isinstance(value, str) and not value.strip() else value
+
+    def seconds(self, field: str, default: float) -> float:
+        value = self.given(field)
+        if value is None:
             return default
         try:
             number = math.nan if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not 0 < number < math.inf:
             raise self.wrong(field, value, "give a positive number of seconds")
         return number
 
     def boolean(self, field: str, default: bool) -> bool:
-        value = self._extra.get(field)
-        if value is None or value == "":
+        value = self.given(field)
+        if value is None:
             return default
         # Text comes from a URI, where nothing else can.
         known = {"true": True, "false": False}
@@ -213,7 +220,7 @@ def _source(fields: _Fields, where: _Where) -> Source:
     kind = fields.choice("auth_type", AuthType)
     if kind is None:
         # As before there was a choice: a token where one is given, else keys.
-        kind = AuthType.TOKEN if fields.secret_extra("auth_token") else AuthType.KEYS
+        kind = AuthType.KEYS if fields.given("auth_token") is None else AuthType.TOKEN
     return _SOURCES[kind](fields, where)
 
 
@@ -308,6 +315,7 @@ def _proxy(fields: _Fields) -> str | None:
     try:
         parts = urlsplit(proxy)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port is not None
+        usable = usable and not re.search(r"\s", proxy)
     except ValueError:
         usable = False
     if not usable:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_dli import connection_form
+
 
 def get_provider_info() -> dict[str, Any]:
     """Describe the package for `airflow providers list`, `hooks` and the connection form."""
@@ -25,15 +27,13 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules(integration, "operators.packages")],
         "sensors": [_modules(integration, "sensors.packages")],
         "triggers": [_modules(integration, "triggers.packages")],
+        "cli": ["airflow_provider_dli.commands.airflow_cli.get_cli_commands"],
         "connection-types": [
             {
                 "connection-type": "dli",
                 "hook-class-name": "airflow_provider_dli.hooks.dli.DliHook",
                 "hook-name": integration,
-                "ui-field-behaviour": {
-                    "hidden-fields": ["host", "port", "schema"],
-                    "relabeling": {"login": "Access key (AK)", "password": "Secret key (SK)"},
-                },
+                **connection_form.declared(),
             }
         ],
     }

@@ -18,6 +18,7 @@ import jsonschema
 import pytest
 
 import airflow_provider_dli
+from airflow_provider_dli.connection_form import FIELDS
 from airflow_provider_dli.get_provider_info import get_provider_info
 from airflow_provider_dli.operators.packages import (
     DeletePackageGroupOperator,
@@ -44,14 +45,18 @@ def test_the_provider_info_fits_airflows_schema() -> None:
     jsonschema.validate(get_provider_info(), schema)
 
 
-def airflow_says(*arguments: str) -> str:
-    answer = subprocess.run(
+def airflow_answers(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [str(Path(sys.executable).with_name("airflow")), *arguments, "--output", "plain"],
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         check=True,
     )
-    return answer.stdout
+
+
+def airflow_says(*arguments: str) -> str:
+    return airflow_answers(*arguments).stdout
 
 
 def test_airflow_lists_the_provider() -> None:
@@ -64,6 +69,14 @@ def test_airflow_lists_the_hook() -> None:
     listed = airflow_says("providers", "hooks")
 
     assert re.search(r"dli +airflow_provider_dli\.hooks\.dli\.DliHook +dli_conn_id", listed)
+
+
+def test_airflow_lists_the_form_and_warns_of_nothing() -> None:
+    answer = airflow_answers("providers", "widgets", PYTHONWARNINGS="always")
+
+    listed = re.findall(r"extra__dli__(\w+)", answer.stdout)
+    assert sorted(listed) == sorted(field.name for field in FIELDS)
+    assert "DliHook" not in answer.stderr
 
 
 def test_every_module_that_the_info_names_can_be_imported() -> None:

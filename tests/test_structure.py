@@ -22,12 +22,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": {"msgspec"},
     "transport": {"api.wire", "api.errors", "requests", "urllib3", "aiohttp", "certifi", "yarl"},
     "connection": {"api", "airflow"},
-    "hooks": {"api", "transport", "connection", "airflow", "msgspec"},
+    "connection_form": {"wtforms", "flask_appbuilder"},
+    "hooks": {"api", "transport", "connection", "connection_form", "airflow", "msgspec"},
     "operators": {"hooks", "triggers", "api", "airflow"},
     "sensors": {"hooks", "triggers", "api", "airflow"},
     "triggers": {"hooks", "api", "connection", "airflow"},
+    "commands": {"hooks", "api", "airflow"},
     "emulator": {"starlette", "uvicorn"},
-    "get_provider_info": set(),
+    "__main__": {"commands"},
+    "get_provider_info": {"connection_form"},
     "__init__": set(),
 }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -82,11 +82,12 @@ class Asked:
     what: str
     now: float
     caller: str = ""
-    secrets: Sequence[str] = ()
+    secrets: Sequence[str] = field(default=(), repr=False)
 
     def shown(self, text: str) -> str:
         """Give a text without the secrets."""
-        for secret in self.secrets:
+        # The longest first: one may be a part of another.
+        for secret in sorted(filter(None, self.secrets), key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
 
@@ -94,13 +95,13 @@ class Asked:
 def interpret(call: Call[T], asked: Asked, response: Response) -> T:
     """Give what the call's parser makes of a success; raise `AnswerError` for all else."""
     if not 200 <= response.status < 300:
-        raise _refusal(asked, response)
+        raise _refusal(asked, response, _excerpt(asked, response))
     try:
         return call.parse(response)
-    except RefusedInBodyError as error:
-        raise _refusal(asked, response) from error
     except WireError as error:
-        quote = "" if call.answers_secrets else _excerpt(response.body)
+        quote = "" if call.answers_secrets else _excerpt(asked, response)
+        if isinstance(error, RefusedInBodyError):
+            raise _refusal(asked, response, quote) from error
         raise _unusable(asked, response, str(error), quote) from error
 
 
@@ -109,17 +110,16 @@ def server_time(response: Response) -> float | None:
     return _http_date(response.headers.get("date", ""))
 
 
-def _refusal(asked: Asked, response: Response) -> AnswerError:
+def _refusal(asked: Asked, response: Response, quote: str) -> AnswerError:
     fields = _json_object(response.body)
-    code, message = _code_and_message(fields)
-    message = asked.shown(message)
+    code, message = _code_and_message(asked, fields)
     what = f"{asked.what} was answered with HTTP {response.status}"
     if code:
         what += f" {code}"
     if 300 <= response.status < 400:
         what += f", a redirect to {_host(response.headers.get('location', ''))}"
-    elif message or response.body:
-        what += f': "{message or asked.shown(_excerpt(response.body))}"'
+    elif message or quote:
+        what += f': "{message or quote}"'
     return _kind_of(response, code)(
         what,
         status=response.status,
@@ -132,7 +132,7 @@ def _refusal(asked: Asked, response: Response) -> AnswerError:
 
 
 def _unusable(asked: Asked, response: Response, why: str, quote: str) -> UnusableAnswerError:
-    shown = f': "{asked.shown(quote)}"' if quote else ""
+    shown = f': "{quote}"' if quote else ""
     return UnusableAnswerError(
         f"{asked.what} was answered with HTTP {response.status}, but {why}{shown}",
         status=response.status,
@@ -141,9 +141,11 @@ def _unusable(asked: Asked, response: Response, why: str, quote: str) -> Unusabl
     )
 
 
-def _excerpt(body: bytes | bytearray) -> str:
-    text = " ".join(body[:_EXCERPT].decode("utf-8", "replace").split())
-    return f"{text}…" if len(body) > _EXCERPT else text
+def _excerpt(asked: Asked, response: Response) -> str:
+    # Secrets first: what is left of one that is cut off would not be known as such.
+    text = asked.shown(response.body.decode("utf-8", "replace"))
+    shown = " ".join(text[:_EXCERPT].split())
+    return f"{shown}…" if len(text) > _EXCERPT else shown
 
 
 def _kind_of(response: Response, code: str) -> type[AnswerError]:
@@ -161,15 +163,15 @@ def _kind_of(response: Response, code: str) -> type[AnswerError]:
     return _BY_STATUS.get(status, BadRequestError)
 
 
-def _code_and_message(fields: Mapping[str, Any]) -> tuple[str, str]:
+def _code_and_message(asked: Asked, fields: Mapping[str, Any]) -> tuple[str, str]:
     for code_key, message_key in _CODE_KEYS:
         if fields.get(code_key):
-            code = str(fields[code_key])[:_IDENTIFIER]
-            return code, str(fields.get(message_key) or "")[:_EXCERPT]
+            code = asked.shown(str(fields[code_key]))[:_IDENTIFIER]
+            return code, asked.shown(str(fields.get(message_key) or ""))[:_EXCERPT]
     for nested in ("error", "error_json_opt"):
         if isinstance(fields.get(nested), dict):
-            return _code_and_message(fields[nested])
-    return "", str(fields.get("message") or "")[:_EXCERPT]
+            return _code_and_message(asked, fields[nested])
+    return "", asked.shown(str(fields.get("message") or ""))[:_EXCERPT]
 
 
 def _request_id(response: Response, fields: Mapping[str, Any]) -> str:

@@ -161,12 +161,12 @@ class Client:
 
     def _exchange(self, call: Call[T], before: float | None = None) -> Flow[T]:
         """Send a call once, when its turn comes; gives up a turn that would come after `before`."""
-        while True:
-            try:
-                return (yield from self._send(call, before))
-            except AuthenticationError:
-                if not self._is_reread():
-                    raise
+        try:
+            return (yield from self._send(call, before))
+        except AuthenticationError:
+            if not self._is_reread():
+                raise
+        return (yield from self._send(call, before))
 
     def _is_reread(self) -> bool:
         """Whether the account says something else by now: then the call is worth another try."""

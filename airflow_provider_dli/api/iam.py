@@ -8,7 +8,7 @@ quote nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -157,6 +157,8 @@ def _session(response: Response) -> str:
 def _time(text: object) -> float:
     """Read IAM's time; Unix seconds."""
     try:
-        return datetime.fromisoformat(str(text)).timestamp()
+        time = datetime.fromisoformat(str(text))
     except ValueError:
         raise WireError("expires_at is no time") from None
+    # It is UTC, also where it does not say so: not this machine's time zone.
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

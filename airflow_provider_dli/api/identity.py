@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from airflow_provider_dli.api.answers import Asked, interpret, server_time
 from airflow_provider_dli.api.auth import Lease
-from airflow_provider_dli.api.errors import AuthenticationError, DliError, NotSentError
+from airflow_provider_dli.api.errors import AuthenticationError, NotSentError
 from airflow_provider_dli.api.retry import TRANSIENT
 from airflow_provider_dli.api.wire import Call, Flow, Request, Response, send, sleep
 
@@ -79,27 +79,31 @@ class Identity:
         while True:
             with self._lock:
                 held = self._lease
-                if held is not None and now() < self._renew_at:
+                if held is not None and self._at(now) < self._renew_at:
                     return held
                 if not self._fetching:
                     self._fetching = True
                     break
-                if held is not None and now() < held.expires:
+                if held is not None and self._at(now) < held.expires:
                     return held  # another flow is fetching the next one
             yield from sleep(_BUSY)
         try:
             fresh = yield from self.source.fetch(now)
         except TRANSIENT as error:
-            if held is not None and now() < held.expires:
+            if held is not None and self._at(now) < held.expires:
                 return held
             raise NotSentError(f"There is no credential to ask with: {error}") from error
         else:
             with self._lock:
-                left = fresh.expires - now()
+                left = max(fresh.expires - self._at(now), 0)
                 self._lease, self._renew_at = fresh, fresh.expires - min(MARGIN, left / 10)
             return fresh
         finally:
             self._fetching = False
+
+    def _at(self, now: Callable[[], float]) -> float:
+        """Give the time on the service's clock, as far as that is known."""
+        return now() + self._skew
 
     def exchange(
         self,
@@ -116,42 +120,46 @@ class Identity:
         mends = [self._mend_clock, self._mend_credential]
         lease = yield from self.lease(now)
         while True:
-            request = lease.credential.authorise(unsigned, now() + self._skew)
+            skew = self._skew
+            request = lease.credential.authorise(unsigned, now() + skew)
             response = yield from send(request)
             try:
-                asked = Asked(request.asked, now(), caller, self.secrets)
+                secrets = (*lease.credential.secrets, *self.source.secrets)
+                asked = Asked(request.asked, now(), caller, secrets)
                 return interpret(call, asked, response)
             except AuthenticationError as error:
-                refusal = error
-            while mends:
-                mended = yield from mends.pop(0)(refusal, response, lease, now)
-                if mended is not None:
-                    lease = mended
-                    break
-            else:
-                raise _with_expiry(refusal, lease)
+                # Named nowhere else: its traceback would keep this identity alive.
+                mended = None
+                while mends and mended is None:
+                    mended = yield from mends.pop(0)(error, response, lease, skew, now)
+                if mended is None:
+                    _add_expiry(error, lease)
+                    raise
+                lease = mended
 
     def _mend_clock(
         self,
         refusal: AuthenticationError,
         response: Response,
         lease: Lease,
+        skew: float,
         now: Callable[[], float],
     ) -> Flow[Lease | None]:
         yield from ()
         theirs = _named_time(refusal.message) or server_time(response)
         if theirs is None or not lease.credential.is_signing:
             return None
-        skew = theirs - now()
-        if abs(skew - self._skew) <= MAX_SKEW:
+        measured = theirs - now()
+        if abs(measured - skew) <= MAX_SKEW:
             return None
-        self._skew = skew
-        _log.warning(
-            "This machine's clock is %.0f s %s the service's, which refused the signature. It is "
-            "signed again with the service's time; set the clock.",
-            abs(skew),
-            "behind" if skew > 0 else "ahead of",
-        )
+        if abs(measured - self._skew) > MAX_SKEW:  # else another flow has found out by now
+            self._skew = measured
+            _log.warning(
+                "This machine's clock is %.0f s %s the service's, which refused the signature. It "
+                "is signed again with the service's time; set the clock.",
+                abs(measured),
+                "behind" if measured > 0 else "ahead of",
+            )
         return lease
 
     def _mend_credential(
@@ -159,12 +167,17 @@ class Identity:
         refusal: AuthenticationError,
         response: Response,
         lease: Lease,
+        skew: float,
         now: Callable[[], float],
     ) -> Flow[Lease | None]:
         with self._lock:
             if self._lease is lease:
                 self._lease = None
-        fresh = yield from self.lease(now)
+        try:
+            fresh = yield from self.lease(now)
+        except AuthenticationError as error:
+            _add_expiry(error, lease)
+            raise
         return None if fresh.credential == lease.credential else fresh
 
 
@@ -173,14 +186,16 @@ def _named_time(message: str) -> float | None:
     found = _SERVER_TIME.search(message)
     if found is None:
         return None
-    return datetime.strptime(found[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    try:
+        return datetime.strptime(found[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
 
 
-def _with_expiry(refusal: AuthenticationError, lease: Lease) -> DliError:
+def _add_expiry(refusal: AuthenticationError, lease: Lease) -> None:
     if lease.expires < math.inf:
         until = datetime.fromtimestamp(lease.expires, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         refusal.add_note(f"The credential was said to be valid until {until}.")
-    return refusal
 
 
 _identities: WeakValueDictionary[Source, Identity] = WeakValueDictionary()

@@ -26,7 +26,9 @@ def json_object(body: bytes | bytearray | Raw) -> dict[str, Any]:
         fields = msgspec.json.decode(text)
     except UNREADABLE as error:
         what = "HTML" if text.startswith(b"<") else "no JSON, or cut off"
-        raise WireError(f"the body is {what}") from error
+        # A UnicodeDecodeError holds the text that it could not read, secrets and all.
+        cause = None if isinstance(error, UnicodeDecodeError) else error
+        raise WireError(f"the body is {what}") from cause
     if not isinstance(fields, dict):
         raise WireError(f"the body is a JSON {_json_type(fields)}, not an object")
     return fields

@@ -14,7 +14,7 @@ from airflow_provider_dli.api import iam
 from airflow_provider_dli.api.answers import Asked, interpret
 from airflow_provider_dli.api.auth import AccessKey, Lease
 from airflow_provider_dli.api.errors import AnswerError
-from airflow_provider_dli.api.identity import identity_of
+from airflow_provider_dli.api.identity import Identity, identity_of
 from airflow_provider_dli.api.wire import Call, Flow, send
 
 T = TypeVar("T")
@@ -69,7 +69,8 @@ class Metadata:
         except AnswerError as error:
             if error.status not in _NO_SESSIONS:
                 raise
-        return (yield from _ask(iam.metadata_key(session), self.origin, now, direct=True))
+        secrets = (session,) if session else ()
+        return (yield from _ask(iam.metadata_key(session), self.origin, now, secrets, direct=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,11 @@ class Agency:
     agency: str
     account: str
     seconds: int = 3600
+    # Kept here, so that what is known of the clock is still known at the next fetch.
+    _caller: Identity = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_caller", identity_of(self.keys))
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -93,8 +99,8 @@ class Agency:
     def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
         """Take over the agency."""
         call = iam.agency_key(self.agency, self.account, self.seconds)
-        identity = identity_of(self.keys)
-        return (yield from identity.exchange(call, iam.request(call, self.origin), now))
+        asked = iam.request(call, self.origin)
+        return (yield from self._caller.exchange(call, asked, now, f"address {self.origin}"))
 
 
 def _ask(

@@ -53,8 +53,8 @@ class Response:
     """One HTTP answer, read to its end; header names are lower case."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes | bytearray
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | bytearray = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,34 +4,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import cached_property
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar, get_args
-
-from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+from typing import TYPE_CHECKING, Literal, get_args
 
 from airflow_provider_dli.api import checks
 from airflow_provider_dli.api import packages as calls
 from airflow_provider_dli.api.errors import InputError, PackageGroupExistsError
-from airflow_provider_dli.api.flows import Client
-from airflow_provider_dli.api.pace import pace_of
 from airflow_provider_dli.api.readiness import ABSENT, Verdict, judge
 from airflow_provider_dli.api.waiting import MAX_UNKNOWN_TIME, Wait
-from airflow_provider_dli.connection import account_from
+from airflow_provider_dli.hooks.base import DliBaseHook
 from airflow_provider_dli.hooks.progress import StateLog
-from airflow_provider_dli.transport.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.account import Account
     from airflow_provider_dli.api.models import Package, PackageGroup, PackageListing
-    from airflow_provider_dli.api.wire import Call, Flow
-    from airflow_provider_dli.transport.blocking import BlockingTransport
+    from airflow_provider_dli.api.wire import Call
 
-T = TypeVar("T")
 IfExists = Literal["replace", "skip", "fail"]
 
 
-class DliHook(BaseHook):
+class DliHook(DliBaseHook):
     """Packages and package groups of Data Lake Insight on Huawei Cloud or Open Telekom Cloud.
 
     Nothing is looked up or connected before the first method is called. Methods raise
@@ -50,67 +40,6 @@ class DliHook(BaseHook):
     :param project_id: wins over the connection's project id
     :param clock: tells the time and sleeps; a test may give its own
     """
-
-    conn_name_attr = "dli_conn_id"
-    default_conn_name = "dli_default"
-    conn_type = "dli"
-    hook_name = "Data Lake Insight (DLI)"
-
-    def __init__(
-        self,
-        dli_conn_id: str = default_conn_name,
-        *,
-        region: str | None = None,
-        project_id: str | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        super().__init__()
-        self.dli_conn_id = dli_conn_id
-        self._region = region
-        self._project_id = project_id
-        self._clock = clock or SystemClock()
-
-    @cached_property
-    def account(self) -> Account:
-        """The connection as it was read: address, project, region, cloud."""
-        connection = self.get_connection(self.dli_conn_id)
-        account = account_from(connection, region=self._region, project_id=self._project_id)
-        for secret in account.source.secrets:
-            mask_secret(secret)
-        return account
-
-    @property
-    def project_id(self) -> str:
-        """The id of the project: of the connection, or looked up by the region."""
-        return self.account.project_id or self._run(self._client.project())
-
-    def _account_by_now(self) -> Account:
-        """Read the connection again: somebody may have changed the keys."""
-        self.__dict__.pop("account", None)
-        return self.account
-
-    @cached_property
-    def _client(self) -> Client:
-        return Client(
-            self.account,
-            now=self._clock.now,
-            pace=pace_of(self.account),
-            reread=self._account_by_now,
-            learn=mask_secret,
-        )
-
-    @cached_property
-    def _transport(self) -> BlockingTransport:
-        # Imported here, so that a DAG file that imports the hook does not load requests.
-        from airflow_provider_dli.transport.blocking import BlockingTransport
-
-        return BlockingTransport(
-            verify=self.account.verify,
-            connect_timeout=self.account.connect_timeout,
-            read_timeout=self.account.read_timeout,
-            proxy=self.account.proxy,
-            sleep=self._clock.sleep,
-        )
 
     def upload_package_group(
         self,
@@ -268,26 +197,6 @@ class DliHook(BaseHook):
         :param name: name of the package
         """
         self._run(self._client.perform(calls.change_owner(new_owner, group, name)))
-
-    def close(self) -> None:
-        """Close the connections; the next method opens new ones."""
-        transport = self.__dict__.pop("_transport", None)
-        if transport is not None:
-            transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _run(self, flow: Flow[T]) -> T:
-        return self._transport.run(flow)
 
     def _upload_typed(self, paths: Sequence[str], kind: str, group: str) -> PackageGroup:
         call = calls.upload_typed(

@@ -25,6 +25,7 @@ from airflow_provider_dli.api.errors import DliError, ThrottledError
 from airflow_provider_dli.api.flows import Client
 from airflow_provider_dli.api.models import PackageGroup, PackageListing
 from airflow_provider_dli.api.pace import pace_of
+from airflow_provider_dli.api.wire import sleep
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
 
 SLICE = 0.005
@@ -348,6 +349,11 @@ async def until(
                 del desks[desk.account]
             # A trigger that is killed may be cancelled again meanwhile.
             await asyncio.shield(asyncio.ensure_future(_close(desk, watch)))
+
+
+async def pause(seconds: float) -> None:
+    """Leave the loop to others for some seconds."""
+    await AsyncTransport().run(sleep(seconds))
 
 
 def _desk_of(account: Account, desks: _Desks) -> _Desk:

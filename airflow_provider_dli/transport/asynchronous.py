@@ -46,7 +46,11 @@ class AsyncTransport:
         self._verify = verify
         self._proxy = proxy
         self._timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=connect_timeout, sock_read=read_timeout
+            total=None,
+            # `sock_connect` and `sock_read` leave out what a proxy says to CONNECT.
+            connect=connect_timeout + read_timeout,
+            sock_connect=connect_timeout,
+            sock_read=read_timeout,
         )
         self._session: aiohttp.ClientSession | None = None
         self._environments: dict[str, tuple[Environment, ssl.SSLContext | bool]] = {}
@@ -95,6 +99,8 @@ class AsyncTransport:
             problem: TransportError = failures.not_sent(
                 request, f"the proxy answered {error.status}"
             )
+        except aiohttp.ClientResponseError as error:
+            problem = failures.answer_lost(request, type(error).__name__)
         except aiohttp.ClientConnectorCertificateError as error:
             problem = failures.untrusted(request, error.certificate_error)
         except ValueError as error:
@@ -107,7 +113,7 @@ class AsyncTransport:
             headers = {name.lower(): value for name, value in answer.headers.items()}
             return Response(answer.status, headers, body)
         # Outside of the handlers, so that it does not carry the library's error along: the words
-        # of that one may quote a header or a proxy's password.
+        # of that one may quote a header or a proxy's password. One of them quotes all headers.
         raise problem
 
     async def _open(
@@ -168,5 +174,6 @@ def _trusting(bundle: Path, changed: int) -> ssl.SSLContext:
 
 def _classify(request: Request, error: aiohttp.ClientError | TimeoutError) -> TransportError:
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return failures.not_sent(request, error)
+        # The cause alone: aiohttp's own sentence shows its objects.
+        return failures.not_sent(request, getattr(error, "os_error", error))
     return failures.answer_lost(request, type(error).__name__)

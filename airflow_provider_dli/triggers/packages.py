@@ -240,7 +240,9 @@ class PackageGroupUpdatedTrigger(_DeclaredFields, BaseEventTrigger):
                 await self._until(update)
             except AuthenticationError:
                 # Somebody will mend the connection: a watch has no end.
-                await asyncio.sleep(update.poll_interval)
+                from airflow_provider_dli.hooks import watch
+
+                await watch.pause(update.poll_interval)
                 continue
             yield _event(
                 {"group": self.group, "update_time": update.last, "states": dict(update.states)}

@@ -468,3 +468,88 @@ def test_the_time_of_the_service_is_its_date(date: str, seconds: float | None) -
 
 def test_a_service_that_tells_no_date_has_no_time() -> None:
     assert server_time(Response(200, {}, b"")) is None
+
+
+# secrets
+
+LONG = "canary-" + 3000 * "z"
+
+
+def refused_with(body: bytes | object, *secrets: str, status: int = 401) -> AnswerError:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    with pytest.raises(AnswerError) as error:
+        interpret(CALL, Asked(ASKED, NOW, CALLER, secrets), Response(status, {}, data))
+    return error.value
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 500])
+@pytest.mark.parametrize(
+    "body",
+    [
+        refusal("APIGW.0301", "ak canary not exist"),
+        refusal("canary"),
+        {"error": {"code": 401, "message": "canary"}},
+        {"error_json_opt": refusal("DLI.10001", "canary")},
+        {"message": "canary"},
+        b"canary",
+        b"<html>canary</html>",
+    ],
+)
+def test_a_secret_that_the_service_repeats_is_not_shown(
+    status: int, body: bytes | dict[str, str]
+) -> None:
+    error = refused_with(body, "canary", status=status)
+
+    assert "canary" not in str(error) + repr(error.as_dict())
+    assert "***" in str(error)
+
+
+@pytest.mark.parametrize(
+    "body", [refusal("C", "canary"), {"message": "canary", "is_success": False}, b"<p>canary"]
+)
+def test_nor_is_one_in_a_success_that_is_none(body: bytes | dict[str, str]) -> None:
+    assert "canary" not in str(refused_with(body, "canary", status=200))
+
+
+@pytest.mark.parametrize("before", [0, 250, 290, 299, 1000])
+def test_nothing_is_left_of_a_long_secret_where_a_text_is_cut(before: int) -> None:
+    text = before * "x" + LONG
+    for body in (refusal("APIGW.0301", text), refusal(text), text.encode()):
+        error = refused_with(body, LONG)
+
+        assert not any(part in str(error) + error.message + error.code for part in ("can", "z"))
+
+
+@pytest.mark.parametrize("secrets", [("canary", "canary-2"), ("canary-2", "canary")])
+def test_nothing_is_left_of_a_secret_that_begins_as_another_does(secrets: tuple[str, ...]) -> None:
+    assert '"ak *** and ***"' in str(refused_with(b"ak canary-2 and canary", *secrets))
+
+
+def test_an_empty_secret_hides_nothing() -> None:
+    assert '"no ak"' in str(refused_with(b"no ak", ""))
+
+
+def test_who_asked_does_not_show_the_secrets() -> None:
+    assert "canary" not in repr(Asked(ASKED, NOW, CALLER, ("canary",)))
+
+
+def test_an_answer_does_not_show_what_it_holds() -> None:
+    assert "canary" not in repr(Response(201, {"x-subject-token": "canary"}, b"canary"))
+
+
+SECRET_CALL = Call("GET", "/key", CALL.parse, answers_secrets=True)
+
+
+@pytest.mark.parametrize(
+    "body", [b"canary", b"<html>canary", b'{"is_success": false, "s": "canary"}']
+)
+def test_a_success_that_may_hold_a_secret_is_never_quoted(body: bytes) -> None:
+    with pytest.raises(AnswerError) as error:
+        interpret(SECRET_CALL, Asked(ASKED, NOW, CALLER), Response(200, {}, body))
+
+    assert "canary" not in str(error.value) + repr(error.value.as_dict())
+
+
+def test_what_such_a_call_is_refused_with_is_quoted() -> None:
+    with pytest.raises(AuthenticationError, match="no agency"):
+        interpret(SECRET_CALL, Asked(ASKED, NOW, CALLER), Response(401, {}, b"no agency"))

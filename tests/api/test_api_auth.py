@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import string
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,10 +20,12 @@ from hypothesis import strategies as st
 
 from airflow_provider_dli.api import auth
 from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.auth import AccessKey, Token, sign
+from airflow_provider_dli.api.auth import AccessKey, Lease, Token, sign
 from airflow_provider_dli.api.endpoints import Cloud
 from airflow_provider_dli.api.packages import listing, show
 from airflow_provider_dli.api.wire import Call, Request, encode
+from airflow_provider_dli.emulator.messages import Call as Received
+from airflow_provider_dli.emulator.signature import Authorization, is_genuine
 
 NOW = 1_800_000_000.0
 
@@ -104,7 +107,8 @@ def test_the_documented_canonical_request_is_hashed(vector: dict[str, Any]) -> N
     assert hashed == vector["canonical_request_sha256"]
 
 
-unusual = st.text(string.ascii_letters + string.digits + " %+!~-._*'()@:&=?#/,;äé包😀", max_size=12)
+odd = "".join(map(chr, range(32, 127))) + "äéßñ包組字あ한😀\u00a0\u0301\u200b\u2028"
+unusual = st.text(odd, max_size=12)
 paths = st.lists(
     unusual.map(encode) | st.text(string.ascii_letters + "%+!~*'()@:&=,;.-_ 20", max_size=8),
     min_size=1,
@@ -121,15 +125,20 @@ headers = st.lists(
     st.tuples(header_names, header_values), max_size=4, unique_by=lambda header: header[0].lower()
 ).map(lambda pairs: {"Content-Type": "application/json", **dict(pairs)})
 keys = st.text(string.ascii_letters + string.digits + "/+=", min_size=1, max_size=40)
+# Few names, so that some are repeated.
+queries = st.lists(
+    st.tuples(unusual | st.sampled_from(["tags", "name"]), unusual | st.just("")), max_size=4
+).map(tuple)
+bodies = st.binary(max_size=64) | st.text(odd).map(str.encode)
 
 
 @settings(database=None, deadline=None)
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
     path=paths,
-    query=st.lists(st.tuples(unusual, unusual), max_size=4).map(tuple),
+    query=queries,
     headers=headers,
-    body=st.binary(max_size=64),
+    body=bodies,
     access_key=keys,
     secret_key=keys,
     now=st.integers(0, 4_000_000_000),
@@ -149,6 +158,60 @@ def test_any_request_is_signed_as_the_vendor_signs_it(
     signed = sign(asked, access_key, secret_key, now)
 
     assert signed.headers["Authorization"] == signed_by_vendor(signed, access_key, secret_key)
+
+
+@settings(database=None, deadline=None)
+@given(
+    method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
+    path=paths,
+    query=queries,
+    headers=headers,
+    body=bodies,
+    secret_key=keys,
+    security_token=st.none() | keys,
+)
+def test_any_request_that_we_sign_is_genuine_for_the_emulator(
+    method: str,
+    path: str,
+    query: tuple[tuple[str, str], ...],
+    headers: dict[str, str],
+    body: bytes,
+    secret_key: str,
+    security_token: str | None,
+) -> None:
+    asked = request(method=method, path=path, query=query, headers=headers, body=body)
+
+    sent = AccessKey("AK", secret_key, security_token).authorise(asked, NOW)
+
+    names = {name.lower(): value for name, value in sent.headers.items()}
+    received = Received(sent.method, sent.path, sent.query_string, names, sent.body)
+    authorization = Authorization.parse(names["authorization"])
+    assert authorization is not None
+    assert authorization.access_key == "AK"
+    assert is_genuine(received, authorization, secret_key)
+    assert not is_genuine(received, authorization, secret_key + "x")
+
+
+ODD = ["", " ", "%", "%20", "+", "a+b c", "/", "~", "包/組 %2F", "😀", "a=b&c", "ä\u0301", "*'()!"]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_an_odd_text_in_path_query_header_and_body_is_signed_as_the_vendor_signs_it(
+    text: str,
+) -> None:
+    query = (("tags", text), ("tags", "x"), ("tags", ""), (text, text), (text, ""))
+    visible = text.encode("ascii", "ignore").decode()
+    asked = request(
+        method="POST",
+        path=f"/v2.0/p1/{encode(text)}/{encode(text)}",
+        query=query,
+        headers={"Content-Type": "application/json", "X-Odd": visible, "x-Empty": ""},
+        body=text.encode(),
+    )
+
+    signed = sign(asked, "AK", "SK", NOW)
+
+    assert signed.headers["Authorization"] == signed_by_vendor(signed, "AK", "SK")
 
 
 def test_signing_changes_nothing_but_the_headers() -> None:
@@ -233,6 +296,18 @@ def test_no_repr_shows_a_secret(credential: AccessKey | Token) -> None:
     assert sent.headers.get("Authorization", "Signature=") not in shown
 
 
+@pytest.mark.parametrize("source", [AccessKey("AK", "SK", "st"), Token("t")], ids=["key", "token"])
+def test_keys_and_tokens_are_sources_of_themselves(source: AccessKey | Token) -> None:
+    with pytest.raises(StopIteration) as end:
+        next(source.fetch(lambda: NOW))
+
+    assert end.value.value == Lease(source, math.inf, None)
+
+
+def test_a_lease_does_not_show_its_credential() -> None:
+    assert "hidden" not in repr(Lease(Token("hidden")))
+
+
 # the account
 
 
@@ -276,3 +351,15 @@ def test_the_caller_is_connection_place_and_project(region: str | None, where: s
     account = Account("https://host", "p1", Token("t"), Cloud.OTC, region, "dli_default")
 
     assert account.caller == f"connection dli_default, {where}, project p1"
+
+
+def test_a_project_that_has_to_be_looked_up_is_said_to_be_the_regions() -> None:
+    account = Account("https://host", None, Token("t"), Cloud.OTC, "eu-de", "dli_default")
+
+    assert account.caller == "connection dli_default, region eu-de, the region's project"
+
+
+def test_an_account_does_not_show_its_proxy() -> None:
+    account = Account("https://host", "p1", Token("t"), proxy="http://u:hidden@proxy:3128")
+
+    assert "hidden" not in repr(account) + account.caller

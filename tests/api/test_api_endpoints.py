@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_dli.api.endpoints import Cloud, dli_origin, obs_url
+from airflow_provider_dli.api.endpoints import Cloud, dli_origin, iam_origin, obs_url
 from airflow_provider_dli.api.errors import InputError
 
 
@@ -21,6 +21,21 @@ from airflow_provider_dli.api.errors import InputError
 )
 def test_cloud_and_region_give_the_address_of_dli(cloud: Cloud, region: str, origin: str) -> None:
     assert dli_origin(cloud, region) == origin
+
+
+@pytest.mark.parametrize(
+    ("cloud", "region", "origin"),
+    [
+        (Cloud.HUAWEI, "cn-north-4", "https://iam.myhuaweicloud.com"),
+        (Cloud.HUAWEI, "opened-today-1", "https://iam.myhuaweicloud.com"),
+        (Cloud.HUAWEI, "eu-west-101", "https://iam.myhuaweicloud.eu"),
+        (Cloud.OTC, "eu-de", "https://iam.eu-de.otc.t-systems.com"),
+        (Cloud.OTC, "eu-nl", "https://iam.eu-nl.otc.t-systems.com"),
+        (Cloud.OTC, "opened-today-1", "https://iam.opened-today-1.otc.t-systems.com"),
+    ],
+)
+def test_cloud_and_region_give_the_address_of_iam(cloud: Cloud, region: str, origin: str) -> None:
+    assert iam_origin(cloud, region) == origin
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from email.utils import formatdate
 from itertools import chain, repeat
 from typing import Any, TypeAlias, TypeVar
@@ -18,6 +20,7 @@ from airflow_provider_dli.api.auth import AccessKey
 from airflow_provider_dli.api.endpoints import Cloud
 from airflow_provider_dli.api.errors import (
     AnswerLostError,
+    AuthenticationError,
     BadRequestError,
     DliError,
     InputError,
@@ -35,6 +38,7 @@ from airflow_provider_dli.api.flows import Client
 from airflow_provider_dli.api.models import PackageGroup
 from airflow_provider_dli.api.readiness import Readiness, Verdict
 from airflow_provider_dli.api.retry import Retry
+from airflow_provider_dli.api.sources import Password
 from airflow_provider_dli.api.waiting import Wait, failed
 from airflow_provider_dli.api.wire import Flow, Request, Response, Sleep
 
@@ -805,3 +809,218 @@ def test_a_failure_without_a_group_says_so() -> None:
     error = failed(None, Readiness(Verdict.FAILED, {"a.jar": "FAILED"}))
 
     assert str(error).startswith("The upload without a group failed: a.jar is FAILED.")
+
+
+# who asks
+
+REFUSED_KEY = Response(401, {}, b'{"error_code": "APIGW.0301", "error_msg": "ak AK not exist"}')
+WRONG_PASSWORD = Response(401, {}, b'{"error": {"code": 401, "message": "wrong"}}')
+IAM_BUSY = Response(503, {}, b'{"error": {"code": 503, "message": "busy"}}')
+PASSWORD = Password("https://iam.test", "user", "password", "account", "p1")
+
+
+def signed_in(token: str, life: float = 86_400.0) -> Response:
+    """Give a token that ends so many seconds after the test has begun."""
+    end = datetime.fromtimestamp(FakeClock().now() + life, UTC).isoformat()
+    body = {"token": {"expires_at": end, "project": {"id": "p1"}}}
+    return Response(201, {"x-subject-token": token}, json.dumps(body).encode())
+
+
+def keys(access_key: str, project_id: str | None = "p1") -> Account:
+    return Account("https://dli.test", project_id, AccessKey(access_key, "SK"), conn_id="c")
+
+
+class Connection:
+    """A connection that says something else each time it is read."""
+
+    def __init__(self, *accounts: Account) -> None:
+        self.reads = 0
+        self._accounts = iter(accounts)
+
+    def read(self) -> Account:
+        self.reads += 1
+        return next(self._accounts)
+
+
+def test_a_refused_call_is_sent_again_as_the_connection_says_by_now(clock: FakeClock) -> None:
+    connection = Connection(keys("AK2", "p2"))
+    asking = Client(keys("AK1"), now=clock.now, reread=connection.read)
+    script = Script(clock, [REFUSED_KEY, SHOWN])
+
+    package = script.run(asking.perform(packages.show("a.jar")))
+
+    assert package.name == "a.jar"
+    assert [request.path.split("/")[2] for request in script.sent] == ["p1", "p2"]
+    assert "Access=AK2," in script.sent[1].headers["Authorization"]
+    assert connection.reads == 1
+
+
+def test_later_calls_are_sent_as_it_said_then(clock: FakeClock) -> None:
+    connection = Connection(keys("AK2"))
+    asking = Client(keys("AK1"), now=clock.now, reread=connection.read)
+    script = Script(clock, [REFUSED_KEY, SHOWN, SHOWN])
+
+    script.run(asking.perform(packages.show("a.jar")))
+    script.run(asking.perform(packages.show("a.jar")))
+
+    assert "Access=AK2," in script.sent[2].headers["Authorization"]
+    assert connection.reads == 1
+
+
+def test_a_connection_that_says_the_same_is_no_reason_to_send_again(clock: FakeClock) -> None:
+    connection = Connection(keys("AK1"))
+    asking = Client(keys("AK1"), now=clock.now, reread=connection.read)
+    script = Script(clock, [REFUSED_KEY])
+
+    with pytest.raises(AuthenticationError):
+        script.run(asking.perform(packages.show("a.jar")))
+
+    assert connection.reads == 1
+
+
+def test_without_a_connection_to_read_a_refusal_is_raised(clock: FakeClock) -> None:
+    script = Script(clock, [REFUSED_KEY])
+
+    with pytest.raises(AuthenticationError):
+        script.run(client(clock).perform(packages.show("a.jar")))
+
+
+def test_a_connection_that_never_says_the_same_is_read_once_for_a_call(clock: FakeClock) -> None:
+    connection = Connection(*(keys(f"AK{number}") for number in range(2, 9)))
+    asking = Client(keys("AK1"), now=clock.now, reread=connection.read)
+    script = Script(clock, repeat(REFUSED_KEY))
+
+    with pytest.raises(AuthenticationError):
+        script.run(asking.perform(packages.show("a.jar")))
+
+    assert connection.reads == 1
+    assert len(script.sent) == 2
+
+
+@pytest.mark.parametrize("failure", [BUSY, DENIED, MISSING, LOST, THROTTLED])
+def test_no_other_failure_lets_the_connection_be_read_again(
+    clock: FakeClock, failure: Answer
+) -> None:
+    connection = Connection()
+    asking = Client(keys("AK1"), Retry(attempts=1), clock.now, reread=connection.read)
+
+    with pytest.raises(DliError):
+        Script(clock, [failure]).run(asking.perform(packages.show("a.jar")))
+
+    assert connection.reads == 0
+
+
+def test_a_source_that_refuses_lets_the_connection_be_read_again(clock: FakeClock) -> None:
+    asking = Client(
+        Account("https://dli.test", "p1", PASSWORD), now=clock.now, reread=lambda: keys("AK2")
+    )
+    script = Script(clock, [WRONG_PASSWORD, SHOWN])
+
+    script.run(asking.perform(packages.show("a.jar")))
+
+    assert script.asked == ["POST tokens?nocatalog=true", "GET a.jar"]
+
+
+def test_an_upload_that_was_refused_is_sent_once_more(clock: FakeClock) -> None:
+    call = packages.upload(["https://bucket.obs.eu-de.otc.t-systems.com/a.jar"], "jar", group="g")
+    asking = Client(keys("AK1"), now=clock.now, reread=lambda: keys("AK2"))
+    script = Script(clock, repeat(REFUSED_KEY))
+
+    with pytest.raises(AuthenticationError):
+        script.run(asking.upload(call, "g", ["a.jar"]))
+
+    assert script.asked == ["POST resources"] * 2
+
+
+def test_a_wait_goes_on_with_other_keys(clock: FakeClock) -> None:
+    script = Script(
+        clock, [listed(a="UPLOADING"), REFUSED_KEY, listed(a="UPLOADING"), listed(a="READY")]
+    )
+    asking = Client(keys("AK1"), now=clock.now, reread=lambda: keys("AK2"))
+    waiting = Wait("tools", ["a.jar"], deadline=clock.now() + 600, jitter=lambda: 0.5)
+
+    group = script.run(asking.until_ready(waiting))
+
+    assert group.name == "tools"
+    used = [request.headers["Authorization"].split("=")[1][:3] for request in script.sent]
+    assert used == ["AK1", "AK1", "AK2", "AK2"]
+
+
+def test_a_wait_whose_keys_nobody_changes_ends_with_the_refusal(clock: FakeClock) -> None:
+    script = Script(clock, [listed(a="UPLOADING"), REFUSED_KEY])
+
+    with pytest.raises(AuthenticationError):
+        wait(clock, script)
+
+
+@pytest.mark.parametrize("trouble", [IAM_BUSY, HTML, LOST, NOT_SENT])
+def test_a_wait_survives_a_source_that_is_in_trouble(clock: FakeClock, trouble: Answer) -> None:
+    asking = Client(Account("https://dli.test", "p1", PASSWORD), now=clock.now)
+    script = Script(clock, [trouble, trouble, signed_in("t"), listed(a="READY")])
+
+    script.run(asking.until_ready(Wait("tools", ["a.jar"], deadline=clock.now() + 600)))
+
+    assert len(script.sent) == 4
+
+
+def test_a_wait_survives_trouble_while_its_project_is_looked_up(clock: FakeClock) -> None:
+    account = replace(keys("AK", None), region="eu-de", iam_origin="https://iam.test")
+    found = Response(200, {}, b'{"projects": [{"id": "p7"}]}')
+    script = Script(clock, [IAM_BUSY, LOST, found, listed(a="READY")])
+
+    script.run(
+        Client(account, now=clock.now).until_ready(
+            Wait("tools", ["a.jar"], deadline=clock.now() + 600)
+        )
+    )
+
+    assert script.sent[-1].path == "/v2.0/p7/resources"
+
+
+def test_what_no_log_may_show_is_told_before_anything_is_sent(clock: FakeClock) -> None:
+    learned: list[str] = []
+    account = Account("https://dli.test", "p1", AccessKey("AK", "SK", "ST"))
+    flow = Client(account, now=clock.now, learn=learned.append).look()
+
+    next(flow)
+
+    assert learned == ["AK", "SK", "ST"]
+
+
+def test_what_no_log_may_show_is_told_once_for_each_credential(clock: FakeClock) -> None:
+    learned: list[str] = []
+    account = Account("https://dli.test", "p1", replace(PASSWORD, user="nobody-else"))
+    asking = Client(account, now=clock.now, learn=learned.append)
+    script = Script(clock, [signed_in("t1"), EMPTY, EMPTY, signed_in("t2", 2 * 86_400), EMPTY])
+
+    script.run(asking.look())
+    script.run(asking.look())
+    clock.time += 86_400
+    script.run(asking.look())
+
+    assert learned == ["t1", "t2"]
+
+
+# turns
+
+
+def test_a_call_waits_for_its_turn(clock: FakeClock) -> None:
+    asking = client(clock)
+    asking.pace.throttled(clock.now(), 7.0)
+
+    Script(clock, [EMPTY]).run(asking.look())
+
+    assert clock.slept == [7.0]
+
+
+def test_a_look_whose_turn_comes_too_late_is_left_out(clock: FakeClock) -> None:
+    asking = client(clock)
+    asking.pace.throttled(clock.now(), 700.0)
+    script = Script(clock, [])
+    waiting = Wait("tools", ["a.jar"], deadline=clock.now() + 60, jitter=lambda: 0.5)
+
+    with pytest.raises(PackageGroupTimeoutError, match=r"had no turn: too many requests"):
+        script.run(asking.until_ready(waiting))
+
+    assert script.sent == []
+    assert clock.slept == [1.0, 59.0]

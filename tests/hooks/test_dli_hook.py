@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 from fake_clock import FakeClock
+from pytest_mock import MockerFixture
 
+from airflow_provider_dli.api.auth import AccessKey
 from airflow_provider_dli.api.errors import (
     AuthenticationError,
     DliError,
     InputError,
     NotFoundError,
+    NotSentError,
     PackageGroupExistsError,
     PackageGroupFailedError,
     PackageGroupTimeoutError,
@@ -25,7 +28,8 @@ from airflow_provider_dli.api.errors import (
     UnusableAnswerError,
 )
 from airflow_provider_dli.api.models import PackageState
-from airflow_provider_dli.emulator import Emulator, Fault
+from airflow_provider_dli.emulator import Emulator, Fault, running
+from airflow_provider_dli.hooks import base
 from airflow_provider_dli.hooks.dli import DliHook
 
 A = "https://bucket.obs.eu-west-101.myhuaweicloud.eu/jars/a.jar"
@@ -423,3 +427,213 @@ def test_the_hook_opens_new_connections_after_close(hook: DliHook) -> None:
     hook.close()
 
     assert hook.list_packages().group_names == ()
+
+
+# who asks
+
+
+def change(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Let the connection say something else from now on; `extra` is added to its own."""
+    fields = json.loads(os.environ["AIRFLOW_CONN_DLI_DEFAULT"])
+    fields["extra"] |= changes.pop("extra", {})
+    monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", json.dumps(fields | changes))
+
+
+def test_keys_that_are_rotated_in_the_middle_of_a_wait_let_it_go_on(
+    hook: DliHook, emulator: Emulator, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.set_timeline("*", [(0, "UPLOADING"), (300, "READY")])
+    hook.upload_package_group([A], "g", "jar")
+    emulator.rotate_keys("AK2", "SK2")
+    change(monkeypatch, login="AK2", password="SK2")
+
+    group = hook.wait_until_ready("g", ["a.jar"], timeout=600)
+
+    assert group.packages[0].state is PackageState.READY
+    assert [record.status for record in emulator.requests].count(401) == 1
+
+
+def test_keys_that_nobody_changed_in_the_connection_end_a_wait(
+    hook: DliHook, emulator: Emulator
+) -> None:
+    emulator.set_timeline("*", [(0, "UPLOADING"), (300, "READY")])
+    hook.upload_package_group([A], "g", "jar")
+    emulator.rotate_keys("AK2", "SK2")
+
+    with pytest.raises(AuthenticationError, match=r"ak \*\*\* not exist") as caught:
+        hook.wait_until_ready("g", ["a.jar"], timeout=600)
+
+    assert emulator.settings.access_key not in str(caught.value)
+    assert [record.status for record in emulator.requests].count(401) == 1
+
+
+def test_keys_that_were_rotated_let_an_upload_be_sent_once_more(
+    hook: DliHook, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook.list_packages()
+    emulator.rotate_keys("AK2", "SK2")
+    change(monkeypatch, login="AK2", password="SK2")
+
+    hook.upload_package_group([A], "g", "jar")
+
+    assert [(r.method, r.status) for r in emulator.requests] == [
+        ("GET", 200),
+        ("POST", 401),
+        ("POST", 201),
+    ]
+    assert hook.account.source == AccessKey("AK2", "SK2")
+
+
+def test_a_connection_that_is_broken_by_then_is_said_to_be(
+    hook: DliHook, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook.list_packages()
+    emulator.rotate_keys("AK2", "SK2")
+    change(monkeypatch, password="")
+
+    with pytest.raises(InputError, match="connection 'dli_default': password is missing"):
+        hook.list_packages()
+
+
+def test_variables_that_change_let_a_wait_go_on(
+    connect: Callable[..., None],
+    emulator: Emulator,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connect(auth_type="environment")
+    monkeypatch.setenv("HUAWEICLOUD_SDK_AK", emulator.access_key)
+    monkeypatch.setenv("HUAWEICLOUD_SDK_SK", emulator.secret_key)
+    hook = DliHook(clock=clock)
+    emulator.set_timeline("*", [(0, "UPLOADING"), (60, "READY")])
+    hook.upload_package_group([A], "g", "jar")
+    emulator.rotate_keys("AK2", "SK2")
+    monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "AK2")
+    monkeypatch.setenv("HUAWEICLOUD_SDK_SK", "SK2")
+
+    ready = hook.wait_until_ready("g", ["a.jar"])
+
+    assert ready.packages[0].state is PackageState.READY
+
+
+def by_password(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, **extra: Any) -> None:
+    """Let the connection sign in with the password of an IAM user."""
+    settings = emulator.settings
+    fields = {"auth_type": "password", "account": settings.account, "iam_endpoint": emulator.url}
+    change(
+        monkeypatch,
+        login=settings.users[0],
+        password=settings.password,
+        extra=fields | extra,
+    )
+
+
+def test_a_wait_of_days_signs_in_once_a_day(
+    hook: DliHook, emulator: Emulator, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_password(emulator, monkeypatch)
+    emulator.set_timeline("*", [(0, "UPLOADING"), (2.5 * 86_400, "READY")])
+    hook.upload_package_group([A], "g", "jar")
+
+    hook.wait_until_ready("g", ["a.jar"], poll_interval=3600, timeout=3 * 86_400)
+
+    assert len(emulator.issued_tokens) == 3
+    assert {record.status for record in emulator.requests} == {200, 201}
+
+
+def test_a_password_that_was_changed_lets_a_wait_go_on(
+    connect: Callable[..., None], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here another user has the place of the one before."""
+    with running(clock=clock.now, users=["old", "new"]) as emulator:
+        monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", json.dumps(emulator.airflow_connection))
+        by_password(emulator, monkeypatch)
+        hook = DliHook(clock=clock)
+        hook.list_packages()
+        wrong = {"error": {"code": 401, "message": "The username or password is wrong."}}
+        emulator.expire_credentials()
+        emulator.add_fault(Fault(path="/v3/auth/tokens", status=401, body=wrong))
+        change(monkeypatch, login="new")
+
+        hook.list_packages()
+
+        assert [token.user for token in emulator.issued_tokens] == ["old", "new"]
+
+
+def test_the_project_of_the_region_is_found(
+    connect: Callable[..., None], emulator: Emulator, clock: FakeClock
+) -> None:
+    connect(project_id=None, iam_endpoint=emulator.url)
+    hook = DliHook(clock=clock)
+
+    hook.list_packages()
+
+    assert hook.project_id == emulator.project_id
+    assert [r.path for r in emulator.requests].count("/v3/projects") == 1
+
+
+@pytest.mark.parametrize(
+    ("auth_type", "issued"),
+    [("keys", 0), ("password", 1), ("metadata", 3), ("agency", 3)],
+)
+def test_every_secret_is_given_to_the_masker_before_it_is_used(
+    hook: DliHook,
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    mocker: MockerFixture,
+    auth_type: str,
+    issued: int,
+) -> None:
+    settings = emulator.settings
+    addresses = {"iam_endpoint": emulator.url, "metadata_endpoint": emulator.url}
+    if auth_type == "password":
+        by_password(emulator, monkeypatch)
+    else:
+        who = {"account": settings.account, "agency": settings.agencies[0]}
+        change(monkeypatch, extra={"auth_type": auth_type, **addresses, **who})
+    masker = mocker.spy(base, "mask_secret")
+
+    hook.list_packages()
+
+    masked = [call.args[0] for call in masker.call_args_list]
+    own = {
+        "keys": [emulator.access_key, emulator.secret_key],
+        "agency": [emulator.access_key, emulator.secret_key],
+        "password": [settings.password],
+        "metadata": [],
+    }[auth_type]
+    fetched = [token.value for token in emulator.issued_tokens]
+    for key in emulator.issued_keys:
+        fetched += [key.access_key, key.secret_key, str(key.security_token)]
+    assert len(fetched) == issued
+    assert set(masked) == {*own, *fetched}
+
+
+def test_a_token_that_was_renewed_is_given_to_the_masker(
+    hook: DliHook, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture
+) -> None:
+    by_password(emulator, monkeypatch)
+    masker = mocker.spy(base, "mask_secret")
+    hook.list_packages()
+    emulator.expire_credentials()
+
+    hook.list_packages()
+    hook.list_packages()
+
+    masked = [call.args[0] for call in masker.call_args_list]
+    assert masked == [
+        emulator.settings.password,
+        *(token.value for token in emulator.issued_tokens),
+    ]
+
+
+def test_a_proxy_of_the_connection_is_used(
+    hook: DliHook, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(monkeypatch, extra={"proxy": "http://user:canary@127.0.0.1:9"})
+
+    with pytest.raises(NotSentError) as caught:
+        hook.list_packages()
+
+    assert emulator.requests == []
+    assert "canary" not in repr(caught.value.as_dict())

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is started from a shell. Importing it imports nothing of Airflow."""
