@@ -68,6 +68,8 @@ _BY_STATUS: dict[int, type[AnswerError]] = {
 }
 _EXCERPT = 300
 _IDENTIFIER = 128
+_LOOKED_AT = 64 * 1024
+_SHORTEST_SECRET = 5
 _CODE_KEYS = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"))
 
 
@@ -86,8 +88,10 @@ class Asked:
 
     def shown(self, text: str) -> str:
         """Give a text without the secrets."""
-        # The longest first: one may be a part of another.
-        for secret in sorted(filter(None, self.secrets), key=len, reverse=True):
+        # The longest first: one may be a part of another. Shorter ones than Airflow's masker takes
+        # would only spoil the words.
+        secrets = (secret for secret in self.secrets if len(secret) >= _SHORTEST_SECRET)
+        for secret in sorted(secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
 
@@ -143,7 +147,7 @@ def _unusable(asked: Asked, response: Response, why: str, quote: str) -> Unusabl
 
 def _excerpt(asked: Asked, response: Response) -> str:
     # Secrets first: what is left of one that is cut off would not be known as such.
-    text = asked.shown(response.body.decode("utf-8", "replace"))
+    text = asked.shown(response.body[:_LOOKED_AT].decode("utf-8", "replace"))
     shown = " ".join(text[:_EXCERPT].split())
     return f"{shown}…" if len(text) > _EXCERPT else shown
 

@@ -74,6 +74,9 @@ class AsyncTransport:
         except StopIteration as end:
             result: T = end.value
             return result
+        finally:
+            # One that is broken off holds a place that others wait for, until it is closed.
+            flow.close()
 
     async def close(self) -> None:
         """Close the connections; the next request opens new ones."""

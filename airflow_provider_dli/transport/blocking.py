@@ -65,6 +65,9 @@ class BlockingTransport:
         except StopIteration as end:
             result: T = end.value
             return result
+        finally:
+            # One that is broken off holds a place that others wait for, until it is closed.
+            flow.close()
 
     def _send(self, request: Request) -> Response:
         with self._begin(request) as answer:

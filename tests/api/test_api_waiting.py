@@ -16,6 +16,7 @@ from airflow_provider_dli.api.errors import (
     NotSentError,
     PackageGroupFailedError,
     PackageGroupTimeoutError,
+    PermissionDeniedError,
     ServiceError,
     ThrottledError,
     UnusableAnswerError,
@@ -392,12 +393,22 @@ def test_a_watch_tells_trouble_once_until_a_look_succeeds(look: Any) -> None:
     told: list[DliError] = []
     begun = watch(trouble=told.append)
 
-    begun.miss(error(AuthenticationError), NOW)
-    begun.miss(error(AuthenticationError), NOW)
+    begun.miss(error(PermissionDeniedError), NOW)
+    begun.miss(error(PermissionDeniedError), NOW)
     look(begun)
-    begun.miss(error(AuthenticationError), NOW)
+    begun.miss(error(PermissionDeniedError), NOW)
 
     assert len(told) == 2
+
+
+def test_a_watch_is_interrupted_by_a_refused_credential() -> None:
+    told: list[DliError] = []
+    begun = watch(trouble=told.append)
+
+    with pytest.raises(AuthenticationError):
+        begun.miss(error(AuthenticationError), NOW)
+
+    assert len(told) == 1
 
 
 def test_a_watch_has_no_end() -> None:
