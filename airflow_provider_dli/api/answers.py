@@ -118,7 +118,7 @@ def _refusal(asked: Asked, response: Response, quote: str) -> AnswerError:
     fields = _json_object(response.body)
     code, message = _code_and_message(asked, fields)
     what = f"{asked.what} was answered with HTTP {response.status}"
-    if code:
+    if code and code != str(response.status):  # IAM repeats it
         what += f" {code}"
     if 300 <= response.status < 400:
         what += f", a redirect to {_host(response.headers.get('location', ''))}"

@@ -187,7 +187,8 @@ class AuthenticationError(AnswerError):
     """The credential was refused."""
 
     remedy = (
-        "Check access key and secret key (or the token), the security token of temporary keys, "
+        "Check access key and secret key (or the token; or user, password and account), the "
+        "security token of temporary keys, "
         "and this machine's clock (at most 15 minutes off)."
     )
     names_caller = True

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from airflow_provider_dli.api.answers import Asked, interpret, server_time
 from airflow_provider_dli.api.auth import Lease
-from airflow_provider_dli.api.errors import AuthenticationError, NotSentError
+from airflow_provider_dli.api.errors import AuthenticationError, DliError, NotSentError
 from airflow_provider_dli.api.retry import TRANSIENT
 from airflow_provider_dli.api.wire import Call, Flow, Request, Response, send, sleep
 
@@ -23,6 +23,9 @@ T = TypeVar("T")
 MARGIN = 300.0
 """Seconds before its end at which a credential is fetched anew. The metadata service has a new one
 ten minutes before; of a short life it is a tenth."""
+
+PAUSE = 30.0
+"""Seconds until the next try, where a fetch failed and the credential at hand is still good."""
 
 MAX_SKEW = 600.0
 """Seconds by which the clocks may differ before a refusal is put down to them; the service itself
@@ -63,13 +66,6 @@ class Identity:
         self._fetching = False
         self._skew = 0.0
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What no log may show: of the source, and what it gave."""
-        lease = self._lease
-        given = lease.credential.secrets if lease else ()
-        return tuple(dict.fromkeys((*given, *self.source.secrets)))
-
     def lease(self, now: Callable[[], float]) -> Flow[Lease]:
         """Give the credential, fetched if need be.
 
@@ -77,29 +73,41 @@ class Identity:
         source refuses.
         """
         while True:
-            with self._lock:
-                held = self._lease
-                if held is not None and self._at(now) < self._renew_at:
-                    return held
-                if not self._fetching:
-                    self._fetching = True
-                    break
-                if held is not None and self._at(now) < held.expires:
-                    return held  # another flow is fetching the next one
+            held, is_mine_to_fetch = self._claim(self._at(now))
+            if is_mine_to_fetch:
+                break
+            if held is not None:
+                return held
             yield from sleep(_BUSY)
         try:
-            fresh = yield from self.source.fetch(now)
-        except TRANSIENT as error:
-            if held is not None and self._at(now) < held.expires:
-                return held
-            raise NotSentError(f"There is no credential to ask with: {error}") from error
-        else:
-            with self._lock:
-                left = max(fresh.expires - self._at(now), 0)
-                self._lease, self._renew_at = fresh, fresh.expires - min(MARGIN, left / 10)
-            return fresh
+            return (yield from self._fetched(held, now))
         finally:
             self._fetching = False
+
+    def _claim(self, at: float) -> tuple[Lease | None, bool]:
+        """Give what is good enough at this time, and whether the caller has to fetch the next."""
+        with self._lock:
+            held = self._lease
+            if held is not None and at < self._renew_at:
+                return held, False
+            is_free, self._fetching = not self._fetching, True
+            return held if held is not None and at < held.expires else None, is_free
+
+    def _fetched(self, held: Lease | None, now: Callable[[], float]) -> Flow[Lease]:
+        try:
+            fresh = yield from self.source.fetch(now)
+        except DliError as error:
+            if held is not None:
+                # Not again at every call: each would wait for a source that is out of reach.
+                self._renew_at = self._at(now) + PAUSE
+                return held
+            if not isinstance(error, TRANSIENT):
+                raise
+            raise NotSentError(f"There is no credential to ask with: {error}") from error
+        with self._lock:
+            left = max(fresh.expires - self._at(now), 0)
+            self._lease, self._renew_at = fresh, fresh.expires - min(MARGIN, left / 10)
+        return fresh
 
     def _at(self, now: Callable[[], float]) -> float:
         """Give the time on the service's clock, as far as that is known."""

@@ -29,7 +29,7 @@ from airflow_provider_dli.api.errors import (
     PermissionDeniedError,
     TransportError,
 )
-from airflow_provider_dli.api.identity import Identity, Source, identity_of
+from airflow_provider_dli.api.identity import PAUSE, Identity, Source, identity_of
 from airflow_provider_dli.api.models import PackageListing
 from airflow_provider_dli.api.sources import Agency, Metadata, Password
 from airflow_provider_dli.api.wire import Call, Flow, Request, Response, Send, Sleep
@@ -289,9 +289,20 @@ def test_a_renewal_that_fails_for_now_leaves_the_old_one_in_use(
     cloud.trouble = [trouble]
 
     meanwhile = cloud.run(identity.lease(cloud.clock.now))
+    soon = cloud.run(identity.lease(cloud.clock.now))
+    cloud.clock.time += PAUSE
     later = cloud.run(identity.lease(cloud.clock.now))
 
-    assert (value(meanwhile), value(later)) == ("token-1", "token-2")
+    assert [value(lease) for lease in (meanwhile, soon, later)] == ["token-1", "token-1", "token-2"]
+
+
+def test_a_renewal_that_is_refused_leaves_the_old_one_in_use(cloud: Cloud) -> None:
+    identity = Identity(password())
+    cloud.run(identity.lease(cloud.clock.now))
+    cloud.clock.time += DAY - 200
+    cloud.trouble = [Response(401, {}, b"wrong")]
+
+    assert value(cloud.run(identity.lease(cloud.clock.now))) == "token-1"
 
 
 @pytest.mark.parametrize("trouble", TRANSIENT, ids=str)
@@ -807,22 +818,6 @@ def test_nor_is_one_that_another_flow_has_replaced_meanwhile(cloud: Cloud) -> No
         late.send(echo)
 
     assert "token-1" not in told(caught.value)
-
-
-def test_an_identity_tells_what_no_log_may_show(cloud: Cloud) -> None:
-    identity = Identity(password())
-    assert identity.secrets == ("canary-password",)
-
-    cloud.run(identity.lease(cloud.clock.now))
-
-    assert identity.secrets == ("token-1", "canary-password")
-
-
-def test_keys_that_are_their_own_source_are_told_once(cloud: Cloud) -> None:
-    identity = Identity(KEYS)
-    cloud.run(identity.lease(cloud.clock.now))
-
-    assert identity.secrets == ("access", "secret")
 
 
 def test_no_repr_shows_a_secret(cloud: Cloud) -> None:
