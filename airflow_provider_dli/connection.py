@@ -99,10 +99,15 @@ class _Fields:
         self.conn_id = connection.conn_id
         self.login = connection.login
         self.password = connection.password
+        self._extra: Mapping[str, Any] = {}
         self._extra = self._read(connection.extra)
 
     def wrong(self, field: str, value: object, rule: str) -> InputError:
-        return InputError(f"connection {self.conn_id!r}: {field}", value, rule)
+        # A secret may have been put into the wrong field, beside its own.
+        extra = (self._extra.get(name) for name in ("security_token", "auth_token"))
+        secrets = [text.strip() for text in (self.password, *extra) if isinstance(text, str)]
+        shown = "***" if any(secret and secret in str(value) for secret in secrets) else value
+        return InputError(f"connection {self.conn_id!r}: {field}", shown, rule)
 
     def missing(self, field: str, rule: str) -> InputError:
         return self.wrong(field, None, rule)
@@ -169,10 +174,11 @@ class _Fields:
         text = self.text(field)
         if text is None:
             return None
-        try:
-            return choices(text.lower())
-        except ValueError:
-            raise self.wrong(field, text, f"use {' or '.join(choices)}") from None
+        # Looked for, not converted: an error of the conversion would quote what may be a secret.
+        found = next((one for one in choices if one == text.lower()), None)
+        if found is None:
+            raise self.wrong(field, text, f"use {' or '.join(choices)}")
+        return found
 
     def origin(self, field: str) -> str | None:
         """Read the address of a service: scheme, host and port."""
@@ -184,7 +190,9 @@ class _Fields:
             parts = urlsplit(text)
             port = f":{parts.port}" if parts.port is not None else ""
         except ValueError:
-            raise self.wrong(field, "***", rule) from None
+            parts = None
+        if parts is None:  # outside of the handler, whose error quotes what may be a password
+            raise self.wrong(field, "***", rule)
         bare = not (parts.query or parts.fragment or parts.username or parts.password)
         if parts.scheme not in {"http", "https"} or not parts.hostname or not bare:
             # Not shown where it may hold a password.

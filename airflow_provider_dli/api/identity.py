@@ -16,7 +16,7 @@ from airflow_provider_dli.api.answers import Asked, interpret, server_time
 from airflow_provider_dli.api.auth import Lease
 from airflow_provider_dli.api.errors import AuthenticationError, DliError, NotSentError
 from airflow_provider_dli.api.retry import TRANSIENT
-from airflow_provider_dli.api.wire import Call, Flow, Request, Response, send, sleep
+from airflow_provider_dli.api.wire import Call, Flow, Request, send, sleep
 
 T = TypeVar("T")
 
@@ -125,68 +125,57 @@ class Identity:
         That is a clock that differs from the service's, and a credential that can be fetched anew.
         A refused call was not carried out, so that any may be sent again.
         """
-        mends = [self._mend_clock, self._mend_credential]
+        may_set_clock = may_renew = True
         lease = yield from self.lease(now)
         while True:
             skew = self._skew
             request = lease.credential.authorise(unsigned, now() + skew)
             response = yield from send(request)
             try:
-                secrets = (*lease.credential.secrets, *self.source.secrets)
+                # A gateway that repeats what it was sent repeats the signature as well.
+                signature = request.headers.get("Authorization", "").rpartition("=")[2]
+                secrets = (*lease.credential.secrets, *self.source.secrets, signature)
                 asked = Asked(request.asked, now(), caller, secrets)
                 return interpret(call, asked, response)
             except AuthenticationError as error:
                 # Named nowhere else: its traceback would keep this identity alive.
-                mended = None
-                while mends and mended is None:
-                    mended = yield from mends.pop(0)(error, response, lease, skew, now)
-                if mended is None:
+                theirs = _named_time(error.message) or server_time(response)
+                ahead = None if theirs is None else theirs - now()
+                if may_set_clock and lease.credential.is_signing and self._sets_clock(ahead, skew):
+                    may_set_clock = False
+                    continue
+                fresh = (yield from self._renewed(lease, now)) if may_renew else None
+                may_renew = False
+                if fresh is None:
                     _add_expiry(error, lease)
                     raise
-                lease = mended
+                lease = fresh
 
-    def _mend_clock(
-        self,
-        refusal: AuthenticationError,
-        response: Response,
-        lease: Lease,
-        skew: float,
-        now: Callable[[], float],
-    ) -> Flow[Lease | None]:
-        yield from ()
-        theirs = _named_time(refusal.message) or server_time(response)
-        if theirs is None or not lease.credential.is_signing:
-            return None
-        measured = theirs - now()
-        if abs(measured - skew) <= MAX_SKEW:
-            return None
-        if abs(measured - self._skew) > MAX_SKEW:  # else another flow has found out by now
-            self._skew = measured
+    def _sets_clock(self, ahead: float | None, skew: float) -> bool:
+        """Whether a request signed with this skew failed for it: the service is `ahead` of us."""
+        if ahead is None or abs(ahead - skew) <= MAX_SKEW:
+            return False
+        if abs(ahead - self._skew) > MAX_SKEW:  # else another flow has found out by now
+            self._skew = ahead
             _log.warning(
                 "This machine's clock is %.0f s %s the service's, which refused the signature. It "
                 "is signed again with the service's time; set the clock.",
-                abs(measured),
-                "behind" if measured > 0 else "ahead of",
+                abs(ahead),
+                "behind" if ahead > 0 else "ahead of",
             )
-        return lease
+        return True
 
-    def _mend_credential(
-        self,
-        refusal: AuthenticationError,
-        response: Response,
-        lease: Lease,
-        skew: float,
-        now: Callable[[], float],
-    ) -> Flow[Lease | None]:
+    def _renewed(self, refused: Lease, now: Callable[[], float]) -> Flow[Lease | None]:
+        """Give what comes in place of a refused credential, if anything does."""
         with self._lock:
-            if self._lease is lease:
+            if self._lease is refused:
                 self._lease = None
         try:
             fresh = yield from self.lease(now)
         except AuthenticationError as error:
-            _add_expiry(error, lease)
+            _add_expiry(error, refused)
             raise
-        return None if fresh.credential == lease.credential else fresh
+        return None if fresh.credential == refused.credential else fresh
 
 
 def _named_time(message: str) -> float | None:

@@ -27,7 +27,7 @@ async def account_of(conn_id: str, region: str | None, project_id: str | None) -
     """Give the account of a connection; `region` and `project_id` win over what it says.
 
     A triggerer that starts has thousands of waits, and each look-up goes to the API server or to a
-    secrets backend. `hooks.watch` is imported, too, off the loop. Raises what reading the
+    secrets backend. `hooks.desks` is imported, too, off the loop. Raises what reading the
     connection raises.
     """
     loop = asyncio.get_running_loop()
@@ -48,7 +48,7 @@ async def _read(conn_id: str, region: str | None, project_id: str | None) -> Acc
 
 def _prepare(connection: Connection, region: str | None, project_id: str | None) -> Account:
     # In a thread: it looks whether files exist, and what the account is for takes long to import.
-    import_module("airflow_provider_dli.hooks.watch")
+    import_module("airflow_provider_dli.hooks.desks")
     return account_from(connection, region=region, project_id=project_id)
 
 

@@ -90,11 +90,11 @@ class _DeclaredFields:
 
     async def _until(self, watcher: Watcher) -> None:
         account = await self._account()
-        from airflow_provider_dli.hooks import watch  # loaded with the account
+        from airflow_provider_dli.hooks import desks  # loaded with the account
 
         while True:
             try:
-                await watch.until(account, watcher, kind=self._kind())
+                await desks.until(account, watcher, kind=self._kind())
             except AuthenticationError:
                 # It is no end where the connection says something else by now.
                 refused, account = account, await self._account()
@@ -240,9 +240,9 @@ class PackageGroupUpdatedTrigger(_DeclaredFields, BaseEventTrigger):
                 await self._until(update)
             except AuthenticationError:
                 # Somebody will mend the connection: a watch has no end.
-                from airflow_provider_dli.hooks import watch
+                from airflow_provider_dli.hooks import desks
 
-                await watch.pause(update.poll_interval)
+                await desks.pause(update.poll_interval)
                 continue
             yield _event(
                 {"group": self.group, "update_time": update.last, "states": dict(update.states)}

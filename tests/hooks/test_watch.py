@@ -31,8 +31,9 @@ from airflow_provider_dli.api.errors import (
 from airflow_provider_dli.api.models import PackageGroup
 from airflow_provider_dli.api.waiting import Wait
 from airflow_provider_dli.emulator import Emulator, Fault, running
-from airflow_provider_dli.hooks import watch
-from airflow_provider_dli.hooks.watch import LEAST_GAP, until
+from airflow_provider_dli.hooks import desks
+from airflow_provider_dli.hooks.desks import until
+from airflow_provider_dli.hooks.watch import LEAST_GAP
 
 T = TypeVar("T")
 
@@ -61,7 +62,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
             result = await main
         others = asyncio.all_tasks() - {asyncio.current_task()}
         assert not others
-        assert not watch._desks.get(asyncio.get_running_loop())
+        assert not desks._desks.get(asyncio.get_running_loop())
         return result
 
     return asyncio.run(cleanly())
@@ -191,8 +192,7 @@ def test_kinds_have_listings_of_their_own_on_one_session(
         sessions = sum(
             type(one) is aiohttp.ClientSession and not one.closed for one in gc.get_objects()
         )
-        desks = watch._desks[asyncio.get_running_loop()]
-        assert len(desks) == 1
+        assert len(desks._desks[asyncio.get_running_loop()]) == 1
         await asyncio.gather(*waits)
         return sessions
 
