@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -30,6 +31,9 @@ if version("apache-airflow").startswith("2."):
     # It warns of this when it is imported, and in tests it would not use SQLite otherwise.
     os.environ["AIRFLOW__METRICS__TIMER_UNIT_CONSISTENCY"] = "True"
     os.environ["AIRFLOW__CORE__EXECUTOR"] = "SequentialExecutor"
+    MASKERS = ["airflow.utils.log.secrets_masker"]
+else:
+    MASKERS = ["airflow.sdk._shared.secrets_masker.secrets_masker"]
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(Path(__file__).parent.parent / "example_dags")
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost"
 
@@ -37,6 +41,16 @@ from fake_clock import FakeClock
 
 from airflow_provider_dli.emulator import Emulator, running
 from airflow_provider_dli.hooks.dli import DliHook
+
+
+@pytest.fixture(autouse=True)
+def _masker_of_its_own() -> Iterator[None]:
+    """Airflow's masker compiles all it knows anew with each secret: many tests would crawl."""
+    yield
+    for name in MASKERS:
+        if name in sys.modules:
+            masker = sys.modules[name]._secrets_masker()
+            masker.patterns, masker.replacer = set(), None
 
 
 @pytest.fixture

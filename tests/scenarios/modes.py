@@ -42,6 +42,18 @@ async def events(trigger: BaseTrigger) -> list[dict[str, Any]]:
         return [plain(event.payload) async for event in trigger.run()]
 
 
+def once(due: Callable[[], object], act: Callable[[], object]) -> Callable[[], bool]:
+    """Give what acts as soon as it is due, when asked again and again; it says whether it has."""
+    done: list[object] = []
+
+    def look() -> bool:
+        if not done and due():
+            done.append(act())
+        return bool(done)
+
+    return look
+
+
 async def eventually(happened: Callable[[], object]) -> None:
     """Wait for something that a thread or another coroutine does."""
     async with asyncio.timeout(PATIENCE):
@@ -49,9 +61,15 @@ async def eventually(happened: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-def event(trigger: BaseTrigger) -> dict[str, Any]:
-    """Run a trigger on a loop of its own and give its one event."""
-    (only,) = asyncio.run(events(trigger))
+def event(trigger: BaseTrigger, meanwhile: Callable[[], bool] = lambda: True) -> dict[str, Any]:
+    """Run a trigger on a loop of its own and give its one event; `meanwhile` is of `once`."""
+
+    async def both() -> list[dict[str, Any]]:
+        waiting = asyncio.ensure_future(events(trigger))
+        await eventually(lambda: meanwhile() or waiting.done())
+        return await waiting
+
+    (only,) = asyncio.run(both())
     return only
 
 
@@ -67,6 +85,21 @@ def resume(operator: BaseOperator, left: TaskDeferred, payload: dict[str, Any]) 
     return operator.resume_execution(
         left.method_name, {**plain(left.kwargs or {}), "event": payload}, {}
     )
+
+
+@dataclass
+class Eventful:
+    """The clock of a worker, while whose time passes something happens."""
+
+    clock: FakeClock
+    meanwhile: Callable[[], bool]
+
+    def now(self) -> float:
+        return self.clock.now()
+
+    def sleep(self, seconds: float) -> None:
+        self.clock.sleep(seconds)
+        self.meanwhile()
 
 
 @dataclass
@@ -98,15 +131,15 @@ class Mode:
             **defaults | arguments, deferrable=self.name == "triggerer"
         )
 
-    def run(self, operator: Any) -> Any:
-        """Run a task from its beginning to its end, wherever it waits."""
+    def run(self, operator: Any, meanwhile: Callable[[], bool] = lambda: True) -> Any:
+        """Run a task from its beginning to its end, wherever it waits; `meanwhile` is of `once`."""
         if self.clock is not None:
             operator.hook = DliHook(
                 operator.dli_conn_id,
                 region=operator.region,
                 project_id=operator.project_id,
-                clock=self.clock,
+                clock=Eventful(self.clock, meanwhile),
             )
             return operator.execute({})
         left = deferred(operator)
-        return resume(operator, left, event(again(left.trigger)))
+        return resume(operator, left, event(again(left.trigger), meanwhile))

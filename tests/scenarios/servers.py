@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
+import re
+import socket
 import ssl
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -19,6 +26,7 @@ class Asked:
     method: str
     path: str
     headers: Mapping[str, str]
+    body: bytes = b""
 
 
 @dataclass
@@ -46,19 +54,20 @@ def serving(
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Headers and body are written apart; the second would wait for the first's confirmation.
+        disable_nagle_algorithm = True
 
         def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            request = Asked(
-                self.command, self.path, {n.lower(): v for n, v in self.headers.items()}
-            )
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            request = Asked(self.command, self.path, headers, body)
             asked.asked.append(request)
-            status, headers, body = answer(request) if callable(answer) else answer
+            status, told, content = answer(request) if callable(answer) else answer
             self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            for name, value in {**told, "Content-Length": str(len(content))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(content)
 
         do_GET = do_POST = do_DELETE = do_PUT = do_CONNECT = answer  # noqa: N815 - as the library asks
 
@@ -95,3 +104,94 @@ def listing(**groups: Mapping[str, str]) -> Answer:
     ]
     body: dict[str, Any] = {"resources": [], "groups": entries, "modules": []}
     return 200, {"Content-Type": "application/json"}, json.dumps(body).encode()
+
+
+@contextmanager
+def speaking(
+    *, after: bytes, says: bytes = b"", context: ssl.SSLContext | None = None
+) -> Iterator[Server]:
+    """Say one thing to everybody as soon as `after` was heard, and hang up; no HTTP of itself.
+
+    With empty `after` nothing is read, and with empty `says` nothing is said.
+    """
+    spoken = Server(scheme="https" if context else "http")
+
+    def talk(client: socket.socket) -> None:
+        with contextlib.suppress(OSError), client:
+            heard = b""
+            while after not in heard:
+                more = client.recv(65536)
+                if not more:
+                    return
+                heard += more
+            spoken.asked.append(Asked("", heard.decode("latin-1"), {}))
+            client.sendall(says)
+
+    def serve() -> None:
+        # Closing the listener ends it.
+        with contextlib.suppress(OSError):
+            while True:
+                talk(listener.accept()[0])
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    spoken.port = listener.getsockname()[1]
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield spoken
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+@contextmanager
+def silent() -> Iterator[Server]:
+    """Take connections and never say a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield Server(listener.getsockname()[1])
+
+
+@dataclass
+class ForwardProxy:
+    """A proxy that nobody here wrote, in a process of its own."""
+
+    port: int
+    user: str
+    password: str
+    log: Path
+
+    @property
+    def address(self) -> str:
+        return f"http://{self.user}:{self.password}@127.0.0.1:{self.port}"
+
+    def passed_on(self) -> list[str]:
+        """Give what it has passed on so far, each with verb and host: of TLS no more is seen."""
+        return re.findall(r" - ((?:CONNECT|GET|POST|PUT|DELETE) [\w.]+:\d+)", self.log.read_text())
+
+
+@contextmanager
+def forward_proxy(folder: Path, user: str, password: str) -> Iterator[ForwardProxy]:
+    """Run `proxy.py` with authentication.
+
+    In a process of its own, since it forks, of which Python 3.12 warns where there are threads.
+    """
+    port, log = folder / "port", folder / "proxy.log"
+    options = ["--num-acceptors=1", "--num-workers=1", f"--basic-auth={user}:{password}"]
+    command = [sys.executable, "-m", "proxy", "--hostname=127.0.0.1", "--port=0", *options]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*command, f"--port-file={port}", f"--data-dir={folder}"],
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        ends = time.monotonic() + 10
+        while not (port.exists() and port.read_text().strip()):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < ends, log.read_text()
+            time.sleep(0.02)
+        yield ForwardProxy(int(port.read_text().split()[0]), user, password, log)
+    finally:
+        process.terminate()
+        process.wait(10)

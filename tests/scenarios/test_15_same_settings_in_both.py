@@ -1,4 +1,5 @@
-"""Fault: a task is given a region, an endpoint, a project, a proxy, a CA and timeouts, and defers.
+"""Fault: a task is given a region, addresses, a project, a way to sign in, a proxy, a CA and
+timeouts, and defers.
 
 Expected: every request of the trigger uses the values that the worker's would, and what is stored
 of the task while it is deferred holds no secret.
@@ -6,12 +7,14 @@ of the task while it is deferred holds no secret.
 
 from __future__ import annotations
 
+import gc
 import json
 import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -21,6 +24,7 @@ from scenarios.servers import Answer, Asked, Server, listing, serving
 
 from airflow_provider_dli.api.errors import AnswerLostError
 from airflow_provider_dli.emulator import Emulator, Fault
+from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.sensors.packages import PackageGroupSensor
 from airflow_provider_dli.triggers.packages import PackageGroupTrigger
 
@@ -77,13 +81,24 @@ OF_THE_LIBRARY = {"user-agent", "accept", "accept-encoding", "connection"}
 OF_THE_MOMENT = {"authorization", "x-sdk-date"}
 
 
-def told(asked: Asked) -> dict[str, Any]:
-    """Give all of a request that must not differ, of its signature all but the signature itself."""
+def told(asked: Asked, origin: str = "") -> dict[str, Any]:
+    """Give all of a request that must not differ, of its signature all but the signature itself.
+
+    `origin` is left out of the headers: a server has another port each time.
+    """
     left_out = OF_THE_LIBRARY | OF_THE_MOMENT
+    host = origin.partition("://")[2]
+    parts = urlsplit(asked.path)
     return {
         "asked": (asked.method, asked.path),
-        "headers": {n: value for n, value in asked.headers.items() if n not in left_out},
+        "path": f"{parts.path}?{parts.query}".rstrip("?"),
+        "headers": {
+            name: "here" if value == host else value
+            for name, value in asked.headers.items()
+            if name not in left_out
+        },
         "signed": asked.headers.get("authorization", "").split(", ")[:2],
+        "body": asked.body,
     }
 
 
@@ -234,3 +249,151 @@ def test_no_secret_is_in_an_event_or_in_the_error_that_it_becomes(
         resume(task, left, payload)
     assert "canary" not in json.dumps(payload)
     assert "canary" not in f"{caught.value!r} {caught.value.__cause__!r} {vars(caught.value)}"
+
+
+ISSUED = {"access": "AKISSUED", "secret": "canary-issued-key", "securitytoken": "canary-issued-st"}
+SERVICES: dict[str, Answer] = {
+    "/v3/auth/tokens": (
+        201,
+        {"X-Subject-Token": "canary-issued-token"},
+        b'{"token": {"expires_at": "2100-01-01T00:00:00.000000Z", "project": {"id": "p9"}}}',
+    ),
+    "/v3.0/OS-CREDENTIAL/securitytokens": (201, {}, b""),
+    "/openstack/latest/securitykey": (200, {}, b""),
+    "/meta-data/latest/api/token": (200, {}, b"canary-session"),
+    "/v3/projects": (200, {}, b'{"projects": [{"id": "p9"}]}'),
+}
+
+
+def everything(asked: Asked) -> Answer:
+    """Answer as DLI, IAM and the metadata service do; also where it is asked as a proxy."""
+    path = urlsplit(asked.path).path
+    if path not in SERVICES:
+        return answer(asked)
+    status, headers, body = SERVICES[path]
+    key = {"credential": ISSUED | {"expires_at": "2100-01-01T00:00:00.000000Z"}}
+    return status, headers, body or json.dumps(key).encode()
+
+
+def look(mode: Mode, **arguments: Any) -> None:
+    """Look at the group once, in the worker or with a trigger as a triggerer makes it of its row.
+
+    Each in a process of its own, as it were: what one has fetched the other does not know.
+    """
+    gc.collect()
+    if mode.clock:
+        with DliHook("other", clock=mode.clock, **arguments) as hook:
+            hook.wait_until_ready("g", ["a.jar"])
+        return
+    trigger = PackageGroupTrigger(
+        group="g", packages=["a.jar"], dli_conn_id="other", poll_interval=0.1, **arguments
+    )
+    assert "canary" not in json.dumps(trigger.serialize())
+    assert event(again(trigger))["status"] == "ready"
+
+
+ADDRESSES: dict[str, str] = {"iam_endpoint": "http://iam.nowhere.invalid"}
+SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "keys": ({"auth_type": "keys"}, ["/v2.0/p/resources"]),
+    "token": (
+        {"auth_type": "token", "auth_token": CANARIES["auth_token"]},
+        ["/v2.0/p/resources"],
+    ),
+    "password": (
+        {"auth_type": "password", "account": "the-account"},
+        ["/v3/auth/tokens?nocatalog=true", "/v2.0/p/resources"],
+    ),
+    "password by region": (
+        {"auth_type": "password", "account": "the-account", "project_id": None},
+        ["/v3/auth/tokens?nocatalog=true", "/v2.0/p9/resources"],
+    ),
+    "agency": (
+        {"auth_type": "agency", "account": "the-account", "agency": "the-agency"},
+        ["/v3.0/OS-CREDENTIAL/securitytokens", "/v2.0/p/resources"],
+    ),
+    "metadata": (
+        {"auth_type": "metadata"},
+        ["/meta-data/latest/api/token", "/openstack/latest/securitykey", "/v2.0/p/resources"],
+    ),
+    "environment": ({"auth_type": "environment"}, ["/v2.0/p/resources"]),
+    "project by region": (
+        {"project_id": None},
+        ["/v3/projects?name=eu-west-101", "/v2.0/p9/resources"],
+    ),
+}
+
+
+@pytest.mark.parametrize("through_proxy", [False, True], ids=["direct", "proxy"])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_whoever_asks_and_through_whatever_the_trigger_asks_as_the_worker_does(
+    monkeypatch: pytest.MonkeyPatch, name: str, through_proxy: bool
+) -> None:
+    """Every request, to IAM and to the machine as well, with all of its headers and its body."""
+    extra, paths = SETTINGS[name]
+    monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "canary-of-environment")
+    monkeypatch.setenv("HUAWEICLOUD_SDK_SK", "canary-of-environment")
+    requests = []
+    for mode in modes():
+        with serving(everything) as server:
+            addresses = {"metadata_endpoint": server.origin}
+            if through_proxy:
+                addresses |= {"endpoint": "http://dli.nowhere.invalid", **ADDRESSES}
+                addresses["proxy"] = f"http://user:canary-proxy@127.0.0.1:{server.port}"
+            else:
+                addresses |= {"endpoint": server.origin, "iam_endpoint": server.origin}
+            connected(monkeypatch, **addresses, **extra)
+            look(mode)
+        requests.append([told(asked, server.origin) for asked in server.asked])
+
+    worker, triggerer = requests
+    assert triggerer == worker
+    assert [asked["path"] for asked in worker] == paths
+    for asked in worker:
+        to_machine = asked["path"].startswith(("/meta-data", "/openstack"))
+        assert ("proxy-authorization" in asked["headers"]) == (through_proxy and not to_machine)
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+@pytest.mark.parametrize("setting", ["ca_bundle", "verify"])
+def test_what_is_trusted_is_the_same_for_dli_and_iam_in_both(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, setting: str
+) -> None:
+    authority = trustme.CA()
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    name = "127.0.0.1" if setting == "ca_bundle" else "elsewhere.example"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    value = {"ca_bundle": str(bundle), "verify": False}[setting]
+    extra = {"auth_type": "password", "account": "a", setting: value}
+    requests = []
+    for mode in modes():
+        with serving(everything, context) as server:
+            connected(monkeypatch, endpoint=server.origin, iam_endpoint=server.origin, **extra)
+            look(mode)
+        requests.append([told(asked, server.origin) for asked in server.asked])
+
+    assert requests[0] == requests[1]
+    assert len(requests[0]) == 2
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_is_stored_of_a_deferred_task_says_the_connection_and_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "canary-of-environment")
+    monkeypatch.setenv("HUAWEICLOUD_SDK_SK", "canary-of-environment")
+    with serving(everything) as server:
+        addresses = dict.fromkeys(("endpoint", "iam_endpoint", "metadata_endpoint"), server.origin)
+        proxy = f"http://user:canary-proxy@127.0.0.1:{server.port}"
+        connected(monkeypatch, proxy=proxy, verify=True, **addresses, **SETTINGS[name][0])
+        left = deferred(Mode("triggerer", None).upload(dli_conn_id="other", region="eu-de"))
+
+    path, stored = left.trigger.serialize()
+    # Whoever adds a field has to say here that it may be stored.
+    assert stored.keys() == {
+        *("group", "packages", "kind", "dli_conn_id", "region", "project_id"),
+        *("poll_interval", "deadline", "max_unknown_time", "accepted", "limit"),
+    }
+    assert (stored["dli_conn_id"], stored["region"]) == ("other", "eu-de")
+    assert "canary" not in json.dumps([path, stored, left.kwargs, str(left), repr(left)])

@@ -1,0 +1,714 @@
+"""Fault: everything that a user of this package can call is called, with every kind of credential
+and every kind of trouble, while all loggers log at DEBUG.
+
+Expected: no access key, secret key, token, password, signature or password of a proxy, given or
+fetched, is in a log, on the terminal, in a result, a template field, a row, an event, an address,
+or an error with all that it carries along. `CALLS` has each public name: who adds one adds it here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import contextlib
+import inspect
+import json
+import logging
+import re
+import ssl
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import trustme
+from airflow.providers.common.compat.sdk import TaskDeferred
+from fake_clock import FakeClock
+from scenarios.modes import again, plain
+from scenarios.servers import Answer, Asked, Server, serving, speaking
+
+from airflow_provider_dli.api.errors import DliError, InputError
+from airflow_provider_dli.emulator import Emulator, Fault, running
+from airflow_provider_dli.get_provider_info import get_provider_info
+from airflow_provider_dli.hooks.dli import DliHook
+from airflow_provider_dli.operators.packages import (
+    DeletePackageGroupOperator,
+    UploadPackageGroupOperator,
+)
+from airflow_provider_dli.sensors.packages import PackageGroupSensor
+from airflow_provider_dli.triggers.packages import (
+    PackageGroupTrigger,
+    PackageGroupUpdatedTrigger,
+)
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Unverified HTTPS request"),
+    pytest.mark.filterwarnings("ignore:Encountered"),
+]
+
+PROXY_PASSWORD = "canary-proxy/pass word"
+CANARIES = {
+    "access_key": "CANARYACCESSKEY",
+    "secret_key": "canary/secret+key==",
+    "security_token": "canary-security-token",
+    "auth_token": "canary-auth-token",
+    "password": 'canary-"iam\\password',
+    "proxy": PROXY_PASSWORD,
+    "other": "canary-of-another-field",
+}
+PROXY_USER = f"user:{quote(PROXY_PASSWORD, safe='')}@"
+PATHS = ["obs://bucket/jars/a.jar", "obs://bucket/jars/b.jar"]
+A_SIGNATURE = re.compile(r"\b[0-9a-f]{64}\b")
+
+
+def spellings(secret: str) -> set[str]:
+    """Give the forms in which a secret may stand somewhere."""
+    login = base64.b64encode(f"user:{secret}".encode()).decode()
+    escaped = json.dumps(secret)[1:-1]
+    return {secret, escaped, repr(secret)[1:-1], quote(secret), quote(secret, safe=""), login}
+
+
+@dataclass
+class Trap:
+    """Where everything falls that anybody could see."""
+
+    seen: list[str] = field(default_factory=list)
+
+    def show(self, *values: object) -> None:
+        """Look at values as a person, a program and a debugger do."""
+        for value in values:
+            self.seen += [str(value), repr(value)]
+            if isinstance(value, BaseException):
+                self.blame(value)
+
+    def blame(self, error: BaseException) -> None:
+        """Look at an error, at what it carries, and at all errors that led to it."""
+        self.seen.append("".join(traceback.format_exception(error)))
+        todo: list[BaseException | None] = [error]
+        known: list[BaseException] = []
+        while todo:
+            one = todo.pop()
+            if one is None or any(one is other for other in known):
+                continue
+            known.append(one)
+            self.seen += [str(one), repr(one), repr(one.args), str(one.args)]
+            self.seen += [str(note) for note in getattr(one, "__notes__", ())]
+            todo += [one.__cause__, one.__context__]
+            todo += [part for part in one.args if isinstance(part, BaseException)]
+            if isinstance(one, DliError):
+                self.seen += [json.dumps(one.as_dict()), repr(vars(one))]
+
+    def leaks(self, secrets: set[str]) -> list[str]:
+        """Give what should not be there, each with what stands around it."""
+        everything = "\n".join(self.seen)
+        found = {everything.find(secret) for secret in secrets} - {-1}
+        found |= {signature.start() for signature in A_SIGNATURE.finditer(everything)}
+        # A few are enough to see where they come from.
+        return [everything[max(at - 200, 0) : at + 50] for at in sorted(found)[:3]]
+
+
+class _Records(logging.Handler):
+    def __init__(self, trap: Trap) -> None:
+        super().__init__(logging.DEBUG)
+        self._trap = trap
+        self.setFormatter(logging.Formatter("%(name)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._trap.seen += [self.format(record), repr(record.args), repr(record.msg)]
+
+
+LOGGERS = ["", "airflow", "airflow.task", "asyncio", "aiohttp", "aiohttp.client", "requests"]
+LOGGERS += ["urllib3", "urllib3.connectionpool", "airflow_provider_dli", "concurrent.futures"]
+
+
+@pytest.fixture
+def trap() -> Iterator[Trap]:
+    """Let everything be logged."""
+    trap = Trap()
+    handler = _Records(trap)
+    before = {name: logging.getLogger(name).level for name in LOGGERS}
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    # Airflow 2 lets some of its loggers tell nobody else.
+    holders = [name for name in LOGGERS if not name or not logging.getLogger(name).propagate]
+    for name in holders:
+        logging.getLogger(name).addHandler(handler)
+    yield trap
+    for name in holders:
+        logging.getLogger(name).removeHandler(handler)
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@pytest.fixture
+def asyncio_debug(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let asyncio show its tasks and their arguments, which takes its time."""
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
+
+
+@dataclass
+class World:
+    """A task's surroundings: a connection, and what answers there."""
+
+    trap: Trap
+    clock: FakeClock
+
+    @cached_property
+    def hook(self) -> DliHook:
+        return DliHook(clock=self.clock)
+
+    def task(self, kind: type, **arguments: Any) -> Any:
+        """Make a task, and look at what Airflow shows of it."""
+        task = kind(task_id="t", **arguments)
+        task.hook = self.hook
+        self.trap.show(task, {name: getattr(task, name) for name in task.template_fields})
+        return task
+
+    def upload(self, **arguments: Any) -> Any:
+        defaults = {"paths": PATHS, "group": "g", "kind": "jar", "timeout": 30.0}
+        return self.task(UploadPackageGroupOperator, **defaults | arguments)
+
+    def sensor(self, **arguments: Any) -> Any:
+        return self.task(PackageGroupSensor, **{"group": "g", "timeout": 30} | arguments)
+
+    def trigger(self, kind: type = PackageGroupTrigger, **fields: Any) -> Any:
+        """Make a trigger as a triggerer makes it of its row, and look at the row."""
+        trigger = again(kind(**{"group": "g", "poll_interval": 0.1} | fields))
+        self.trap.show(trigger, trigger.serialize())
+        return trigger
+
+    @cached_property
+    def payload(self) -> dict[str, Any]:
+        """The event of one wait in the triggerer; `execute_complete` of all tasks takes it."""
+        # Its time is up at the first look, whatever that shows.
+        wait = self.trigger(packages=["a.jar"], deadline=time.time())
+        payload: dict[str, Any] = asyncio.run(self._first(wait))
+        return payload
+
+    async def _first(self, trigger: Any, seconds: float = 5) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(seconds):
+                return plain((await anext(aiter(trigger.run()))).payload)
+        finally:
+            # What a trigger leaves behind when it is killed, a triggerer would bring to its end.
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            if others:
+                await asyncio.wait(others)
+
+    def watched(self) -> object:
+        """Watch for an update, which does not come."""
+        trigger = self.trigger(PackageGroupUpdatedTrigger)
+
+        async def watch() -> None:
+            with contextlib.suppress(TimeoutError):
+                await self._first(trigger, 0.03)
+
+        return asyncio.run(watch())
+
+    def deferred(self, task: Any) -> object:
+        try:
+            return task.execute({})
+        except TaskDeferred as left:
+            self.trap.show(left, left.trigger.serialize(), left.kwargs)
+            return left.kwargs
+
+
+def doctor(world: World, name: str, as_json: bool) -> object:
+    options = argparse.Namespace(
+        conn_id="dli_default", region=None, project_id=None, as_json=as_json
+    )
+    module = import_module("airflow_provider_dli.commands.doctor")
+    with contextlib.suppress(SystemExit):
+        return getattr(module, name)(options)
+
+
+def described(world: World) -> object:
+    """Call what has nothing to do with any account."""
+    module = import_module("airflow_provider_dli.commands.doctor")
+    module.add_arguments(parser := argparse.ArgumentParser())
+    return parser.format_help()
+
+
+def report(world: World) -> object:
+    module = import_module("airflow_provider_dli.commands.doctor")
+    found = world.hook.diagnose()
+    return found, found.as_dict() if hasattr(found, "as_dict") else None, module.text(found, 80)
+
+
+def run_main(world: World) -> object:
+    return import_module("airflow_provider_dli.__main__").main(["doctor", "--json"])
+
+
+def nothing(world: World) -> object:
+    """Stand for a name that only Airflow calls, and without an account."""
+    return None
+
+
+CALLS: dict[str, Callable[[World], object]] = {
+    "DliHook.account": lambda w: w.hook.account,
+    "DliHook.project_id": lambda w: w.hook.project_id,
+    "DliHook.upload_package_group": lambda w: w.hook.upload_package_group(PATHS, "g", "jar"),
+    "DliHook.upload_jars": lambda w: w.hook.upload_jars(PATHS, "g"),
+    "DliHook.upload_pyfiles": lambda w: w.hook.upload_pyfiles(["obs://bucket/a.py"], "p"),
+    "DliHook.upload_files": lambda w: w.hook.upload_files(["obs://bucket/a.txt"], "f"),
+    "DliHook.wait_until_ready": lambda w: w.hook.wait_until_ready("g", ["a.jar"], timeout=30),
+    "DliHook.state_log": lambda w: w.hook.state_log(),
+    "DliHook.package_names": lambda w: w.hook.package_names(PATHS),
+    "DliHook.list_packages": lambda w: w.hook.list_packages("jar"),
+    "DliHook.get_package": lambda w: w.hook.get_package("a.jar", "g"),
+    "DliHook.get_package_group": lambda w: w.hook.get_package_group("g"),
+    "DliHook.change_package_owner": lambda w: w.hook.change_package_owner("emulator-user-2", "f"),
+    "DliHook.delete_package": lambda w: w.hook.delete_package("a.py", "p"),
+    "DliHook.delete_package_group": lambda w: w.hook.delete_package_group("p"),
+    "DliHook.test_connection": lambda w: w.hook.test_connection(),
+    "DliHook.diagnose": report,
+    "DliHook.get_connection_form_widgets": nothing,
+    "DliHook.get_ui_field_behaviour": lambda w: w.hook.get_ui_field_behaviour(),
+    "DliHook.close": lambda w: w.hook.close(),
+    "UploadPackageGroupOperator.execute": lambda w: w.upload().execute({}),
+    "UploadPackageGroupOperator.execute_complete": lambda w: (
+        w.deferred(w.upload(deferrable=True)),
+        w.upload(paths=PATHS[:1]).execute_complete({}, event=w.payload),
+    ),
+    "PackageGroupSensor.execute": lambda w: w.sensor().execute({}),
+    "PackageGroupSensor.poke": lambda w: w.sensor().poke({}),
+    "PackageGroupSensor.execute_complete": lambda w: (
+        w.deferred(w.sensor(deferrable=True, packages=["a.jar", "z.jar"])),
+        w.sensor().execute_complete({}, event=w.payload),
+    ),
+    "PackageGroupTrigger.run": lambda w: w.payload,
+    "PackageGroupTrigger.serialize": lambda w: w.trigger().serialize(),
+    "PackageGroupUpdatedTrigger.run": lambda w: w.watched(),
+    "PackageGroupUpdatedTrigger.serialize": lambda w: w.trigger(PackageGroupUpdatedTrigger),
+    "DeletePackageGroupOperator.execute": lambda w: w.task(
+        DeletePackageGroupOperator, group="g"
+    ).execute({}),
+    "doctor.run": lambda w: doctor(w, "run", as_json=True),
+    "doctor.from_airflow": lambda w: doctor(w, "from_airflow", as_json=False),
+    "doctor.text": report,
+    "doctor.add_arguments": described,
+    "airflow_cli.get_cli_commands": nothing,
+    "__main__.main": run_main,
+}
+
+
+def public_names() -> Iterator[str]:
+    """Give what our modules offer to users: methods of classes, functions of commands."""
+    info = get_provider_info()
+    declared = [info[room][0] for room in ("hooks", "operators", "sensors", "triggers")]
+    for module in [name for room in declared for name in room["python-modules"]]:
+        for kind in _defined(module, inspect.isclass):
+            for one in kind.__mro__:
+                if one.__module__.startswith("airflow_provider_dli."):
+                    yield from _offered(kind, one)
+    commands = import_module("airflow_provider_dli.commands")
+    modules = [f"{commands.__name__}.{found.name}" for found in iter_modules(commands.__path__)]
+    for module in [*modules, "airflow_provider_dli.__main__"]:
+        for function in _defined(module, inspect.isfunction):
+            yield f"{module.rpartition('.')[2]}.{function.__name__}"
+
+
+def _defined(module: str, is_wanted: Callable[[object], bool]) -> list[Any]:
+    values = vars(import_module(module)).values()
+    own = [value for value in values if is_wanted(value) and value.__module__ == module]
+    return [value for value in own if not value.__name__.startswith("_")]
+
+
+def _offered(kind: type, where: type) -> Iterator[str]:
+    for name, value in vars(where).items():
+        called = inspect.isfunction(value) or isinstance(
+            value, property | cached_property | staticmethod | classmethod
+        )
+        # The hook of a task is called as such.
+        if called and not name.startswith("_") and name != "hook":
+            yield f"{kind.__name__}.{name}"
+
+
+def test_every_public_name_is_called_here() -> None:
+    """Write a call of it, which falls into the trap with all that it gives, raises and logs."""
+    assert set(public_names()) == set(CALLS)
+
+
+def test_the_trap_catches_what_it_is_there_for(
+    trap: Trap, capfd: pytest.CaptureFixture[str]
+) -> None:
+    canary = "canary-for-the-trap"
+    marks = [f"{canary}-{number}" for number in range(len(LOGGERS))]
+    for name, mark in zip(LOGGERS, marks, strict=True):
+        logging.getLogger(name).debug("a secret: %s", mark)
+    DliHook().log.debug("a secret: %s-hook", canary)
+    PackageGroupTrigger(group="g").log.debug("a secret: %s-trigger", canary)
+    print(f"{canary}-printed")
+    try:
+        try:
+            raise ValueError({"headers": f"{canary}-args"})
+        except ValueError as error:
+            error.add_note(f"{canary}-note")
+            raise InputError("field", f"{canary}-value", "rule") from error
+    except InputError as error:
+        trap.show(error)
+    trap.show(*capfd.readouterr())
+
+    wanted = {*marks, *(f"{canary}-{end}" for end in ("printed", "args", "note", "value", "hook"))}
+    # A logger of Airflow 3 is deaf to DEBUG unless Airflow was told otherwise when it began.
+    heard = {one for one in wanted if any(one in text for text in trap.seen)}
+    assert wanted - heard <= {f"{canary}-hook"}
+    assert trap.leaks({canary})
+    assert Trap([f"Signature={'0a' * 32}"]).leaks({canary})
+    assert not Trap(["nothing", "0a" * 16]).leaks({canary})
+
+
+ISSUED = {
+    "access": "CANARYISSUEDACCESS",
+    "secret": "canary-issued-secret",
+    "securitytoken": "canary-issued-security-token",
+    "expires_at": "2100-01-01T00:00:00.000000Z",
+}
+AUTH_TYPES = ["keys", "token", "password", "agency", "metadata", "environment"]
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Set the connection `dli_default` so that each of its fields holds what must not be seen."""
+
+    def set_connection(kind: str, origin: str, **changes: Any) -> None:
+        user = {"login": "emulator-user", "password": CANARIES["password"]}
+        keys = {"login": CANARIES["access_key"], "password": CANARIES["secret_key"]}
+        extra = {
+            "cloud": "huawei",
+            "region": "eu-west-101",
+            "project_id": "0123456789abcdef0123456789abcdef",
+            "auth_type": kind,
+            "security_token": CANARIES["security_token"],
+            "auth_token": CANARIES["auth_token"],
+            "account": "emulator-account",
+            "agency": "emulator-agency",
+            "read_timeout": 1,
+            "connect_timeout": 0.2,
+            **dict.fromkeys(("endpoint", "iam_endpoint", "metadata_endpoint"), origin),
+        } | changes
+        login = user if kind == "password" else keys
+        fields = {"conn_type": "dli", **login, "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", json.dumps(fields))
+        monkeypatch.setenv("HUAWEICLOUD_SDK_AK", CANARIES["access_key"])
+        monkeypatch.setenv("HUAWEICLOUD_SDK_SK", CANARIES["secret_key"])
+        monkeypatch.setenv("HUAWEICLOUD_SDK_SECURITY_TOKEN", CANARIES["security_token"])
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{PROXY_USER}127.0.0.1:1")
+        monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+
+    return set_connection
+
+
+@pytest.fixture
+def examined(trap: Trap, capfd: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+    """Call everything, and give what leaked."""
+
+    def examine(emulator: Emulator | None = None, server: Server | None = None) -> list[str]:
+        clock = FakeClock()
+        clock.time = time.time()
+        world = World(trap, clock)
+        for name, call in CALLS.items():
+            try:
+                result = call(world)
+            except Exception as error:
+                trap.show(name, error)
+            else:
+                trap.show(name, result)
+        secrets = set(CANARIES.values())
+        secrets |= {ISSUED[name] for name in ("access", "secret", "securitytoken")}
+        if server is not None:
+            trap.show(*(asked.path for asked in server.asked))
+        if emulator is not None:
+            trap.show(*((record.path, dict(record.query)) for record in emulator.requests))
+            secrets |= {token.value for token in emulator.issued_tokens}
+            for key in emulator.issued_keys:
+                secrets |= {key.access_key, key.secret_key, key.security_token or "canary"}
+        trap.show(*capfd.readouterr())
+        return trap.leaks({form for secret in secrets for form in spellings(secret)})
+
+    return examine
+
+
+def emulator_of_canaries(**options: Any) -> Any:
+    names = ("access_key", "secret_key", "security_token", "auth_token", "password")
+    known = {name: CANARIES[name] for name in names}
+    return running(upload_seconds=0.05, **known, **options)
+
+
+@pytest.mark.usefixtures("asyncio_debug")
+@pytest.mark.parametrize("auth_type", AUTH_TYPES)
+def test_nothing_leaks_while_all_goes_well(
+    use: Callable[..., None], examined: Callable[..., list[str]], auth_type: str
+) -> None:
+    with emulator_of_canaries() as emulator:
+        use(auth_type, emulator.url)
+
+        assert examined(emulator) == []
+
+    assert {200, 201} <= {record.status for record in emulator.requests}
+
+
+FAULTS = {
+    "refused": Fault("token-expired", times=None),
+    "forbidden": Fault("forbidden", times=None),
+    "not found": Fault("not-found", times=None),
+    "throttled": Fault("throttled", times=None, retry_after=0),
+    "internal error": Fault("internal-error", times=None),
+    "malformed": Fault("malformed-json", times=None),
+    "page": Fault("html", times=None),
+    "torn down": Fault("reset", times=None),
+    "cut off": Fault("cut-off", times=None),
+    "silence": Fault("hang", times=None),
+    "redirect": Fault(
+        status=302,
+        headers={"Location": f"https://u:{CANARIES['other']}@x.example/?t={CANARIES['other']}"},
+        times=None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_nothing_leaks_when_dli_is_in_trouble(
+    use: Callable[..., None], examined: Callable[..., list[str]], name: str
+) -> None:
+    with emulator_of_canaries() as emulator:
+        emulator.add_fault(FAULTS[name])
+        patience = {"read_timeout": 0.01} if name == "silence" else {}
+        use("keys", emulator.url, **patience)
+
+        assert examined(emulator) == []
+
+
+@pytest.mark.parametrize(
+    ("auth_type", "name"),
+    [
+        *(("password", name) for name in ("refused", "page", "redirect")),
+        *(("agency", name) for name in ("internal error", "malformed")),
+        *(("metadata", name) for name in ("refused", "silence")),
+    ],
+)
+def test_nothing_leaks_when_no_credential_can_be_had(
+    use: Callable[..., None], examined: Callable[..., list[str]], auth_type: str, name: str
+) -> None:
+    fault = FAULTS[name]
+    with emulator_of_canaries() as emulator:
+        for path in ("/v3*", "/openstack/*", "/meta-data/*"):
+            same = {"status": fault.status, "headers": fault.headers, "times": None}
+            emulator.add_fault(Fault(fault.action, path=path, **same))
+        use(auth_type, emulator.url, **({"read_timeout": 0.01} if name == "silence" else {}))
+
+        assert examined(emulator) == []
+
+
+@pytest.mark.usefixtures("asyncio_debug")
+@pytest.mark.parametrize("auth_type", AUTH_TYPES)
+def test_nothing_leaks_when_the_credential_is_wrong_or_ends(
+    use: Callable[..., None], examined: Callable[..., list[str]], auth_type: str
+) -> None:
+    """The emulator knows other keys and another password, so that it names and refuses ours."""
+    with running() as emulator:
+        use(auth_type, emulator.url)
+
+        assert examined(emulator) == []
+
+
+def echo(asked: Asked) -> Answer:
+    """Refuse, and repeat all that was sent, as some gateways do."""
+    heard = "; ".join(f"{name}: {value}" for name, value in asked.headers.items())
+    text = f"{heard} {asked.body.decode()}"
+    body = {"error_code": "APIGW.0301", "error_msg": text, "request_id": "r"}
+    return 401, {}, json.dumps(body).encode()
+
+
+def echo_late(asked: Asked) -> Answer:
+    """Do so behind so many words that the end of a secret is not shown."""
+    status, headers, body = echo(asked)
+    return status, headers, body.replace(b'"error_msg": "', b'"error_msg": "' + b"x" * 230)
+
+
+def echo_as_text(asked: Asked) -> Answer:
+    """Do so without any JSON."""
+    return 400, {}, json.dumps(dict(asked.headers)).encode() + asked.body
+
+
+def issuing(answer: Callable[[Asked], Answer]) -> Callable[[Asked], Answer]:
+    """Give credentials, and to all else this answer."""
+
+    def respond(asked: Asked) -> Answer:
+        if asked.path == "/meta-data/latest/api/token":
+            return 200, {}, CANARIES["other"].encode()
+        if asked.path.startswith("/v3/auth/tokens"):
+            body = {"token": {"expires_at": ISSUED["expires_at"], "project": {"id": "p"}}}
+            return 201, {"X-Subject-Token": ISSUED["securitytoken"]}, json.dumps(body).encode()
+        if asked.path.startswith(("/v3.0/OS-CREDENTIAL", "/openstack/")):
+            return 200, {}, json.dumps({"credential": ISSUED}).encode()
+        return answer(asked)
+
+    return respond
+
+
+@pytest.mark.parametrize(
+    ("auth_type", "repeat", "of"),
+    [
+        *((auth_type, echo, "dli") for auth_type in AUTH_TYPES),
+        *((auth_type, echo, "all") for auth_type in ("password", "agency", "metadata")),
+        *((auth_type, echo_late, "all") for auth_type in ("keys", "token", "password")),
+        *((auth_type, echo_as_text, "all") for auth_type in ("keys", "token", "password")),
+    ],
+)
+def test_nothing_leaks_when_the_service_repeats_what_was_sent(
+    use: Callable[..., None],
+    examined: Callable[..., list[str]],
+    auth_type: str,
+    repeat: Callable[[Asked], Answer],
+    of: str,
+) -> None:
+    with serving(issuing(repeat) if of == "dli" else repeat) as server:
+        use(auth_type, server.origin)
+
+        assert examined(server=server) == []
+
+    assert server.asked != []
+
+
+@pytest.mark.parametrize(
+    ("auth_type", "says"),
+    [
+        ("keys", b""),
+        ("token", b"garbage\r\n\r\n"),
+        ("password", b"HTTP/1.1 abc\r\nX: y\r\n\r\n"),
+    ],
+)
+def test_nothing_leaks_when_nonsense_is_answered(
+    use: Callable[..., None], examined: Callable[..., list[str]], auth_type: str, says: bytes
+) -> None:
+    with speaking(after=b"\r\n\r\n", says=says) as server:
+        use(auth_type, server.origin)
+
+        assert examined() == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "scheme"),
+    [("gone", "https"), ("refuses", "http"), ("refuses", "https"), ("nonsense", "https")],
+)
+def test_nothing_leaks_when_a_proxy_is_in_the_way(
+    use: Callable[..., None],
+    examined: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: str,
+    scheme: str,
+) -> None:
+    with ExitStack() as stack:
+        port = 1
+        if trouble == "nonsense":
+            port = stack.enter_context(speaking(after=b"\r\n\r\n", says=b"garbage\r\n\r\n")).port
+        elif trouble != "gone":
+            status = {"refuses": 407, "fails": 502}[trouble]
+            port = stack.enter_context(serving((status, {}, b"no"))).port
+        proxy = f"http://{PROXY_USER}127.0.0.1:{port}"
+        use("keys", f"{scheme}://dli.nowhere.invalid", proxy=proxy)
+
+        assert examined() == []
+
+
+def test_nothing_leaks_when_the_environment_names_a_proxy_that_is_none(
+    use: Callable[..., None], examined: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name)
+    use("keys", "https://dli.nowhere.invalid")
+    monkeypatch.setenv("HTTPS_PROXY", f"socks9://{PROXY_USER}127.0.0.1:port")
+
+    assert examined() == []
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_nothing_leaks_through_tls(
+    use: Callable[..., None], examined: Callable[..., list[str]], verify: bool
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with serving(issuing(echo), context) as server:
+        use("agency", server.origin, verify=verify)
+
+        assert examined(server=server) == []
+
+    assert bool(server.asked) is not verify
+
+
+SECRETS_IN_WRONG_FIELDS: dict[str, dict[str, Any]] = {
+    "proxy without scheme": {"proxy": f"{PROXY_USER}proxy.example:3128"},
+    "proxy of another scheme": {"proxy": f"socks5://{PROXY_USER}proxy.example:3128"},
+    "proxy without port": {"proxy": f"http://{PROXY_USER}proxy.example"},
+    "proxy with a wrong port": {"proxy": f"http://{PROXY_USER}proxy.example:port"},
+    "proxy with a blank": {"proxy": f"http://user:{PROXY_PASSWORD}@proxy.example:3128"},
+    "proxy in an object": {"proxy": {"https": f"http://{PROXY_USER}proxy.example:3128"}},
+    "login in an endpoint": {"endpoint": f"https://{PROXY_USER}dli.example.com"},
+    "login in a wrong endpoint": {"endpoint": f"{PROXY_USER}dli.example.com:port"},
+    "login in the address of IAM": {"iam_endpoint": f"https://{PROXY_USER}iam.example.com"},
+    "key with a blank": {"security_token": f"{CANARIES['security_token']} x"},
+    "token with a line end": {"auth_type": "token", "auth_token": f"{CANARIES['auth_token']}\nx"},
+    "token as a list": {"auth_type": "token", "auth_token": [CANARIES["auth_token"]]},
+    "the secret key as region": {"region": CANARIES["secret_key"]},
+    "the secret key as cloud": {"cloud": CANARIES["secret_key"]},
+    "the secret key as project": {"project_id": CANARIES["secret_key"]},
+    "the secret key as auth_type": {"auth_type": CANARIES["secret_key"]},
+    "the token as a timeout": {"read_timeout": CANARIES["auth_token"]},
+    "the token as verify": {"verify": CANARIES["auth_token"]},
+    "the token as ca_bundle": {"ca_bundle": CANARIES["auth_token"]},
+    "the token as endpoint": {"endpoint": CANARIES["auth_token"]},
+    "a region with the token": {"region": f"eu-de {CANARIES['auth_token']}"},
+}
+
+
+@pytest.mark.parametrize("name", SECRETS_IN_WRONG_FIELDS)
+def test_nothing_leaks_when_a_secret_stands_in_a_wrong_field(
+    use: Callable[..., None], examined: Callable[..., list[str]], name: str
+) -> None:
+    """What is a secret elsewhere in the connection is one in every field."""
+    use("keys", "https://dli.nowhere.invalid", **SECRETS_IN_WRONG_FIELDS[name])
+
+    assert examined() == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"auth_token": "canary-auth-token"',
+        "canary-auth-token",
+        '["canary-auth-token"]',
+        '"canary-auth-token"',
+    ],
+)
+def test_nothing_leaks_when_the_extra_is_no_object(
+    use: Callable[..., None],
+    examined: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+) -> None:
+    use("keys", "https://dli.nowhere.invalid")
+    fields = {"conn_type": "dli", "login": "canary-login", "extra": text}
+    monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", json.dumps(fields))
+
+    assert examined() == []
+
+
+def test_what_is_kept_shows_nothing(use: Callable[..., None], trap: Trap, tmp_path: Path) -> None:
+    """A debugger, or an error reporter that shows the variables of each frame."""
+    with emulator_of_canaries() as emulator:
+        for auth_type in AUTH_TYPES:
+            use(auth_type, emulator.url, proxy=f"http://{PROXY_USER}127.0.0.1:1")
+            account = DliHook().account
+            trap.show(account, account.source, vars(DliHook()))
+
+    assert trap.leaks({form for one in CANARIES.values() for form in spellings(one)}) == []
