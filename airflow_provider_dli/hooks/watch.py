@@ -287,20 +287,27 @@ class Watch:
             fresh = changed or any(not place.looked for place in places)
             found = listing.find(group) if fresh else None
         except DliError as error:
-            return [partial(place.tell, place.watcher.miss, error, now) for place in places]
+            return [partial(self._tell, place, place.watcher.miss, error, now) for place in places]
         self._last[group] = fingerprint
         steps: list[Callable[[], None]] = []
         for place in places:
             if changed or not place.looked:
                 place.looked = True
-                steps.append(partial(place.tell, place.watcher.see, found, now))
+                steps.append(partial(self._tell, place, place.watcher.see, found, now))
             else:
-                steps.append(partial(place.tell, place.watcher.see_again, now))
+                steps.append(partial(self._tell, place, place.watcher.see_again, now))
         return steps
+
+    def _tell(
+        self, place: _Place, step: Callable[..., PackageGroup | None], *arguments: object
+    ) -> None:
+        place.tell(step, *arguments)
+        if place.future.done():
+            self._unsettle(place)  # it wants no more looks, even before its coroutine wakes
 
     async def _tell_all(self, error: DliError) -> None:
         now = self.client.now()
         turn = _Turn()
         for place in self._everybody():
-            place.tell(place.watcher.miss, error.used_by(place.caller), now)
+            self._tell(place, place.watcher.miss, error.used_by(place.caller), now)
             await turn.shared()
