@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _NOT_INSTALLED = 2
 _NOT_STARTED = 1
+_SIGNAL_SECONDS = 0.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with emulators as emulator:
             print(_welcome(emulator), flush=True)
-            stop.wait()
+            # In turns: a signal that comes just before a wait would not end it.
+            while not stop.wait(_SIGNAL_SECONDS):
+                pass
     except (OSError, ValueError) as error:
         place = f"{options.host}:{options.port}"
         print(f"The emulator cannot start on {place}: {error}", file=sys.stderr)
