@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
 
@@ -51,20 +51,6 @@ class DliBaseHook(BaseHook):
         self._region = region
         self._project_id = project_id
         self._clock = clock or SystemClock()
-
-    @staticmethod
-    def get_connection_form_widgets() -> dict[str, Any]:
-        """Give the form to Airflow before 3.2; newer ones read the provider's info."""
-        from airflow_provider_dli.connection_form import widgets
-
-        return widgets()
-
-    @staticmethod
-    def get_ui_field_behaviour() -> dict[str, Any]:
-        """Give labels and hidden fields to Airflow before 3.2."""
-        from airflow_provider_dli.connection_form import behaviour
-
-        return behaviour()
 
     @cached_property
     def account(self) -> Account:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_provider_dli.api import checks
 from airflow_provider_dli.api import packages as calls
@@ -40,6 +40,21 @@ class DliHook(DliBaseHook):
     :param project_id: wins over the connection's project id
     :param clock: tells the time and sleeps; a test may give its own
     """
+
+    # Here, since Airflow does not look for these two in a base class.
+    @staticmethod
+    def get_connection_form_widgets() -> dict[str, Any]:
+        """Give the form to Airflow before 3.2; newer ones read the provider's info."""
+        from airflow_provider_dli.connection_form import widgets
+
+        return widgets()
+
+    @staticmethod
+    def get_ui_field_behaviour() -> dict[str, Any]:
+        """Give labels and hidden fields to Airflow before 3.2."""
+        from airflow_provider_dli.connection_form import behaviour
+
+        return behaviour()
 
     def upload_package_group(
         self,
