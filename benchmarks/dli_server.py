@@ -97,7 +97,7 @@ class _Listings:
 
     def __init__(self) -> None:
         random = Random(0)  # noqa: S311 - the names of packages are no secrets
-        groups = [_group(number, random) for number in range(LARGE)]
+        groups = [group(number, random, "UPLOADING") for number in range(LARGE)]
         self._numbers = {group_name(number): number for number in range(LARGE)}
         self._pending = [_encoded(group) for group in groups]
         self._ready = [piece.replace(b"UPLOADING", b"READY") for piece in self._pending]
@@ -118,25 +118,30 @@ class _Listings:
         return body
 
 
-def _group(number: int, random: Random) -> Fields:
+def group(number: int, random: Random, status: str) -> Fields:
+    """Give a group whose packages are all in one state.
+
+    Order and fields as in the documented answer:
+    https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0168.html
+    """
     names = members(number)
     return {
         "group_name": group_name(number),
-        "status": "UPLOADING",
+        "status": status,
         "resources": names,
-        "details": [_member(name, random) for name in names],
+        "details": [_member(name, random, status) for name in names],
         "create_time": 1547090015131,
         "update_time": 1547091098666,
     }
 
 
-def _member(name: str, random: Random) -> Fields:
+def _member(name: str, random: Random, status: str) -> Fields:
     return {
         "create_time": 1547090015132,
         "update_time": 1547090015132,
         "resource_type": "jar",
         "resource_name": name,
-        "status": "UPLOADING",
+        "status": status,
         "underlying_name": f"{uuid.UUID(int=random.getrandbits(128), version=4)}_{name}",
     }
 

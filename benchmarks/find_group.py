@@ -5,27 +5,24 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import Callable
 from random import Random
 from statistics import median
 from typing import Any
 
+from dli_server import MEMBERS, Fields, group, group_name
 from report import Row, options, publish, spread, verdict
 
 from airflow_provider_dli.api.models import PackageListing
 
 GROUPS = 10_000
-MEMBERS = 5
 GOAL = 0.2
-
-Fields = dict[str, Any]
 
 
 def main() -> None:
     """Measure and print."""
     chosen = options(__doc__, runs=60).parse_args()
-    body = _listing(_group)
+    body = _listing(_ready)
     name_last = _listing(_with_name_last)
 
     def find(name: str, listing: bytes = body) -> Callable[[], object]:
@@ -33,12 +30,12 @@ def main() -> None:
 
     ways: dict[str, Callable[[], object]] = {
         "json.loads": lambda: json.loads(body),
-        "group at the beginning": find(_name(0)),
-        "group in the middle": find(_name(GROUPS // 2)),
-        "group at the end": find(_name(GROUPS - 1)),
+        "group at the beginning": find(group_name(0)),
+        "group in the middle": find(group_name(GROUPS // 2)),
+        "group at the end": find(group_name(GROUPS - 1)),
         "absent group": find("absent"),
         "json.loads, name last": lambda: json.loads(name_last),
-        "group in the middle, name last": find(_name(GROUPS // 2), name_last),
+        "group in the middle, name last": find(group_name(GROUPS // 2), name_last),
     }
     times: dict[str, list[float]] = {way: [] for way in ways}
     # Only words are kept: two decoded listings would burden the collector, hence json.
@@ -84,53 +81,24 @@ def _seen(found: Any) -> str:
     return f"{found.name}, {len(found.packages)} packages"
 
 
-def _listing(group: Callable[[int, Random], Fields]) -> bytes:
+def _listing(entry: Callable[[int, Random], Fields]) -> bytes:
     """Give the body of `GET /v2.0/{project_id}/resources` without blanks."""
     random = Random(0)  # noqa: S311 - the names of packages are no secrets
     body = {
-        "resources": [_member("luxor-router-1.1.1.jar", random)],
-        "groups": [group(number, random) for number in range(GROUPS)],
+        "resources": [],
+        "groups": [entry(number, random) for number in range(GROUPS)],
         "modules": [],
     }
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-def _group(number: int, random: Random) -> Fields:
-    # Order and fields as in the documented answer:
-    # https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0168.html
-    members = [f"word-stats-{number:05}-{part}.jar" for part in range(MEMBERS)]
-    return {
-        "group_name": _name(number),
-        "status": "READY",
-        "resources": members,
-        "details": [_member(member, random) for member in members],
-        "create_time": 1547090015131,
-        "update_time": 1547091098666,
-    }
+def _ready(number: int, random: Random) -> Fields:
+    return group(number, random, "READY")
 
 
 def _with_name_last(number: int, random: Random) -> Fields:
-    fields = _group(number, random)
+    fields = _ready(number, random)
     return fields | {"group_name": fields.pop("group_name")}
-
-
-def _member(name: str, random: Random) -> Fields:
-    return {
-        "create_time": 1547090015132,
-        "update_time": 1547090015132,
-        "resource_type": "jar",
-        "resource_name": name,
-        "status": "READY",
-        "underlying_name": f"{_uuid(random)}_{name}",
-    }
-
-
-def _name(number: int) -> str:
-    return f"group-{number:05}"
-
-
-def _uuid(random: Random) -> str:
-    return str(uuid.UUID(int=random.getrandbits(128), version=4))
 
 
 if __name__ == "__main__":

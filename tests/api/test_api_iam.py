@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from told import told
 
 from airflow_provider_dli.api import iam
 from airflow_provider_dli.api.answers import Asked, interpret
@@ -227,17 +227,6 @@ def test_a_session_that_is_no_header_value_is_unusable(body: bytes) -> None:
 
 
 # what nobody may see
-
-
-def told(error: BaseException) -> str:
-    """Give all that a log may show of an error: its words, its causes and their insides."""
-    chain = [error]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        if chain[-1].__suppress_context__ and chain[-1].__cause__ is None:
-            break
-        chain.append(cause)
-    fields = [repr(vars(one)) for one in chain]
-    return "".join(traceback.format_exception(error)) + "".join([*map(repr, chain), *fields])
 
 
 CANARY = "canary-" + 400 * "z"

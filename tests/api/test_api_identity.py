@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import logging
-import traceback
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 
 import pytest
 from fake_clock import FakeClock
+from told import told
 
 from airflow_provider_dli.api import packages
 from airflow_provider_dli.api.account import Account
@@ -165,17 +165,6 @@ def ask(
 def value(lease: Lease) -> str:
     credential = lease.credential
     return credential.token if isinstance(credential, Token) else credential.secrets[0]
-
-
-def told(error: BaseException) -> str:
-    """Give all that a log may show of an error: its words, its causes and their insides."""
-    chain = [error]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        if chain[-1].__suppress_context__ and chain[-1].__cause__ is None:
-            break
-        chain.append(cause)
-    fields = [repr(vars(one)) for one in chain]
-    return "".join(traceback.format_exception(error)) + "".join([*map(repr, chain), *fields])
 
 
 # fetched once

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 import pytest
 from fake_clock import FakeClock
 from scenarios.servers import serving
+from told import told
 
 from airflow_provider_dli.api import packages
 from airflow_provider_dli.api.account import Account
@@ -83,15 +83,6 @@ def fetch(source: Source, clock: FakeClock) -> Lease:
 
 def asked(emulator: Emulator) -> list[str]:
     return [record.path for record in emulator.requests]
-
-
-def told(error: BaseException) -> str:
-    """Give all that a log may show of an error: its words, its causes and their insides."""
-    chain = [error]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        chain.append(cause)
-    fields = [repr(vars(one)) for one in chain]
-    return "".join(traceback.format_exception(error)) + "".join([*map(repr, chain), *fields])
 
 
 # each kind

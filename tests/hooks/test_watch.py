@@ -433,29 +433,13 @@ def test_an_answer_from_before_the_wait_began_does_not_count(
     assert run(main()).readiness.states == {"a.jar": "UPLOADING"}
 
 
-@pytest.mark.parametrize("step", ["see", "see_again", "miss"])
+@pytest.mark.parametrize("step", ["see", "see_again", "miss", "next_look"])
 def test_what_a_watcher_raises_reaches_it_alone(
     emulator: Emulator, account: Account, step: str
 ) -> None:
     if step == "miss":
         emulator.add_fault(Fault("unavailable"))
-    bad = Recorder(raises={step: RuntimeError("its own")})
-    good = Recorder(until=after(3))
-
-    async def main() -> list[PackageGroup | BaseException]:
-        return await asyncio.gather(
-            until(account, bad), until(account, good), return_exceptions=True
-        )
-
-    failure, found = run(main())
-    assert isinstance(failure, RuntimeError)
-    assert isinstance(found, PackageGroup)
-
-
-def test_a_watcher_that_cannot_say_when_to_look_fails_alone(
-    emulator: Emulator, account: Account
-) -> None:
-    bad = Recorder(settled=False, raises={"next_look": RuntimeError("its own")})
+    bad = Recorder(settled=step != "next_look", raises={step: RuntimeError("its own")})
     good = Recorder(until=after(3))
 
     async def main() -> list[PackageGroup | BaseException]:

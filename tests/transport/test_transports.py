@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import traceback
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +15,7 @@ import aiohttp
 import pytest
 import trustme
 from scenarios.servers import Server, serving
+from told import told
 
 from airflow_provider_dli.api.errors import (
     AnswerLostError,
@@ -82,14 +82,6 @@ def transport(kind: type[Any]) -> Iterator[Transport]:
 
 def get(origin: str, **headers: str) -> Request:
     return Request("GET", origin, "/v2.0/p/resources", (("tags", "secret"),), headers)
-
-
-def told(error: BaseException) -> str:
-    """Give all that a log may show of an error: its words, its causes and their insides."""
-    chain = [error]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        chain.append(cause)
-    return "".join(traceback.format_exception(error)) + "".join(map(repr, chain))
 
 
 def test_a_flow_gets_the_answer_and_its_header_names_in_lower_case(
