@@ -23,7 +23,7 @@ from airflow_provider_dli.api.errors import (
     TransportError,
 )
 from airflow_provider_dli.api.findings import Finding, Report, Result, failure
-from airflow_provider_dli.api.identity import Source
+from airflow_provider_dli.api.identity import Source, asked_as
 from airflow_provider_dli.api.sources import Agency, Password
 from airflow_provider_dli.api.symptoms import (
     of_answer,
@@ -202,8 +202,8 @@ class _Examination:
         if account.iam_origin is None:
             return Cause.PROJECT_OR_PERMISSION, ""
         try:
-            request = iam.request(_NAMED_PROJECTS, account.iam_origin)
-            names = yield from self._ask(_NAMED_PROJECTS, request, lease)
+            call = iam.all_projects()
+            names = yield from self._ask(call, iam.request(call, account.iam_origin), lease)
         except DliError:
             return Cause.PROJECT_OR_PERMISSION, ""
         if project_id not in names:
@@ -217,19 +217,10 @@ class _Examination:
         return Cause.NO_PERMISSION, ""
 
     def _ask(self, call: Call[T], request: Request, lease: Lease) -> Flow[T]:
-        secrets = (*lease.credential.secrets, *self._account.source.secrets)
-        response = yield from send(lease.credential.authorise(request, self._now()))
-        return interpret(call, Asked(request.asked, self._now(), secrets=secrets), response)
-
-
-def _names(response: Response) -> dict[str, str]:
-    listed = loose.objects("projects", loose.answer_object(response.body).get("projects"))
-    return {str(entry["id"]): str(entry.get("name")) for entry in listed if entry.get("id")}
-
-
-# All projects of the caller with their names:
-# https://support.huaweicloud.com/intl/en-us/api-iam/iam_06_0001.html
-_NAMED_PROJECTS: Call[dict[str, str]] = Call("GET", "/v3/projects", _names, repeatable=True)
+        signed = lease.credential.authorise(request, self._now())
+        response = yield from send(signed)
+        asked = asked_as(lease, self._account.source, signed, self._now())
+        return interpret(call, asked, response)
 
 
 def _caller(source: Source) -> str:

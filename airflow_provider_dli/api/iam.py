@@ -83,6 +83,14 @@ def projects(name: str) -> Call[tuple[str, ...]]:
     return Call("GET", "/v3/projects", _projects, query=(("name", name),), repeatable=True)
 
 
+def all_projects() -> Call[dict[str, str]]:
+    """Find all projects of the caller: their names by their ids.
+
+    GET /v3/projects, https://support.huaweicloud.com/intl/en-us/api-iam/iam_06_0001.html
+    """
+    return Call("GET", "/v3/projects", _names_of_projects, repeatable=True)
+
+
 def metadata_session() -> Call[str]:
     """Begin a session with the metadata service; an older one has none and answers 404 or so.
 
@@ -142,6 +150,11 @@ def _projects(response: Response) -> tuple[str, ...]:
         raise WireError("it has no projects")
     ids = (loose.text(entry.get("id")) for entry in listed if isinstance(entry, dict))
     return tuple(id_ for id_ in ids if id_)
+
+
+def _names_of_projects(response: Response) -> dict[str, str]:
+    listed = loose.objects("projects", loose.answer_object(response.body).get("projects"))
+    return {str(entry["id"]): str(entry.get("name")) for entry in listed if entry.get("id")}
 
 
 def _session(response: Response) -> str:

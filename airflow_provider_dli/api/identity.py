@@ -132,10 +132,7 @@ class Identity:
             request = lease.credential.authorise(unsigned, now() + skew)
             response = yield from send(request)
             try:
-                # A gateway that repeats what it was sent repeats the signature as well.
-                signature = request.headers.get("Authorization", "").rpartition("=")[2]
-                secrets = (*lease.credential.secrets, *self.source.secrets, signature)
-                asked = Asked(request.asked, now(), caller, secrets)
+                asked = asked_as(lease, self.source, request, now(), caller)
                 return interpret(call, asked, response)
             except AuthenticationError as error:
                 # Named nowhere else: its traceback would keep this identity alive.
@@ -176,6 +173,14 @@ class Identity:
             _add_expiry(error, refused)
             raise
         return None if fresh.credential == refused.credential else fresh
+
+
+def asked_as(lease: Lease, source: Source, request: Request, now: float, caller: str = "") -> Asked:
+    """Say who asked, with all that the answer may repeat and no message may show."""
+    # A gateway that repeats what it was sent repeats the signature as well.
+    signature = request.headers.get("Authorization", "").rpartition("=")[2]
+    secrets = (*lease.credential.secrets, *source.secrets, signature)
+    return Asked(request.asked, now, caller, secrets)
 
 
 def _named_time(message: str) -> float | None:

@@ -177,7 +177,7 @@ class Watch:
         heapq.heappush(self._early, (self.client.now(), next(self._order), place))
         self._sooner.set()
         place.timer = asyncio.get_running_loop().call_later(
-            LEAST_GAP, place.tell, place.watcher.expire, deadline
+            LEAST_GAP, self._tell, place, place.watcher.expire, deadline
         )
 
     def _ended(self, task: asyncio.Task[None]) -> None:

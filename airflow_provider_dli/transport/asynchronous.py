@@ -53,7 +53,7 @@ class AsyncTransport:
             sock_read=read_timeout,
         )
         self._session: aiohttp.ClientSession | None = None
-        self._environments: dict[str, tuple[Environment, ssl.SSLContext | bool]] = {}
+        self._environments: dict[tuple[str, bool], tuple[Environment, ssl.SSLContext | bool]] = {}
         self._opening = asyncio.Lock()
 
     async def run(self, flow: Flow[T]) -> T:
@@ -123,8 +123,9 @@ class AsyncTransport:
         self, request: Request
     ) -> tuple[aiohttp.ClientSession, Environment, ssl.SSLContext | bool]:
         async with self._opening:
-            if request.origin not in self._environments:
-                self._environments[request.origin] = await asyncio.to_thread(
+            way = (request.origin, request.direct)
+            if way not in self._environments:
+                self._environments[way] = await asyncio.to_thread(
                     _surroundings, request, self._verify, self._proxy
                 )
             if self._session is None:
@@ -136,7 +137,7 @@ class AsyncTransport:
                 )
                 # Only flows repeat. aiohttp has no public switch; its own test client does this.
                 self._session._retry_connection = False
-            return self._session, *self._environments[request.origin]
+            return self._session, *self._environments[way]
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytearray:

@@ -24,8 +24,7 @@ class BlockingTransport:
 
     `verify` is a boolean or the path of a CA bundle, which wins over the environment's; so does
     `proxy`. The environment counts as it is at the first request to an origin. Timeouts are
-    seconds.
-    `sleep` may be a test's clock.
+    seconds; `sleep` may be a test's clock.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class BlockingTransport:
         # Otherwise requests reads the environment for every request, and ~/.netrc, whose password
         # would replace our signature.
         self._session.trust_env = False
-        self._environments: dict[str, Environment] = {}
+        self._environments: dict[tuple[str, bool], Environment] = {}
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end and give its result."""
@@ -104,9 +103,10 @@ class BlockingTransport:
         raise problem
 
     def _environment(self, request: Request) -> Environment:
-        found = self._environments.get(request.origin)
+        way = (request.origin, request.direct)
+        found = self._environments.get(way)
         if found is None:
-            found = self._environments[request.origin] = read(request, self._verify, self._proxy)
+            found = self._environments[way] = read(request, self._verify, self._proxy)
         return found
 
     def close(self) -> None:
