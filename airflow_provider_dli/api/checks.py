@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from unicodedata import category
+from urllib.parse import unquote
 
 from airflow_provider_dli.api.endpoints import Cloud, obs_url
 from airflow_provider_dli.api.errors import InputError
@@ -22,6 +23,9 @@ KINDS = ("jar", "pyFile", "file", "modelFile")
 _GROUP = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PACKAGE = re.compile(r"(?!\.)[A-Za-z0-9_!.-]{1,128}")
 _OWNER = re.compile(r"(?!\d)[A-Za-z0-9_-]{5,32}")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_FOLDER = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+"
+_PREFIX = re.compile(rf"/?({_FOLDER}(/{_FOLDER})*/?)?")
 _OBS_URL = re.compile(
     r"https://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\.obs\.[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?/[^?#]*[^/?#]"
 )
@@ -57,9 +61,7 @@ def package_name(path: str) -> str:
 
 def kind(value: object) -> str:
     """Give `value` when it is a kind of package."""
-    if value not in KINDS:
-        raise InputError("kind", value, f"use one of {', '.join(KINDS)}")
-    return str(value)
+    return choice("kind", value, KINDS)
 
 
 def group(value: object) -> str:
@@ -67,6 +69,38 @@ def group(value: object) -> str:
     return _named(
         "group", value, _GROUP, "use 1 to 64 letters, digits, dots, underscores or hyphens"
     )
+
+
+def choice(field: str, value: object, choices: Sequence[str]) -> str:
+    """Give `value` when it is one of a few words."""
+    if value not in choices:
+        raise InputError(field, value, f"use one of {', '.join(choices)}")
+    return str(value)
+
+
+def bucket(value: object) -> str:
+    """Give `value` when it may name a bucket of OBS.
+
+    Rules: https://support.huaweicloud.com/intl/en-us/api-obs/obs_04_0021.html
+    """
+    rule = "use 3 to 63 lower-case letters, digits, dots and hyphens, letters or digits at the ends"
+    return _named("bucket", value, _BUCKET, rule)
+
+
+def prefix(value: object) -> str:
+    """Give `value` when it may begin the keys of objects; slashes around it do not count."""
+    rule = "use letters, digits, dots, underscores and hyphens, with slashes between folders"
+    return _named("prefix", value, _PREFIX, rule)
+
+
+def obs_location(path: str) -> tuple[str, str]:
+    """Give bucket and key of an OBS object, `https://bucket.obs.region.host/key` or `obs://…`."""
+    if in_obs := _OBS_PATH.fullmatch(path):
+        return in_obs["bucket"], in_obs["key"]
+    if not _OBS_URL.fullmatch(path):
+        raise InputError("paths", path, _PATH_RULE)
+    host, _, key = path.removeprefix("https://").partition("/")
+    return host.split(".obs.")[0], unquote(key)
 
 
 def package(field: str, value: object) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from airflow_provider_dli.api.wire import Call, Response, encode
 
 T = TypeVar("T")
 Tags = Mapping[str, str] | Sequence[Mapping[str, str]]
+IfExists = Literal["replace", "skip", "fail"]
 
 TYPED_PATHS = {"jar": "jars", "pyFile": "pyfiles", "file": "files"}
 """The kinds that have an upload endpoint of their own, and its last path segment."""

@@ -66,6 +66,10 @@ class DliBaseHook(BaseHook):
         """The id of the project: of the connection, or looked up by the region."""
         return self.account.project_id or self._run(self._client.project())
 
+    def now(self) -> float:
+        """Give the Unix time by the hook's clock."""
+        return self._clock.now()
+
     def _account_by_now(self) -> Account:
         """Read the connection again: somebody may have changed the keys."""
         self.__dict__.pop("account", None)

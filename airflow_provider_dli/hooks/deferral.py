@@ -21,16 +21,17 @@ class Limited(Protocol):
 class TimeLimits:
     """When a wait that begins now has to end: by its own timeout or by the task's.
 
+    `started` is the Unix time at which the task began, where that was before the wait.
     Airflow does not enforce `execution_timeout` while a task is deferred, so the wait itself does.
     """
 
-    def __init__(self, task: Limited, timeout: float) -> None:
+    def __init__(self, task: Limited, timeout: float, started: float | None = None) -> None:
         now = time.time()
-        execution_timeout = task.execution_timeout
-        seconds = execution_timeout.total_seconds() if execution_timeout else float("inf")
-        self.limit = "execution_timeout" if seconds < timeout else "timeout"
-        self.deadline = now + min(seconds, timeout)
-        self.backstop = timedelta(seconds=min(seconds, timeout)) + GRACE
+        whole = task.execution_timeout.total_seconds() if task.execution_timeout else float("inf")
+        left = whole if started is None else max(whole - (now - started), 0.0)
+        self.limit = "execution_timeout" if left < timeout else "timeout"
+        self.deadline = now + min(left, timeout)
+        self.backstop = timedelta(seconds=min(left, timeout)) + GRACE
 
 
 def states_of(event: Mapping[str, Any]) -> dict[str, str]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from airflow_provider_dli.api import checks
 from airflow_provider_dli.api import packages as calls
@@ -17,8 +17,6 @@ from airflow_provider_dli.hooks.progress import StateLog
 if TYPE_CHECKING:
     from airflow_provider_dli.api.models import Package, PackageGroup, PackageListing
     from airflow_provider_dli.api.wire import Call
-
-IfExists = Literal["replace", "skip", "fail"]
 
 
 class DliHook(DliBaseHook):
@@ -64,7 +62,7 @@ class DliHook(DliBaseHook):
         is_async: bool = True,
         tags: calls.Tags | None = None,
         *,
-        if_exists: IfExists = "replace",
+        if_exists: calls.IfExists = "replace",
     ) -> PackageGroup:
         """Upload OBS objects as packages in one call, into a group or without one.
 
@@ -80,8 +78,7 @@ class DliHook(DliBaseHook):
             there and none FAILED; ``fail`` raises ``PackageGroupExistsError`` when the group, or
             a package without a group, is there
         """
-        if if_exists not in get_args(IfExists):
-            raise InputError("if_exists", if_exists, f"use one of {', '.join(get_args(IfExists))}")
+        checks.choice("if_exists", if_exists, get_args(calls.IfExists))
         call = calls.upload(
             paths,
             kind,
@@ -220,7 +217,11 @@ class DliHook(DliBaseHook):
         return self._upload(call, paths, group, "replace")
 
     def _upload(
-        self, call: Call[PackageGroup], paths: Sequence[str], group: str | None, if_exists: IfExists
+        self,
+        call: Call[PackageGroup],
+        paths: Sequence[str],
+        group: str | None,
+        if_exists: calls.IfExists,
     ) -> PackageGroup:
         urls = self.package_names(paths)
         where = "the packages without a group" if group is None else f"package group {group!r}"

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_dli.hooks.deferral import TimeLimits, check_complete, states_of
+from airflow_provider_dli.hooks.deferral import check_complete, states_of
 from airflow_provider_dli.hooks.mixin import DliHookMixin
+from airflow_provider_dli.operators.waiting import PackageWaitOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_dli.api.packages import Tags
-    from airflow_provider_dli.hooks.dli import DliHook, IfExists
+    from airflow_provider_dli.api.packages import IfExists, Tags
+    from airflow_provider_dli.hooks.dli import DliHook
 
 
-class UploadPackageGroupOperator(DliHookMixin, BaseOperator):
+class UploadPackageGroupOperator(PackageWaitOperator):
     """Upload OBS objects into a DLI package group and wait until every one is READY.
 
     All packages go in one upload. The task fails, naming the package, when one of them is FAILED
@@ -95,37 +96,33 @@ class UploadPackageGroupOperator(DliHookMixin, BaseOperator):
         project_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            wait_for_completion=wait_for_completion,
+            poll_interval=poll_interval,
+            timeout=timeout,
+            max_unknown_time=max_unknown_time,
+            deferrable=deferrable,
+            dli_conn_id=dli_conn_id,
+            region=region,
+            project_id=project_id,
+            **kwargs,
+        )
         self.paths = paths
         self.group = group
         self.kind = kind
         # Not `is_async`: on Airflow 3.3 an operator has a read-only property of that name.
         self.upload_async = is_async
         self.tags = tags
-        self.wait_for_completion = wait_for_completion
-        self.poll_interval = poll_interval
-        self.timeout = timeout
-        self.max_unknown_time = max_unknown_time
-        self.deferrable = deferrable
         self.if_exists = if_exists
-        self.dli_conn_id = dli_conn_id
-        self.region = region
-        self.project_id = project_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Upload, wait, and give what XCom keeps."""
-        from airflow_provider_dli.api import checks
-        from airflow_provider_dli.api.readiness import ABSENT, Verdict, judge
-        from airflow_provider_dli.api.waiting import failed
+        from airflow_provider_dli.api.readiness import judge
 
-        checks.boolean("wait_for_completion", self.wait_for_completion)
-        checks.boolean("deferrable", self.deferrable)
-        for field in ("poll_interval", "timeout", "max_unknown_time"):
-            checks.seconds(field, getattr(self, field))
-        limits = TimeLimits(self, self.timeout)
+        limits = self._time_limits()
         with self.hook as hook:
             paths = hook.package_names(self.paths)
-            group = hook.upload_package_group(
+            answered = hook.upload_package_group(
                 self.paths,
                 self.group,
                 self.kind,
@@ -133,43 +130,8 @@ class UploadPackageGroupOperator(DliHookMixin, BaseOperator):
                 self.tags,
                 if_exists=self.if_exists,
             )
-            answered = judge(group, paths)
-            left_out = not self.wait_for_completion and ABSENT in answered.states.values()
-            if answered.verdict is Verdict.FAILED or left_out:
-                raise failed(self.group, answered)
-            if answered.verdict is Verdict.READY:
-                self.log.info("READY at once: %s", ", ".join(paths))
-            elif self.wait_for_completion and self.deferrable:
-                self._defer(tuple(paths), limits)
-            elif self.wait_for_completion:
-                group = hook.wait_until_ready(
-                    self.group,
-                    tuple(paths),
-                    poll_interval=self.poll_interval,
-                    timeout=self.timeout,
-                    max_unknown_time=self.max_unknown_time,
-                )
+            group = self._waited(self.group, answered, paths, limits)
             return self._result(hook, judge(group, paths).states)
-
-    def _defer(self, names: Sequence[str], limits: TimeLimits) -> None:
-        from airflow_provider_dli.triggers.packages import PackageGroupTrigger
-
-        self.defer(
-            trigger=PackageGroupTrigger(
-                group=self.group,
-                packages=list(names),
-                dli_conn_id=self.dli_conn_id,
-                region=self.region,
-                project_id=self.project_id,
-                poll_interval=self.poll_interval,
-                deadline=limits.deadline,
-                max_unknown_time=self.max_unknown_time,
-                accepted=True,
-                limit=limits.limit,
-            ),
-            method_name="execute_complete",
-            timeout=limits.backstop,
-        )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
