@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Iterable
-from email.utils import formatdate
+from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import quote, urlsplit
 
@@ -46,18 +45,35 @@ class ObjectStore:
             connection.close()
 
     def _status(self, connection: HTTPConnection, item: StoredObject) -> int:
-        resource = f"/{item.bucket}/{quote(item.key, safe='/~')}"
-        connection.request("HEAD", self._prefix + resource, headers=self._headers(resource))
+        path = f"{self._prefix}/{item.bucket}/{quote(item.key, safe='/~')}"
+        connection.request("HEAD", path, headers=self._headers(path))
         with connection.getresponse() as response:
             return response.status
 
-    def _headers(self, resource: str) -> dict[str, str]:
-        date = formatdate(self._settings.clock(), usegmt=True)
-        to_sign = f"HEAD\n\n\n{date}\n{resource}"
-        # Version 2 of the S3 signature, the one that OBS takes as well.
-        digest = hmac.new(self._settings.secret_key.encode(), to_sign.encode(), hashlib.sha1)
-        signature = base64.b64encode(digest.digest()).decode()
-        return {"Date": date, "Authorization": f"AWS {self._settings.access_key}:{signature}"}
+    def _headers(self, path: str) -> dict[str, str]:
+        # Version 4 of the S3 signature, which OBS takes as well:
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+        now = datetime.fromtimestamp(self._settings.clock(), UTC)
+        day = f"{now:%Y%m%d}"
+        signed = {
+            "host": self._address,
+            "x-amz-content-sha256": "UNSIGNED-PAYLOAD",
+            "x-amz-date": f"{now:%Y%m%dT%H%M%SZ}",
+        }
+        names = ";".join(signed)
+        lines = [f"{name}:{value}" for name, value in signed.items()]
+        request = "\n".join(["HEAD", path, "", *lines, "", names, "UNSIGNED-PAYLOAD"])
+        scope = f"{day}/{self._settings.region}/s3/aws4_request"
+        digest = hashlib.sha256(request.encode()).hexdigest()
+        text = f"AWS4-HMAC-SHA256\n{signed['x-amz-date']}\n{scope}\n{digest}"
+        key = f"AWS4{self._settings.secret_key}".encode()
+        for part in (*scope.split("/"), text):
+            key = hmac.digest(key, part.encode(), "sha256")
+        return {
+            **signed,
+            "Authorization": f"AWS4-HMAC-SHA256 Credential={self._settings.access_key}/{scope}, "
+            f"SignedHeaders={names}, Signature={key.hex()}",
+        }
 
 
 def _judge(item: StoredObject, status: int) -> None:
