@@ -72,7 +72,9 @@ class _Services:
                 return emulator.iam.answer(call)
             if call.service == "metadata":
                 return emulator.metadata.answer(call)
-            project_id, operation = emulator.resources.find(call)
+            is_batch = call.segments[2:3] == ("batches",)
+            service = emulator.batches if is_batch else emulator.resources
+            project_id, operation = service.find(call)
             emulator.gateway.admit(call, project_id)
             return await operation()
         except RefusedError as refusal:

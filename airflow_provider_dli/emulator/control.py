@@ -34,6 +34,8 @@ def control(emulator: Emulator) -> Starlette:
             Route("/settings", controls.change_settings, methods=["PUT"]),
             Route("/timelines", controls.set_timeline, methods=["POST"]),
             Route("/timelines", controls.clear_timelines, methods=["DELETE"]),
+            Route("/batches", controls.add_batch, methods=["POST"]),
+            Route("/batches/{batch_id}", controls.set_batch_state, methods=["PUT"]),
             Route("/requests", controls.requests, methods=["GET"]),
             Route("/requests", controls.clear_requests, methods=["DELETE"]),
             Route("/credentials", controls.expire_credentials, methods=["DELETE"]),
@@ -87,6 +89,20 @@ class _Controls:
 
     async def clear_timelines(self, _: Request) -> Response:
         self._emulator.clear_timelines()
+        return Response(status_code=204)
+
+    async def add_batch(self, request: Request) -> Response:
+        body = await _body(request)
+        _only(body, "request", "state", "listed")
+        options = {"request": None, **body}
+        batch_id = _understood(lambda: self._emulator.add_batch(**options))
+        return JSONResponse({"id": batch_id}, 201)
+
+    async def set_batch_state(self, request: Request) -> Response:
+        body = await _body(request)
+        _only(body, "state")
+        batch_id, state = request.path_params["batch_id"], body.get("state", "")
+        _understood(lambda: self._emulator.set_batch_state(batch_id, state))
         return Response(status_code=204)
 
     async def requests(self, _: Request) -> Response:

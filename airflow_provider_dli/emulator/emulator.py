@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Unpack
 
+from airflow_provider_dli.emulator.batches import Batches
 from airflow_provider_dli.emulator.credentials import Credentials, Key, Token
 from airflow_provider_dli.emulator.faults import Fault, Faults
 from airflow_provider_dli.emulator.gateway import Gateway
@@ -45,6 +46,7 @@ class Emulator:
         endpoint = settings.obs_endpoint
         store = None if endpoint is None else ObjectStore(endpoint, settings)
         self.resources = Resources(self._service, store)
+        self.batches = Batches(settings.now)
         self._records: deque[Record] = deque(maxlen=MAX_RECORDS)
         self._lock = threading.Lock()
 
@@ -82,6 +84,8 @@ class Emulator:
             "project_id": self.project_id,
             "endpoint": self.url,
         }
+        if self.settings.obs_endpoint is not None:
+            extra["obs_endpoint"] = self.settings.obs_endpoint
         if self.security_token is not None:
             extra["security_token"] = self.security_token
         keys = {"login": self.access_key, "password": self.secret_key}
@@ -170,6 +174,32 @@ class Emulator:
         """Have a package outside of all groups, without an upload."""
         self._put(None, name, state, kind, project_id)
 
+    def add_batch(
+        self,
+        request: JsonObject | str | None,
+        state: str = "running",
+        *,
+        listed: bool = True,
+        project_id: str | None = None,
+    ) -> str:
+        """Have a Spark batch job in this state, without a submission; gives its id.
+
+        `request` is the body that it was submitted with. Text is printed as it is, also where it is
+        no JSON; None is not printed. With `listed=False` only the job itself shows it, not the
+        listing.
+        """
+        return self.batches.add(
+            project_id or self.project_id,
+            request,
+            state,
+            listed=listed,
+            owner=self.settings.users[0],
+        )
+
+    def set_batch_state(self, batch_id: str, state: str) -> None:
+        """Give a job another state, from now on."""
+        self.batches.set_state(batch_id, state)
+
     def groups(self, project_id: str | None = None) -> dict[str, JsonObject]:
         """The groups of a project by name, each as the listing prints it."""
         listing = self._service.listing(project_id or self.project_id)
@@ -183,6 +213,7 @@ class Emulator:
     def reset(self) -> None:
         """Back to the first second: nothing stored, issued or recorded; first keys and settings."""
         self._service.clear()
+        self.batches.clear()
         self.credentials.clear()
         self.gateway.clear()
         self.metadata.clear()
@@ -214,6 +245,7 @@ class Emulator:
                 project_id: {
                     "groups": self.groups(project_id),
                     "packages": self.packages(project_id),
+                    "batches": self.batches.all(project_id),
                 }
                 for project_id in project_ids
             },

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
-from airflow_provider_dli.api import checks
+from airflow_provider_dli.api import batches, checks
 from airflow_provider_dli.api import packages as calls
 from airflow_provider_dli.api.errors import InputError, PackageGroupExistsError
 from airflow_provider_dli.api.readiness import ABSENT, Verdict, judge
@@ -15,6 +15,7 @@ from airflow_provider_dli.hooks.base import DliBaseHook
 from airflow_provider_dli.hooks.progress import StateLog
 
 if TYPE_CHECKING:
+    from airflow_provider_dli.api.batch_models import SparkBatch
     from airflow_provider_dli.api.models import Package, PackageGroup, PackageListing
     from airflow_provider_dli.api.wire import Call
 
@@ -209,6 +210,24 @@ class DliHook(DliBaseHook):
         :param name: name of the package
         """
         self._run(self._client.perform(calls.change_owner(new_owner, group, name)))
+
+    def list_batches(
+        self, *, name: str | None = None, queue: str | None = None, state: str | None = None
+    ) -> tuple[SparkBatch, ...]:
+        """List Spark batch jobs, also those that have ended, as long as DLI keeps them.
+
+        :param name: only jobs of this name
+        :param queue: only jobs of this queue
+        :param state: only jobs that the service has in this state, such as ``running``
+        """
+        return self._run(batches.every(self._client.perform, name=name, queue=queue, state=state))
+
+    def get_batch(self, batch_id: str) -> SparkBatch:
+        """Show one Spark batch job, with what it was submitted with.
+
+        :param batch_id: id of the job, as the listing gives it
+        """
+        return self._run(self._client.perform(batches.show(batch_id)))
 
     def _upload_typed(self, paths: Sequence[str], kind: str, group: str) -> PackageGroup:
         call = calls.upload_typed(

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 
 def test_the_state_shows_everything_but_the_keys(api, emulator):
     emulator.put_group("tools", {"a.jar": "READY"})
     emulator.put_package("lone.jar")
+    batch_id = emulator.add_batch({"file": "a.jar"})
     api.control("POST", "/faults", {"action": "reset", "skip": 5})
     api.control("POST", "/timelines", {"pattern": "*.jar", "timeline": [[0, "FAILED"]]})
     api("GET", "/resources")
@@ -20,6 +23,7 @@ def test_the_state_shows_everything_but_the_keys(api, emulator):
     assert answer.status_code == 200
     assert list(project["groups"]) == ["tools"]
     assert list(project["packages"]) == ["lone.jar"]
+    assert list(project["batches"]) == [batch_id]
     assert state["faults"][0]["action"] == "reset"
     assert (state["faults"][0]["seen"], state["faults"][0]["hit"]) == (1, 0)
     assert state["timelines"] == {"*.jar": [[0, "FAILED"]]}
@@ -132,6 +136,15 @@ def test_keys_can_be_rotated(api, emulator):
     assert (emulator.access_key, emulator.secret_key) == ("AK2", "SK2")
 
 
+def test_a_batch_job_can_be_added_and_changed(api, emulator):
+    added = api.control("POST", "/batches", {"request": {"file": "a.jar"}, "state": "starting"})
+    changed = api.control("PUT", f"/batches/{added.json()['id']}", {"state": "dead"})
+
+    shown = api("GET", f"/batches/{added.json()['id']}").json()
+    assert (added.status_code, changed.status_code) == (201, 204)
+    assert (shown["state"], json.loads(shown["req_body"])["file"]) == ("dead", "a.jar")
+
+
 def test_the_control_path_itself_is_not_logged(api, emulator):
     api.control("GET", "/state")
 
@@ -141,6 +154,7 @@ def test_the_control_path_itself_is_not_logged(api, emulator):
 def test_a_reset_goes_back_to_the_start(api, emulator):
     fresh = emulator.state()
     emulator.put_group("tools", {"a.jar": "READY"})
+    emulator.add_batch({"file": "a.jar"})
     emulator.latency, emulator.upload_seconds = 0.001, 7
     first_key = emulator.access_key
     emulator.rotate_keys("AK2", "SK2")
@@ -185,6 +199,13 @@ def test_a_reset_goes_back_to_the_start(api, emulator):
         ("PUT", "/keys", {"access_key": "AK"}, "access_key and secret_key must be text"),
         ("PUT", "/keys", {"access_key": "", "secret_key": "s"}, "access_key and secret_key must n"),
         ("PUT", "/keys", {"ak": "AK"}, "ak is no field here"),
+        ("POST", "/batches", {"request": 7}, "request must be the body of a submission"),
+        ("POST", "/batches", {"state": ""}, "state must be a word such as 'running'"),
+        ("POST", "/batches", {"listed": "no"}, "listed must be true or false"),
+        ("POST", "/batches", {"file": "a.jar"}, "file is no field here"),
+        ("PUT", "/batches/7", {"state": "dead"}, "batch_id must be that of a job, not '7'"),
+        ("PUT", "/batches/7", {"state": 7}, "state must be a word such as 'running'"),
+        ("PUT", "/batches/7", {"status": "dead"}, "status is no field here"),
     ],
     ids=str,
 )

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.auth.internal import IamHelper, MetadataAccessor
@@ -13,7 +15,9 @@ from huaweicloudsdkdli.v1 import (
     DeleteJobResourceRequest,
     DliClient,
     ListJobResourcesRequest,
+    ListSparkJobsRequest,
     ShowJobResourceRequest,
+    ShowSparkJobRequest,
     UpdateJobResourceOwnerRequest,
     UpdateJobResourceOwnerRequestBody,
     UploadFileJobResourcesRequest,
@@ -130,6 +134,54 @@ def test_change_the_owner(emulator):
 
     assert answer.is_success is True
     assert emulator.groups()["tools"]["owner"] == "emulator-user-2"
+
+
+def test_list_batch_jobs(emulator):
+    request = {"file": "tools/a.jar", "name": "words", "queue": "q", "sc_type": "B"}
+    batch_id = emulator.add_batch(request)
+    emulator.add_batch({"file": "tools/b.jar", "name": "other"})
+
+    answer = client_of(emulator).list_spark_jobs(ListSparkJobsRequest(job_name="words", size=10))
+
+    job = answer.sessions[0]
+    assert (answer._from, answer.total, len(answer.sessions)) == (0, 1, 1)
+    assert (job.id, job.state, job.name, job.queue) == (batch_id, "running", "words", "q")
+    assert (job.sc_type, job.owner) == ("B", "emulator-user")
+    assert json.loads(job.req_body).items() >= request.items()
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"job_id": "wanted"},
+        {"queue_name": "q"},
+        {"cluster_name": "q"},
+        {"state": "starting"},
+        {"order": "CREATE_TIME_ASC", "_from": 0, "size": 1},
+        {"order": "DURATION_DESC", "size": 1},
+        {"start": 0, "end": 4102444800000, "_from": 1},
+    ],
+    ids=str,
+)
+def test_filters_and_pages_of_batch_jobs(emulator, filters):
+    wanted = emulator.add_batch({"queue": "q"}, "starting")
+    emulator.add_batch({"queue": "other"}, "dead")
+    if "job_id" in filters:
+        filters = {"job_id": wanted}
+
+    answer = client_of(emulator).list_spark_jobs(ListSparkJobsRequest(**filters))
+
+    assert [job.id for job in answer.sessions] == [wanted]
+
+
+def test_show_a_batch_job(emulator):
+    batch_id = emulator.add_batch({"file": "obs://bucket/a.py"}, "starting")
+    emulator.set_batch_state(batch_id, "running")
+
+    answer = client_of(emulator).show_spark_job(ShowSparkJobRequest(batch_id=batch_id))
+
+    assert (answer.id, answer.state, answer.status_code) == (batch_id, "running", 200)
+    assert json.loads(answer.req_body)["file"] == "obs://bucket/a.py"
 
 
 @pytest.mark.parametrize("name", ["a b.jar", "a%b", "a+b", "包.jar", "a/b.jar", "~a", "a&b=c"])
