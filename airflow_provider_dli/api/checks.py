@@ -93,12 +93,21 @@ def prefix(value: object) -> str:
     return _named("prefix", value, _PREFIX, rule)
 
 
-def obs_location(path: str) -> tuple[str, str]:
-    """Give bucket and key of an OBS object, `https://bucket.obs.region.host/key` or `obs://…`."""
-    if in_obs := _OBS_PATH.fullmatch(path):
+def obs_location(path: object, field: str = "paths") -> tuple[str, str]:
+    """Give bucket and key of an OBS object, `https://bucket.obs.region.host/key` or `obs://…`.
+
+    Its name must be legal for a package.
+    """
+    if not isinstance(path, str):
+        raise InputError(field, path, _PATH_RULE)
+    if re.search(r"\s", path):
+        raise InputError(field, path, f"there is a blank inside; {_PATH_RULE}")
+    in_obs = _OBS_PATH.fullmatch(path)
+    if not path.isprintable() or not (in_obs or _OBS_URL.fullmatch(path)):
+        raise InputError(field, path, _PATH_RULE)
+    package(f"{field}: the package name", package_name(path))
+    if in_obs:
         return in_obs["bucket"], in_obs["key"]
-    if not _OBS_URL.fullmatch(path):
-        raise InputError("paths", path, _PATH_RULE)
     host, _, key = path.removeprefix("https://").partition("/")
     return host.split(".obs.")[0], unquote(key)
 
@@ -208,15 +217,8 @@ def _tag_text(part: str, text: object, longest: int, rules: _TagRules, *, bare: 
 
 
 def _obs_object(path: object, cloud: Cloud | None, region: str | None) -> str:
-    if not isinstance(path, str):
-        raise InputError("paths", path, _PATH_RULE)
-    if re.search(r"\s", path):
-        raise InputError("paths", path, f"there is a blank inside; {_PATH_RULE}")
-    in_obs = _OBS_PATH.fullmatch(path)
-    if not path.isprintable() or not (in_obs or _OBS_URL.fullmatch(path)):
-        raise InputError("paths", path, _PATH_RULE)
-    package("paths: the package name", package_name(path))
-    return obs_url(in_obs["bucket"], in_obs["key"], cloud, region) if in_obs else path
+    bucket, key = obs_location(path)
+    return obs_url(bucket, key, cloud, region) if str(path).startswith("obs://") else str(path)
 
 
 def _named(field: str, value: object, pattern: re.Pattern[str], rule: str) -> str:

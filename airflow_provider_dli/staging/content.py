@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+_KINDS = {".jar": "jar", ".py": "pyFile", ".zip": "pyFile", ".egg": "pyFile", ".whl": "pyFile"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +35,26 @@ class StoredPackage:
 
 
 Package = LocalPackage | StoredPackage
+
+
+def kind_of(names: Sequence[str]) -> str:
+    """Give the kind of these packages by their suffixes; for a mixture it is `file`.
+
+    `modelFile` is never guessed: no suffix tells a model.
+    """
+    kinds = {_KINDS.get(PurePosixPath(name).suffix, "file") for name in names}
+    return kinds.pop() if len(kinds) == 1 else "file"
+
+
+def object_key(prefix: str, package: LocalPackage) -> str:
+    """Give the key of a package's object: other bytes have another key, the name stays its end."""
+    key = f"{package.name}-{package.sha256[:12]}/{package.name}"
+    bare = prefix.strip("/")
+    return f"{bare}/{key}" if bare else key
+
+
+def content_id(contents: Iterable[tuple[str, str]]) -> str:
+    """Give eight hex digits that stand for these pairs of name and digest, whatever their order."""
+    # Neither names nor digests have line ends or tabs, so that no two sets give one text.
+    text = "\n".join(sorted(f"{name}\t{digest}" for name, digest in contents))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

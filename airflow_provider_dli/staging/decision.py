@@ -91,9 +91,4 @@ def _is_begun(member: Member, wanted: Member) -> bool:
 
 def _whose(package: Package, member: Member | None) -> str | None:
     """Say who put a package there, `None` where the record does not know."""
-    if member is None:
-        return None
-    # Until it was confirmed, the name may be that of the copy before.
-    if member.confirmed and member.underlying_name != package.underlying_name:
-        return None
-    return member.owner
+    return member.owner if member is not None and member.may_be(package) else None

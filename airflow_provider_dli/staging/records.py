@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from airflow_provider_dli.api.errors import DliError
-from airflow_provider_dli.api.models import PackageGroup
+from airflow_provider_dli.api.models import Package, PackageGroup
 
 FOLDER = ".staged"
 """The folder of the records, below the prefix."""
@@ -36,6 +36,10 @@ class Member:
     key: str | None = None
     underlying_name: str | None = None
     confirmed: bool = False
+
+    def may_be(self, package: Package) -> bool:
+        """Say whether DLI's package is still the copy that was made of this member."""
+        return not self.confirmed or self.underlying_name == package.underlying_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of this machine: whether one can be read, and what its bytes are."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+
+from airflow_provider_dli.api.errors import DliError, InputError
+
+# hashlib lets go of the interpreter, so that threads do hash side by side.
+_THREADS = 4
+_NAMES_COMPARED = 1000
+_SPECIAL = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Size in bytes and hex SHA-256 of one file."""
+
+    size: int
+    sha256: str
+
+
+def is_directory(path: Path, source: str) -> bool:
+    """Say whether a directory lies there, or at the end of its links, and not a regular file.
+
+    Raises `InputError` where there is nothing, or something that has no bytes to send.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise unusable(path, source, error) from error
+    _refuse_special(mode, path, source)
+    return stat.S_ISDIR(mode)
+
+
+def check_filled(path: Path, source: str) -> None:
+    """Refuse a file without bytes: nobody means to stage that."""
+    if not path.stat().st_size:
+        way_out = (
+            "; give the folder that it stands in, which becomes one zip"
+            if path.name == "__init__.py"
+            else ""
+        )
+        raise InputError("sources", source, f"{path} is empty{way_out}")
+
+
+@contextmanager
+def opened(path: Path, source: str) -> Iterator[FileIO]:
+    """Open a file for reading, and raise `DliError` when somebody wrote to it meanwhile."""
+    with _opened(path, source) as file:
+        before = os.fstat(file.fileno())
+        _refuse_special(before.st_mode, path, source)
+        yield file
+        after = os.fstat(file.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise DliError(
+            f"{path}, given by {source!r}, changed while it was read. Stage it when it is "
+            "written to the end: write under another name and rename it."
+        )
+
+
+def digests(files: Sequence[tuple[Path, str]]) -> list[Digest]:
+    """Give the digests of files, each given with its source, in their order."""
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return list(threads.map(_digest, *zip(*files, strict=True)))
+
+
+def _digest(path: Path, source: str) -> Digest:
+    with opened(path, source) as file:
+        try:
+            digest = hashlib.file_digest(file, "sha256")
+        except OSError as error:
+            raise unusable(path, source, error) from error
+        size = file.tell()
+    return Digest(size, digest.hexdigest())
+
+
+def unusable(path: Path, source: str, error: OSError) -> InputError:
+    """Say why a file cannot be read, and what may help."""
+    return InputError("sources", source, _reason(path, source, error))
+
+
+def _opened(path: Path, source: str) -> FileIO:
+    def opener(name: str, flags: int) -> int:
+        # It could have become a named pipe since it was looked at, and that would block.
+        return os.open(name, flags | os.O_NONBLOCK)
+
+    try:
+        # Unbuffered, since it is read in large pieces.
+        return open(path, "rb", buffering=0, opener=opener)
+    except OSError as error:
+        raise unusable(path, source, error) from error
+
+
+def _refuse_special(mode: int, path: Path, source: str) -> None:
+    if special := _SPECIAL.get(stat.S_IFMT(mode)):
+        raise InputError("sources", source, f"{path} is {special}; give a regular file")
+
+
+def _reason(path: Path, source: str, error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return f"the links at {path} lead in a circle"
+    if error.errno == errno.EACCES:
+        return f"{path} may not be read by the user of this process (uid {os.geteuid()})"
+    if error.errno not in {errno.ENOENT, errno.ENOTDIR}:
+        return f"{path} cannot be read: {error.strerror}"
+    if path.is_symlink():
+        return f"{path} is a link to {path.readlink()}, where nothing is"
+    return f"there is no {path}{_hint(source) or _similar(path)}"
+
+
+def _hint(source: str) -> str:
+    if re.match(r"~[^/]*/", source):
+        return ". '~' is not replaced: a worker has another home than you; give the whole path"
+    if re.match(r"[a-z0-9]{2,}:/[^/]", source):
+        return ". pathlib makes one slash of the two of an address; give that as text"
+    return ""
+
+
+def _similar(path: Path) -> str:
+    try:
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry, _ in zip(entries, range(_NAMES_COMPARED), strict=False)]
+    except OSError:
+        return f", nor its folder {path.parent}"
+    similar = difflib.get_close_matches(path.name, names)
+    return f"; similar there: {', '.join(similar)}" if similar else ""

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user may give to be staged, and the packages that it becomes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from airflow_provider_dli.api import checks
+from airflow_provider_dli.api.errors import DliError, InputError
+from airflow_provider_dli.staging import archives, dependencies, files, globs, storage
+from airflow_provider_dli.staging.content import LocalPackage, Package, StoredPackage
+
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
+_RULE = "give files, globs, folders of Python code, OBS objects, or ObjectStoragePaths"
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A package whose file has yet to be found or made: `make` does it, in a folder of its own."""
+
+    name: str
+    source: str
+    make: Callable[[Path], Path]
+
+
+def collect(
+    sources: Sequence[str | os.PathLike[str] | object],
+    workspace: Path,
+    *,
+    base: Path,
+    python_version: str | None = None,
+) -> list[Package]:
+    """Give the packages that the sources stand for, in their order.
+
+    A source is the path of a file, a glob, a folder of Python code, a wheel or a requirements file
+    of this machine, relative to `base`; an OBS object, `obs://…` or `https://…`; or an
+    `ObjectStoragePath`. What has to be made or fetched comes into `workspace`, an empty folder that
+    the caller removes. `python_version` is that of the engine, for dependencies.
+
+    Raises `InputError` for a source that cannot be staged, and `DliError` for a file that changes
+    meanwhile or a disk that is full. All names are checked before anything is made.
+    """
+    if python_version is not None:
+        dependencies.check_python_version(python_version)
+    planner = _Planner(base.absolute(), python_version)
+    planned = [one for source in _listed(sources) for one in planner.plan(source)]
+    _check_names(planned)
+    local = [one for one in planned if isinstance(one, _Planned)]
+    made = [
+        (_made(one, workspace / str(number)), one.source) for number, one in enumerate(local, 1)
+    ]
+    packages = (
+        LocalPackage(one.name, path, one.source, digest.size, digest.sha256)
+        for one, (path, _), digest in zip(local, made, files.digests(made), strict=True)
+    )
+    return [one if isinstance(one, StoredPackage) else next(packages) for one in planned]
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    """Tells the kinds of sources apart."""
+
+    base: Path
+    python_version: str | None
+
+    def plan(self, source: object) -> Iterator[_Planned | StoredPackage]:
+        if isinstance(getattr(source, "protocol", None), str):
+            return self._object_path(source)
+        text = os.fspath(source) if isinstance(source, os.PathLike) else source
+        if not isinstance(text, str) or not text or "\0" in text:
+            raise InputError("sources", source, _RULE)
+        scheme = _SCHEME.match(text)
+        match scheme and scheme["scheme"].lower():
+            case None:
+                return self._local(text)
+            case "file":
+                return self._local(_path_of(text))
+            case "obs" | "https":
+                return iter([_stored(text)])
+        shown = _shown(text)
+        raise InputError("sources", shown, f"have Airflow fetch it: ObjectStoragePath({shown!r})")
+
+    def _object_path(self, path: Any) -> Iterator[_Planned | StoredPackage]:
+        source = str(path)
+        if path.protocol in {"", "file", "local"}:
+            yield from self._local(path.path)
+        elif path.protocol == "obs":
+            yield _stored(_without_connection(source))
+        else:
+            storage.check_file(path, source)
+            yield self._of_file(path.name, source, lambda place: storage.fetch(path, place, source))
+
+    def _local(self, text: str) -> Iterator[_Planned]:
+        for path in globs.expand(text, self.base):
+            # A match counts as if it was written out.
+            yield self._found(path, text if path == self.base / text else str(path))
+
+    def _found(self, path: Path, source: str) -> _Planned:
+        if files.is_directory(path, source):
+            # A name for "." and "..", but that of a link and not of what it leads to.
+            folder = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() follows links
+
+            def packed(place: Path) -> Path:
+                place.mkdir()
+                return archives.pack_code(folder, place, source)
+
+            return _Planned(archives.code_name(folder), source, packed)
+        files.check_filled(path, source)
+        return self._of_file(path.name, source, lambda place: path)
+
+    def _of_file(self, name: str, source: str, make: Callable[[Path], Path]) -> _Planned:
+        archive = dependencies.archive_name(name, source)
+        if archive is None:
+            return _Planned(name, source, make)
+
+        def collected(place: Path) -> Path:
+            place.mkdir()
+            file = make(place / "fetched")
+            return dependencies.collect(file, place, archive, source, self.python_version)
+
+        return _Planned(archive, source, collected)
+
+
+def _listed(sources: object) -> list[object]:
+    if isinstance(sources, str | bytes | Mapping) or not isinstance(sources, Iterable):
+        raise InputError("sources", sources, f"give a list; {_RULE}")
+    listed = list(sources)
+    if not listed:
+        raise InputError("sources", sources, f"give at least one; {_RULE}")
+    return listed
+
+
+def _path_of(address: str) -> str:
+    host, slash, path = address[len("file://") :].partition("/")
+    if host not in {"", "localhost"} or not slash:
+        rule = "this names no file of this machine; that begins with file:///"
+        raise InputError("sources", address, rule)
+    return unquote(f"/{path}")
+
+
+def _stored(address: str) -> StoredPackage:
+    try:
+        checks.obs_location(address, "sources")
+    except InputError:
+        shown = _shown(address)
+        if shown == address:
+            raise
+        rule = "give the address alone, without user or query"
+        raise InputError("sources", shown, rule) from None
+    return StoredPackage(checks.package_name(address), address)
+
+
+def _without_connection(address: str) -> str:
+    """Give `obs://bucket/key` from Airflow's `obs://connection@bucket/key`."""
+    bucket, _, key = address.removeprefix("obs://").partition("/")
+    return f"obs://{bucket.rpartition('@')[2]}/{key}"
+
+
+def _shown(address: str) -> str:
+    """Give an address without what may be secret in it: a password, a signature."""
+    bare, mark, _ = dependencies.without_credentials(address).partition("?")
+    return f"{bare}{mark}…" if mark else bare
+
+
+def _check_names(planned: Sequence[_Planned | StoredPackage]) -> None:
+    seen: dict[str, str] = {}
+    for one in planned:
+        source = one.url if isinstance(one, StoredPackage) else one.source
+        try:
+            checks.package("its package's name", one.name)
+        except InputError as error:
+            raise InputError("sources", source, f"rename it; {error}") from None
+        if one.name in seen:
+            rule = f"both would be the package {one.name!r}; rename one of them"
+            raise InputError("sources", [seen[one.name], source], rule)
+        seen[one.name] = source
+
+
+def _made(planned: _Planned, place: Path) -> Path:
+    try:
+        return planned.make(place)
+    except OSError as error:
+        raise DliError(
+            f"{planned.name}, made of {planned.source!r}, cannot be written to {place}: "
+            f"{error.strerror or error}. Make room there, or set TMPDIR to another folder."
+        ) from error
