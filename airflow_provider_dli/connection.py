@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_dli.api.account import Account
 from airflow_provider_dli.api.auth import AccessKey, Token
-from airflow_provider_dli.api.endpoints import Cloud, dli_origin, iam_origin
+from airflow_provider_dli.api.endpoints import Cloud, dli_origin, iam_origin, obs_origin
 from airflow_provider_dli.api.errors import InputError
 from airflow_provider_dli.api.identity import Source
 from airflow_provider_dli.api.sources import METADATA, Agency, Metadata, Password
@@ -80,6 +80,7 @@ def account_from(
         read_timeout=fields.seconds("read_timeout", 60.0),
         iam_origin=iam,
         proxy=_proxy(fields),
+        obs_origin=_obs(fields) or (obs_origin(cloud, region) if cloud and region else None),
     )
 
 
@@ -222,6 +223,14 @@ def _project_id(fields: _Fields, override: str | None) -> str | None:
     if project_id is not None and not _PROJECT_ID.fullmatch(project_id):
         raise fields.wrong("project_id", project_id, "use at most 64 letters and digits")
     return project_id
+
+
+def _obs(fields: _Fields) -> str | None:
+    origin = fields.origin("obs_endpoint")
+    if origin is not None and ".obs." in origin:
+        rule = "leave out the bucket, such as https://obs.eu-de.otc.t-systems.com"
+        raise fields.wrong("obs_endpoint", origin, rule)
+    return origin
 
 
 def _source(fields: _Fields, where: _Where) -> Source:

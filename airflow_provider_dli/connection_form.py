@@ -103,6 +103,12 @@ _SECTIONS: dict[str, tuple[Field, ...]] = {
             _TEXT,
         ),
         Field(
+            "obs_endpoint",
+            "Address of OBS",
+            "Likewise, without a bucket, such as https://obs.example.com. Used to put files there.",
+            _TEXT,
+        ),
+        Field(
             "metadata_endpoint",
             "Address of the metadata service",
             "Only for an agency of the machine. Empty: http://169.254.169.254.",

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -62,6 +63,36 @@ def clock() -> FakeClock:
 def emulator(clock: FakeClock) -> Iterator[Emulator]:
     with running(clock=clock.now) as emulator:
         yield emulator
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[str]:
+    """Give the address of a real S3 server that nobody here wrote, in place of OBS."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(object_store: str) -> str:
+    """Give the name of a new bucket in the object store."""
+    import boto3
+
+    name = f"bucket-{uuid.uuid4()}"
+    store = boto3.client(
+        "s3",
+        endpoint_url=object_store,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        region_name="us-east-1",
+    )
+    store.create_bucket(Bucket=name)
+    return name
 
 
 def connection(emulator: Emulator, **changes: Any) -> str:

@@ -15,8 +15,9 @@ from airflow_provider_dli.api.wire import Call, Request
 class Account:
     """Address, project and identity of one caller, and how to connect.
 
-    `origin` is the address of DLI without a slash at its end, `iam_origin` that of IAM. `cloud`,
-    `region` and `iam_origin` are `None` where they are not known, `project_id` where it has to be
+    `origin` is the address of DLI without a slash at its end, `iam_origin` that of IAM,
+    `obs_origin` that of OBS. `cloud`, `region` and the latter two are `None` where they are not
+    known, `project_id` where it has to be
     looked up by the region. `verify` is a boolean or the path of a CA bundle, `proxy` the address
     of a proxy that wins over the environment's. The timeouts are seconds: to connect, and between
     two bytes of the answer.
@@ -33,6 +34,7 @@ class Account:
     read_timeout: float = 60.0
     iam_origin: str | None = None
     proxy: str | None = field(default=None, repr=False)
+    obs_origin: str | None = None
 
     @property
     def caller(self) -> str:

@@ -103,11 +103,11 @@ class Asked:
 def interpret(call: Call[T], asked: Asked, response: Response) -> T:
     """Give what the call's parser makes of a success; raise `AnswerError` for all else."""
     if not 200 <= response.status < 300:
-        raise _refusal(asked, response, _excerpt(asked, response))
+        raise _refusal(asked, response, excerpt(asked, response))
     try:
         return call.parse(response)
     except WireError as error:
-        quote = "" if call.answers_secrets else _excerpt(asked, response)
+        quote = "" if call.answers_secrets else excerpt(asked, response)
         if isinstance(error, RefusedInBodyError):
             raise _refusal(asked, response, quote) from error
         raise _unusable(asked, response, str(error), quote) from error
@@ -121,21 +121,48 @@ def server_time(response: Response) -> float | None:
 def _refusal(asked: Asked, response: Response, quote: str) -> AnswerError:
     fields = _json_object(response.body)
     code, message = _code_and_message(asked, fields)
+    said = Said(code, message, _request_id(response, fields), quote)
+    return refusal(_kind_of(response, code), asked, response, said)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a service says about a refusal, without secrets; `quote` is what its body begins with.
+
+    Each may be empty.
+    """
+
+    code: str = ""
+    message: str = ""
+    request_id: str = ""
+    quote: str = ""
+
+
+def refusal(
+    kind: type[AnswerError],
+    asked: Asked,
+    response: Response,
+    said: Said,
+    remedy: str | None = None,
+) -> AnswerError:
+    """Give the error of an answer that is no success; `remedy` as for `AnswerError`."""
+    code, message = said.code, said.message
     what = f"{asked.what} was answered with HTTP {response.status}"
     if code and code != str(response.status):  # IAM repeats it
         what += f" {code}"
     if 300 <= response.status < 400:
         what += f", a redirect to {_host(response.headers.get('location', ''))}"
-    elif message or quote:
-        what += f': "{message or quote}"'
-    return _kind_of(response, code)(
+    elif message or said.quote:
+        what += f': "{message or said.quote}"'
+    return kind(
         what,
         status=response.status,
         code=code,
         message=message,
-        request_id=_request_id(response, fields),
+        request_id=said.request_id,
         retry_after=_retry_after(response, asked.now),
         caller=asked.caller,
+        remedy=remedy,
     )
 
 
@@ -149,7 +176,8 @@ def _unusable(asked: Asked, response: Response, why: str, quote: str) -> Unusabl
     )
 
 
-def _excerpt(asked: Asked, response: Response) -> str:
+def excerpt(asked: Asked, response: Response) -> str:
+    """Give what a body begins with, in one line and without secrets."""
     # Secrets first: what is left of one that is cut off would not be known as such.
     text = asked.shown(response.body[:_LOOKED_AT].decode("utf-8", "replace"))
     shown = " ".join(text[:_EXCERPT].split())

@@ -37,6 +37,11 @@ def iam_origin(cloud: Cloud, region: str) -> str:
     return f"https://iam.{_domain(cloud, region)}"
 
 
+def obs_origin(cloud: Cloud, region: str) -> str:
+    """Give the address of OBS, without a slash at its end; a bucket's name goes before the host."""
+    return f"https://obs.{region}.{_domain(cloud, region)}"
+
+
 def obs_url(bucket: str, key: str, cloud: Cloud | None, region: str | None) -> str:
     """Give the HTTPS form of `obs://bucket/key`, the only one that package uploads document.
 

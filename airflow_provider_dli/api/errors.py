@@ -132,7 +132,8 @@ class AnswerError(DliError):
     """The service, the gateway or something before it answered, but not with a success.
 
     `status` is the HTTP status; `code` and `message` are the service's own, `request_id` is what
-    support asks for, and each may be empty; `retry_after` is seconds or `None`.
+    support asks for, and each may be empty; `retry_after` is seconds or `None`. `remedy` takes the
+    place of the class's own, which is meant for DLI.
     """
 
     remedy: ClassVar[str] = ""
@@ -148,9 +149,11 @@ class AnswerError(DliError):
         request_id: str = "",
         retry_after: float | None = None,
         caller: str = "",
+        remedy: str | None = None,
     ) -> None:
         text = f"{what} (request id {request_id})" if request_id else what
-        hints = [f"Used: {caller}." if caller and self.names_caller else "", self.remedy]
+        hints = [f"Used: {caller}." if caller and self.names_caller else ""]
+        hints.append(self.remedy if remedy is None else remedy)
         super().__init__(" ".join([f"{text}.", *filter(None, hints)]))
         self.status = status
         self.code = code

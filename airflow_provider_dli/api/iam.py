@@ -75,6 +75,23 @@ def agency_key(agency: str, account: str, seconds: int) -> Call[Lease]:
     )
 
 
+def token_key(seconds: int) -> Call[Lease]:
+    """Get temporary keys for the token that the request is sent with, for 900 to 86,400 seconds.
+
+    They may do what the token may. POST /v3.0/OS-CREDENTIAL/securitytokens,
+    https://support.huaweicloud.com/intl/en-us/api-iam/iam_04_0002.html
+    """
+    identity = {"methods": ["token"], "token": {"duration_seconds": seconds}}
+    return Call(
+        "POST",
+        "/v3.0/OS-CREDENTIAL/securitytokens",
+        _key,
+        body=msgspec.json.encode({"auth": {"identity": identity}}),
+        repeatable=True,
+        answers_secrets=True,
+    )
+
+
 def projects(name: str) -> Call[tuple[str, ...]]:
     """Find the ids of the caller's projects of that name; a region's own project has its name.
 

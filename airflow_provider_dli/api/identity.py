@@ -141,7 +141,7 @@ class Identity:
                 if may_set_clock and lease.credential.is_signing and self._sets_clock(ahead, skew):
                     may_set_clock = False
                     continue
-                fresh = (yield from self._renewed(lease, now)) if may_renew else None
+                fresh = (yield from self.renewed(lease, now)) if may_renew else None
                 may_renew = False
                 if fresh is None:
                     _add_expiry(error, lease)
@@ -162,8 +162,11 @@ class Identity:
             )
         return True
 
-    def _renewed(self, refused: Lease, now: Callable[[], float]) -> Flow[Lease | None]:
-        """Give what comes in place of a refused credential, if anything does."""
+    def renewed(self, refused: Lease, now: Callable[[], float]) -> Flow[Lease | None]:
+        """Give what comes in place of a refused credential, if anything does.
+
+        Raises as `lease` does.
+        """
         with self._lock:
             if self._lease is refused:
                 self._lease = None

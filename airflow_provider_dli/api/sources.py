@@ -14,7 +14,7 @@ from airflow_provider_dli.api import iam
 from airflow_provider_dli.api.answers import Asked, interpret
 from airflow_provider_dli.api.auth import AccessKey, Lease
 from airflow_provider_dli.api.errors import AnswerError
-from airflow_provider_dli.api.identity import Identity, identity_of
+from airflow_provider_dli.api.identity import Identity, Source, identity_of
 from airflow_provider_dli.api.wire import Call, Flow, send
 
 T = TypeVar("T")
@@ -99,6 +99,34 @@ class Agency:
     def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
         """Take over the agency."""
         call = iam.agency_key(self.agency, self.account, self.seconds)
+        asked = iam.request(call, self.origin)
+        return (yield from self._caller.exchange(call, asked, now, f"address {self.origin}"))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKeys:
+    """Temporary keys for a token, for services that take signatures only, such as OBS.
+
+    `origin` is IAM's address, `tokens` gives the token, `seconds` is how long the keys shall last.
+    """
+
+    origin: str
+    tokens: Source
+    seconds: int = 3600
+    # Kept here, so that the token is the one that calls to DLI use.
+    _caller: Identity = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_caller", identity_of(self.tokens))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets of the token's source."""
+        return self.tokens.secrets
+
+    def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
+        """Exchange the token."""
+        call = iam.token_key(self.seconds)
         asked = iam.request(call, self.origin)
         return (yield from self._caller.exchange(call, asked, now, f"address {self.origin}"))
 

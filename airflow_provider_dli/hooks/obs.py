@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hook on OBS, the object storage from which DLI takes its packages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from airflow.providers.common.compat.sdk import mask_secret
+
+from airflow_provider_dli.api import checks
+from airflow_provider_dli.api.endpoints import obs_url
+from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.objects import FileToSend, StoredObject
+from airflow_provider_dli.hooks import obs_objects
+from airflow_provider_dli.hooks.base import DliBaseHook
+from airflow_provider_dli.hooks.obs_client import ObsCaller, endpoint_of
+from airflow_provider_dli.hooks.signatory import Signatory
+from airflow_provider_dli.hooks.workers import Workers
+
+if TYPE_CHECKING:
+    from airflow_provider_dli.hooks.multipart import MultipartUpload
+    from airflow_provider_dli.transport.bulk import BulkTransport
+    from airflow_provider_dli.transport.clock import Clock
+
+
+class ObsHook(DliBaseHook):
+    """Buckets and objects of OBS on Huawei Cloud or Open Telekom Cloud.
+
+    It uses the same connection as ``DliHook`` and needs the extra ``obs``. Nothing is looked up or
+    connected before the first method is called. Methods raise ``InputError`` for wrong values
+    before any request, and the other errors of ``airflow_provider_dli.api.errors`` for what came
+    back. One hook serves several threads.
+
+    .. code-block:: python
+
+        @task
+        def newest(bucket: str) -> str:
+            objects = ObsHook().list_objects(bucket, prefix="jars/")
+            return max(objects, key=lambda one: one.modified).key
+
+    :param dli_conn_id: connection of type ``dli``
+    :param region: wins over the connection's region
+    :param project_id: wins over the connection's project id
+    :param clock: tells the time and sleeps; a test may give its own
+    :param concurrency: how many requests go out at a time, where there are many; each that sends
+        holds up to 8 MiB
+    """
+
+    def __init__(
+        self,
+        dli_conn_id: str = DliBaseHook.default_conn_name,
+        *,
+        region: str | None = None,
+        project_id: str | None = None,
+        clock: Clock | None = None,
+        concurrency: int = 8,
+    ) -> None:
+        super().__init__(dli_conn_id, region=region, project_id=project_id, clock=clock)
+        if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
+            raise InputError("concurrency", concurrency, "give a number from 1 on")
+        self.concurrency = concurrency
+
+    @property
+    def endpoint(self) -> str:
+        """The address of OBS, such as ``https://obs.eu-de.otc.t-systems.com``."""
+        return endpoint_of(self.account)
+
+    def object_url(self, bucket: str, key: str) -> str:
+        """Give the address of an object as DLI takes it.
+
+        :param bucket: name of the bucket
+        :param key: key of the object
+        """
+        account = self.account
+        if account.obs_origin is None or (account.cloud and account.region):
+            return obs_url(bucket, key, account.cloud, account.region)
+        host = account.obs_origin.partition("://")[2]
+        return f"https://{bucket}.{host}/{quote(key, safe='/!')}"
+
+    def check_bucket(self, bucket: str) -> None:
+        """Raise ``NotFoundError`` or ``PermissionDeniedError`` where a bucket cannot be used.
+
+        :param bucket: name of the bucket
+        """
+        obs_objects.check_bucket(self._caller, checks.bucket(bucket))
+
+    def find_object(self, bucket: str, key: str) -> StoredObject | None:
+        """Describe an object; ``None`` when there is none, or no such bucket.
+
+        :param bucket: name of the bucket
+        :param key: key of the object
+        """
+        return obs_objects.find(self._caller, checks.bucket(bucket), checked_key(key))
+
+    def find_objects(self, bucket: str, keys: Iterable[str]) -> dict[str, StoredObject]:
+        """Describe several objects at once, and give those that are there by their keys.
+
+        :param bucket: name of the bucket
+        :param keys: keys of the objects
+        """
+        checks.bucket(bucket)
+        wanted = list(dict.fromkeys(map(checked_key, keys)))
+        found: dict[str, StoredObject] = {}
+
+        def look(caller: ObsCaller, key: str) -> None:
+            one = obs_objects.find(caller, bucket, key)
+            if one is not None:
+                found[key] = one
+
+        with self._crowd() as (caller, workers):
+            for key in wanted:
+                workers.submit(partial(look, caller, key))
+            workers.join()
+        return {key: found[key] for key in wanted if key in found}
+
+    def list_objects(self, bucket: str, prefix: str = "") -> Iterator[StoredObject]:
+        """Give the objects of a bucket, fetched page by page.
+
+        :param bucket: name of the bucket
+        :param prefix: what their keys begin with
+        """
+        checks.bucket(bucket)
+        for objects, _ in obs_objects.pages(self._caller, bucket, prefix):
+            yield from objects
+
+    def list_folder(
+        self, bucket: str, prefix: str, delimiter: str = "/"
+    ) -> tuple[list[StoredObject], list[str]]:
+        """Give the objects of one folder, and the prefixes of the folders in it.
+
+        :param bucket: name of the bucket
+        :param prefix: the folder, with the delimiter at its end; empty for the bucket itself
+        :param delimiter: what ends a folder's name
+        """
+        checks.bucket(bucket)
+        objects: list[StoredObject] = []
+        folders: list[str] = []
+        for some, others in obs_objects.pages(self._caller, bucket, prefix, delimiter):
+            objects += some
+            folders += others
+        return objects, folders
+
+    def read_object(self, bucket: str, key: str, start: int = 0, end: int | None = None) -> bytes:
+        """Give the bytes of an object, from ``start`` up to but without ``end``.
+
+        :param bucket: name of the bucket
+        :param key: key of the object
+        :param start: the first byte, from 0 on
+        :param end: the byte after the last one; ``None`` for all
+        """
+        if start < 0 or (end is not None and end < 0):
+            raise InputError("start and end", [start, end], "give numbers of bytes from 0 on")
+        return obs_objects.read(self._caller, checks.bucket(bucket), checked_key(key), start, end)
+
+    def write_object(self, bucket: str, key: str, data: bytes) -> StoredObject:
+        """Store bytes in one request, of up to 5 GB, in place of what lies there.
+
+        :param bucket: name of the bucket
+        :param key: key of the object
+        :param data: what to store
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        return obs_objects.put(
+            self._caller, checks.bucket(bucket), checked_key(key), bytes(data), digest
+        )
+
+    def upload_files(self, bucket: str, files: Sequence[FileToSend]) -> None:
+        """Send files, several at once, and say in the log how far it is.
+
+        A file of more than 8 MiB goes in parts, and a run that was broken off is gone on with. No
+        object is made of a file that changed meanwhile. One failure stops all; what arrived stays.
+
+        :param bucket: name of the bucket
+        :param files: files with the keys that they are to have
+        """
+        # Imported here, since a hook that only looks needs neither.
+        from airflow_provider_dli.hooks.sending import Sending
+        from airflow_provider_dli.hooks.transfer_log import TransferLog
+
+        checks.bucket(bucket)
+        left = _by_key(files)
+        size = sum(file.size for file in left)
+        with TransferLog(self.log, self.now, files=len(left), size=size) as progress:
+            sending = Sending(bucket, progress, self.log)
+            try:
+                for is_last in (False, True):
+                    with self._crowd() as (caller, workers):
+                        left = sending.round(left, caller, workers, is_last=is_last)
+            except BaseException:
+                sending.clean_up(self._caller.once())
+                raise
+
+    def copy_object(self, bucket: str, key: str, to_bucket: str, to_key: str) -> None:
+        """Copy an object of up to 5 GB, with its metadata, inside of OBS.
+
+        :param bucket: name of the bucket
+        :param key: key of the object
+        :param to_bucket: name of the bucket for the copy, in the same region
+        :param to_key: key of the copy
+        """
+        source = (checks.bucket(bucket), checked_key(key))
+        obs_objects.copy(self._caller, *source, checks.bucket(to_bucket), checked_key(to_key))
+
+    def delete_objects(self, bucket: str, keys: Iterable[str]) -> None:
+        """Delete objects; absent ones count as done.
+
+        :param bucket: name of the bucket
+        :param keys: keys of the objects
+        """
+        obs_objects.delete(self._caller, checks.bucket(bucket), [checked_key(key) for key in keys])
+
+    def start_multipart(self, bucket: str, key: str) -> MultipartUpload:
+        """Begin an object that is sent in parts: ``send(number, data)``, then ``complete()``.
+
+        Until then nothing lies there; ``abort()`` throws the parts away.
+
+        :param bucket: name of the bucket
+        :param key: key of the object
+        """
+        from airflow_provider_dli.hooks.multipart import begin
+
+        return begin(self._caller, checks.bucket(bucket), checked_key(key))
+
+    @cached_property
+    def _signatory(self) -> Signatory:
+        return Signatory(
+            self.account,
+            run=self._run,
+            now=self.now,
+            reread=self._account_by_now,
+            learn=mask_secret,
+        )
+
+    @property
+    def _caller(self) -> ObsCaller:
+        return ObsCaller(self._signatory, self._transport, self._clock)
+
+    @cached_property
+    def _transport(self) -> BulkTransport:
+        return self._new_transport()
+
+    def _new_transport(self) -> BulkTransport:
+        # Imported here, so that a DAG file that imports the hook does not load requests.
+        from airflow_provider_dli.transport.bulk import BulkTransport
+
+        return BulkTransport(
+            connections=max(self.concurrency, 10),
+            verify=self.account.verify,
+            connect_timeout=self.account.connect_timeout,
+            read_timeout=self.account.read_timeout,
+            proxy=self.account.proxy,
+            sleep=self._clock.sleep,
+        )
+
+    @contextmanager
+    def _crowd(self) -> Iterator[tuple[ObsCaller, Workers]]:
+        """Give threads and who asks for them: breaking them off leaves the hook's others alone."""
+        with (
+            closing(self._new_transport()) as transport,
+            Workers(self.concurrency, transport.break_off) as workers,
+        ):
+            yield replace(self._caller, transport=transport), workers
+
+
+def checked_key(key: object) -> str:
+    """Give `key` when it may name an object.
+
+    https://support.huaweicloud.com/intl/en-us/ugobs-obs/obs_41_0017.html
+    """
+    rule = "give 1 to 1024 bytes of printable text, with no part that is . or .. between slashes"
+    # The last ones would be resolved on the way, like those of a path.
+    is_text = isinstance(key, str) and key.isprintable() and 0 < len(key.encode()) <= 1024
+    if not is_text or {".", ".."} & set(str(key).split("/")):
+        raise InputError("key", key, rule)
+    return str(key)
+
+
+def _by_key(files: Sequence[FileToSend]) -> list[FileToSend]:
+    """Give each file once; two of other bytes must not have one key."""
+    known: dict[str, FileToSend] = {}
+    for file in files:
+        other = known.setdefault(checked_key(file.key), file)
+        if other.sha256 != file.sha256:
+            both = f"{other.path} and {file.path} would both be it"
+            raise InputError("key", file.key, both)
+    return list(known.values())

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tells how far a transfer is: a line in the task log now and then, a bar in a terminal."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from airflow_provider_dli.hooks.progress import Log
+
+SILENCE = 10.0
+"""Seconds between two lines."""
+
+_UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("B", 1))
+
+
+class TransferLog:
+    """Hears of the bytes that were sent, from any thread. `now` gives Unix seconds.
+
+    In a block, since a terminal has to be given back.
+    """
+
+    def __init__(self, log: Log, now: Callable[[], float], *, files: int, size: int) -> None:
+        self._log = log
+        self._now = now
+        self._files = files
+        self._size = size
+        self._files_done = self._sent = self._there = 0
+        self._started = self._last_line = now()
+        self._lock = threading.Lock()
+        self._bar = _Bar(size) if sys.stderr.isatty() else None
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        if error is None and self._files:
+            self._say_end()
+
+    def sent(self, size: int) -> None:
+        """Note bytes that arrived."""
+        with self._lock:
+            self._sent += size
+            self._tell()
+
+    def found(self, size: int) -> None:
+        """Note bytes that lay there from an earlier run."""
+        with self._lock:
+            self._there += size
+            self._tell()
+
+    def file_done(self) -> None:
+        """Note that one more file is there as a whole."""
+        with self._lock:
+            self._files_done += 1
+
+    def _tell(self) -> None:
+        done = self._sent + self._there
+        if self._bar is not None:
+            self._bar.show(done)
+        elif self._now() - self._last_line >= SILENCE:
+            self._last_line = self._now()
+            unit, factor = _unit(self._size)
+            self._log.info(
+                "Sent %d of %d %s, %d of %d files%s",
+                done // factor,
+                self._size // factor,
+                unit,
+                self._files_done,
+                self._files,
+                self._rate(", "),
+            )
+
+    def _say_end(self) -> None:
+        there = f" besides {amount(self._there)} that lay there" if self._there else ""
+        self._log.info(
+            "Sent %d file%s, %s%s, in %d s%s",
+            self._files,
+            "" if self._files == 1 else "s",
+            amount(self._sent),
+            there,
+            self._now() - self._started,
+            self._rate(" (", ")"),
+        )
+
+    def _rate(self, before: str, after: str = "") -> str:
+        seconds = self._now() - self._started
+        return f"{before}{amount(self._sent / seconds)}/s{after}" if seconds > 0 else ""
+
+
+def amount(size: float) -> str:
+    """Say a number of bytes in a unit that suits it."""
+    unit, factor = _unit(size)
+    return f"{size / factor:.0f} {unit}"
+
+
+def _unit(size: float) -> tuple[str, int]:
+    # From ten on, so that whole numbers tell enough.
+    return next((unit for unit in _UNITS if size >= 10 * unit[1]), _UNITS[-1])
+
+
+class _Bar:
+    """A bar of rich, which Airflow brings along."""
+
+    def __init__(self, size: int) -> None:
+        from rich.console import Console
+        from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+
+        columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
+        self._progress: Any = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._task = self._progress.add_task("Sending to OBS", total=size)
+
+    def start(self) -> None:
+        self._progress.start()
+
+    def stop(self) -> None:
+        self._progress.stop()
+
+    def show(self, done: int) -> None:
+        self._progress.update(self._task, completed=done)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a transfer tells the task log, and a terminal."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+from fake_clock import FakeClock
+
+from airflow_provider_dli.hooks.transfer_log import TransferLog, amount
+
+
+class RecordingLog:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, event: str, *args: object) -> None:
+        self.lines.append(event % args)
+
+    def warning(self, event: str, *args: object) -> None:
+        raise AssertionError(event % args)
+
+
+def test_a_line_comes_every_ten_seconds_and_one_at_the_end(clock: FakeClock) -> None:
+    log = RecordingLog()
+
+    with TransferLog(log, clock.now, files=12, size=500_000_000) as progress:
+        for number in range(20):
+            clock.sleep(1)
+            progress.sent(24_000_000)
+            if number % 5 == 0:
+                progress.file_done()
+        progress.found(20_000_000)
+
+    assert log.lines == [
+        "Sent 240 of 500 MB, 2 of 12 files, 24 MB/s",
+        "Sent 480 of 500 MB, 4 of 12 files, 24 MB/s",
+        "Sent 12 files, 480 MB besides 20 MB that lay there, in 20 s (24 MB/s)",
+    ]
+
+
+def test_a_transfer_that_takes_no_time_has_no_rate(clock: FakeClock) -> None:
+    log = RecordingLog()
+
+    with TransferLog(log, clock.now, files=1, size=7) as progress:
+        progress.sent(7)
+
+    assert log.lines == ["Sent 1 file, 7 B, in 0 s"]
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(0, "0 B"), (9_999, "9999 B"), (10_000, "10 kB"), (24e6, "24 MB"), (3e9, "3000 MB")],
+)
+def test_a_number_of_bytes_has_a_unit_that_suits_it(size: float, words: str) -> None:
+    assert amount(size) == words
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_in_a_terminal_there_is_a_bar_instead_of_lines(clock: FakeClock) -> None:
+    log, terminal, before = RecordingLog(), Terminal(), sys.stderr
+    sys.stderr = terminal
+    try:
+        with TransferLog(log, clock.now, files=2, size=50_000_000) as progress:
+            clock.sleep(60)
+            progress.sent(25_000_000)
+            progress.file_done()
+    finally:
+        sys.stderr = before
+
+    assert "Sending to OBS" in terminal.getvalue()
+    assert "50%" in terminal.getvalue()
+    assert log.lines == ["Sent 2 files, 25 MB, in 60 s (417 kB/s)"]

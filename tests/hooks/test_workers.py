@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Threads that share a job end together, however it ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from airflow_provider_dli.hooks.workers import Workers
+
+
+def nothing() -> None:
+    pass
+
+
+def names() -> set[str]:
+    return {thread.name for thread in threading.enumerate() if thread.name.startswith("obs-")}
+
+
+def test_no_more_tasks_than_threads_are_held() -> None:
+    """A task has its data in memory, so none waits in a queue."""
+    going, most, lock = 0, 0, threading.Lock()
+
+    def task() -> None:
+        nonlocal going, most
+        with lock:
+            going += 1
+            most = max(most, going)
+        threading.Event().wait(0.001)
+        with lock:
+            going -= 1
+
+    with Workers(3, nothing) as workers:
+        for _ in range(30):
+            workers.submit(task)
+        workers.join()
+
+    assert (going, most) == (0, 3)
+    assert names() == set()
+
+
+def run(number: int, stop: Callable[[], None], *tasks: Callable[[], None]) -> None:
+    with Workers(number, stop) as workers:
+        for task in tasks:
+            workers.submit(task)
+        workers.join()
+
+
+def test_the_first_failure_is_raised_and_what_follows_is_not_begun() -> None:
+    begun: list[str] = []
+
+    def fail(name: str) -> None:
+        begun.append(name)
+        raise ValueError(name)
+
+    with pytest.raises(ValueError, match="first"):
+        run(1, nothing, *(partial(fail, name) for name in ("first", "second", "third")))
+
+    assert begun == ["first"]
+    assert names() == set()
+
+
+def test_a_failure_ends_at_once_what_others_wait_for() -> None:
+    over = threading.Event()
+    stops: list[str] = []
+
+    def stop() -> None:
+        stops.append("once")
+        over.set()
+
+    def wait() -> None:
+        over.wait(10)
+        raise TimeoutError
+
+    def fail() -> None:
+        raise ValueError("reason")
+
+    with pytest.raises(ValueError, match="reason"):
+        run(2, stop, wait, fail)
+
+    assert stops == ["once"]
+
+
+def test_a_failure_of_the_block_itself_ends_the_tasks() -> None:
+    over = threading.Event()
+
+    def interrupted() -> None:
+        with Workers(2, over.set) as workers:
+            workers.submit(lambda: over.wait(10) and None)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+
+    assert over.is_set()
+    assert names() == set()
