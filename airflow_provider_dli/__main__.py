@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of the package: `python -m airflow_provider_dli doctor`."""
+"""The commands of the package: `python -m airflow_provider_dli doctor`, `… stage`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from airflow_provider_dli.commands import doctor
+from airflow_provider_dli.commands import COMMANDS
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command; gives the exit status."""
     parser = argparse.ArgumentParser(prog="python -m airflow_provider_dli", allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="command")
-    command = commands.add_parser(
-        "doctor", help=doctor.HELP, description=doctor.DESCRIPTION, allow_abbrev=False
-    )
-    doctor.add_arguments(command)
-    return doctor.run(parser.parse_args(arguments))
+    for command in COMMANDS:
+        added = commands.add_parser(
+            command.name, help=command.help, description=command.description, allow_abbrev=False
+        )
+        for argument in command.arguments:
+            added.add_argument(*argument.flags, **argument.options)
+        added.set_defaults(run=command.run)
+    options = parser.parse_args(arguments)
+    status: int = options.run(options)
+    return status
 
 
 if __name__ == "__main__":

@@ -23,10 +23,11 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             }
         ],
-        "hooks": [_modules(integration, "hooks.dli")],
-        "operators": [_modules(integration, "operators.packages")],
+        "hooks": [_modules(integration, "hooks.dli", "hooks.obs")],
+        "operators": [_modules(integration, "operators.packages", "operators.staging")],
         "sensors": [_modules(integration, "sensors.packages")],
         "triggers": [_modules(integration, "triggers.packages")],
+        "filesystems": ["airflow_provider_dli.fs.obs"],
         "cli": ["airflow_provider_dli.commands.airflow_cli.get_cli_commands"],
         "connection-types": [
             {
@@ -39,8 +40,8 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def _modules(integration: str, module: str) -> dict[str, Any]:
+def _modules(integration: str, *modules: str) -> dict[str, Any]:
     return {
         "integration-name": integration,
-        "python-modules": [f"airflow_provider_dli.{module}"],
+        "python-modules": [f"airflow_provider_dli.{module}" for module in modules],
     }

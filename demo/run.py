@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the example DAG on this machine: object store, DLI emulator and Airflow, all throw-away.
+"""Run an example DAG twice on this machine: object store, DLI emulator, Airflow, all throw-away.
 
 `make demo` calls it. It starts moto's S3 server (in place of OBS) and the DLI emulator on free
-ports, puts the packages of `example_dags/spark_app` into the store, runs the DAG with
-`airflow dags test`, prints which states each package went through, and stops what it started.
+ports, makes an empty bucket, and runs the DAG `stage_files` with `airflow dags test`, which stages
+the files of `example_dags/spark_app` from the disk. It prints which objects came to lie in the
+bucket and which states each package went through. The second run has nothing to do. Then it stops
+what it started.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import threading
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import boto3
 from moto.server import ThreadedMotoServer
@@ -27,9 +30,11 @@ from airflow_provider_dli.emulator import Emulator, running
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "example_dags"
 BUCKET = "dli-examples"
-PACKAGES = ("word-stats.jar", "word_count.py", "wordtools.zip", "stop_words.txt")
-# Lines of the hook, and where a task begins.
-INTERESTING = re.compile(r"\b(dli|progress)\.py:\d+|\[DAG TEST\] starting task_id")
+DAG = "stage_files"
+# Lines of the hooks, and where a task begins.
+INTERESTING = re.compile(
+    r"\b(dli|progress|staging|transfer_log)\.py:\d+|\[DAG TEST\] starting task_id"
+)
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 
 
@@ -73,7 +78,8 @@ class Recorder(threading.Thread):
         )
 
 
-def put_packages(endpoint: str) -> None:
+def bucket(endpoint: str) -> Any:
+    """Make an empty bucket, and give a client that looks into it."""
     store = boto3.client(
         "s3",
         endpoint_url=endpoint,
@@ -82,13 +88,17 @@ def put_packages(endpoint: str) -> None:
         region_name="us-east-1",
     )
     store.create_bucket(Bucket=BUCKET)
-    for name in PACKAGES:
-        file = EXAMPLES / "spark_app" / name
-        store.upload_file(str(file), BUCKET, f"spark_app/{name}")
-        print(f"  {BUCKET}/spark_app/{name}  {file.stat().st_size} bytes")
+    return store
 
 
-def run_dag(home: str, emulator: Emulator) -> int:
+def objects(store: Any) -> dict[str, Any]:
+    """Give the packages that lie in the bucket, without the records beside them."""
+    listed = store.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    return {entry["Key"]: entry for entry in listed if "/.staged/" not in entry["Key"]}
+
+
+def airflow(home: str, emulator: Emulator) -> dict[str, str]:
+    """Give the environment of an Airflow whose connection leads to the emulator and the store."""
     environment = {name: value for name, value in os.environ.items() if "AIRFLOW" not in name}
     environment |= {
         "AIRFLOW_HOME": home,
@@ -102,9 +112,8 @@ def run_dag(home: str, emulator: Emulator) -> int:
         [AIRFLOW, "db", "migrate"], env=environment, capture_output=True, text=True
     )
     if migrated.returncode:
-        print(migrated.stdout, migrated.stderr, file=sys.stderr)
-        return migrated.returncode
-    return follow([AIRFLOW, "dags", "test", "stage_packages"], environment)
+        sys.exit(f"{migrated.stdout}\n{migrated.stderr}")
+    return environment
 
 
 def follow(command: list[str], environment: dict[str, str]) -> int:
@@ -140,29 +149,47 @@ def table(recorder: Recorder) -> str:
 
 def main() -> int:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    store.start()
-    host, port = store.get_host_and_port()
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
     try:
-        print(f"Object store on http://{host}:{port}, with:")
-        put_packages(f"http://{host}:{port}")
+        store = bucket(endpoint)
+        print(f"Object store on {endpoint}, with the empty bucket {BUCKET}")
         with (
-            running(obs_endpoint=f"http://{host}:{port}") as emulator,
+            running(obs_endpoint=endpoint) as emulator,
             tempfile.TemporaryDirectory(prefix="dli-demo-") as home,
         ):
-            print(f"DLI emulator on {emulator.url}\nRunning the DAG stage_packages …", flush=True)
-            recorder = Recorder(emulator)
-            recorder.start()
-            status = run_dag(home, emulator)
-            recorder.stop()
+            print(f"DLI emulator on {emulator.url}")
+            return demonstrate(store, emulator, airflow(home, emulator))
     finally:
-        store.stop()
+        server.stop()
+
+
+def demonstrate(store: Any, emulator: Emulator, environment: dict[str, str]) -> int:
+    print(f"\nRunning the DAG {DAG} …", flush=True)
+    recorder = Recorder(emulator)
+    recorder.start()
+    status = follow([AIRFLOW, "dags", "test", DAG], environment)
+    recorder.stop()
+    first = objects(store)
+    for key, entry in first.items():
+        print(f"  {BUCKET}/{key}  {entry['Size']} bytes")
     print(f"\n{table(recorder)}\n")
     if status or not recorder.all_were_ready():
         print("The demo failed: see the log above.", file=sys.stderr)
         return status or 1
-    print("Every package was READY, and the groups are deleted again.")
-    return 0
+    uploads = count_uploads(emulator)
+    print(f"Every package is READY. Running the DAG {DAG} again …", flush=True)
+    status = follow([AIRFLOW, "dags", "test", DAG], environment)
+    sent = [key for key, entry in objects(store).items() if entry != first.get(key)]
+    again = count_uploads(emulator) - uploads
+    print(f"\nThe second run sent {len(sent)} objects and uploaded {again} groups.")
+    return status or (1 if sent or again else 0)
+
+
+def count_uploads(emulator: Emulator) -> int:
+    return sum(record.method == "POST" for record in emulator.requests)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import connection
+
+from airflow_provider_dli.emulator import running
 
 ROOT = Path(__file__).parent.parent
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -27,13 +30,34 @@ def test_the_dag_of_the_readme_has_its_task() -> None:
 
     names = run(blocks("README.md")[0].replace('DAG("stage"):', 'DAG("stage") as dag:'))
 
-    assert names["dag"].task_ids == ["stage_jars"]
+    assert names["dag"].task_ids == ["stage_files"]
 
 
 def test_the_task_of_the_readme_is_a_task() -> None:
     pytest.importorskip("airflow.sdk", reason="the README is written for Airflow 3")
 
     assert callable(run(blocks("README.md")[1])["packages"].function)
+
+
+def test_the_dag_of_the_staging_page_has_its_task() -> None:
+    pytest.importorskip("airflow.sdk", reason="the page is written for Airflow 3")
+
+    code = blocks("docs/staging.md")[0].replace('DAG("stage"):', 'DAG("stage") as dag:')
+
+    assert run(code)["dag"].task_ids == ["stage_everything"]
+
+
+def test_the_task_of_the_staging_page_finds_the_largest_object(
+    bucket: str, object_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("airflow.sdk", reason="the page is written for Airflow 3")
+    with running(obs_endpoint=object_store) as emulator:
+        monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", connection(emulator))
+        names = run(blocks("docs/staging.md")[1])
+        names["ObsHook"]().write_object(bucket, "small", b"1")
+        names["ObsHook"]().write_object(bucket, "large", b"12")
+
+        assert names["largest"].function(bucket) == "large"
 
 
 def test_the_test_of_the_emulator_page_passes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,4 +74,5 @@ def test_no_block_of_code_is_left_out() -> None:
         "emulator.md": 1,
         "operators.md": 0,
         "performance.md": 0,
+        "staging.md": 2,
     }

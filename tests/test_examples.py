@@ -14,7 +14,6 @@ from typing import Any
 import boto3
 import pytest
 from conftest import connection
-from moto.server import ThreadedMotoServer
 
 from airflow_provider_dli.emulator import Emulator, running
 
@@ -30,13 +29,11 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def object_store() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
+def examples_in_obs(object_store: str) -> str:
+    """Put what `stage_packages` wants to find there into the object store."""
     store = boto3.client(
         "s3",
-        endpoint_url=f"http://{host}:{port}",
+        endpoint_url=object_store,
         aws_access_key_id="test",
         aws_secret_access_key="test",
         region_name="us-east-1",
@@ -44,8 +41,7 @@ def object_store() -> Iterator[str]:
     store.create_bucket(Bucket="dli-examples")
     for file in APPLICATION.glob("*.*"):
         store.upload_file(str(file), "dli-examples", f"spark_app/{file.name}")
-    yield f"http://{host}:{port}"
-    server.stop()
+    return object_store
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +52,8 @@ def database() -> None:
 
 
 @pytest.fixture
-def cloud(object_store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    with running(obs_endpoint=object_store, upload_seconds=0.5) as emulator:
+def cloud(examples_in_obs: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    with running(obs_endpoint=examples_in_obs, upload_seconds=0.5) as emulator:
         monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", connection(emulator))
         yield emulator
 
@@ -71,9 +67,13 @@ def load(name: str) -> Any:
     return module.dag
 
 
-def run(name: str) -> dict[str, Any]:
+def run(name: str, *, deferrable: bool = False) -> dict[str, Any]:
     """Run a DAG and give the state of the run and of each task."""
-    run = load(name).test()
+    dag = load(name)
+    for task in dag.tasks:
+        if hasattr(task, "deferrable"):
+            task.deferrable = deferrable
+    run = dag.test()
     states = {task.task_id: str(task.state) for task in run.get_task_instances()}
     return {"run": str(run.state)} | states
 
@@ -101,6 +101,21 @@ def test_stage_packages_fails_and_still_cleans_up_when_a_package_fails(cloud: Em
     assert states["run"] == "failed"
     assert states["stage_python"] == "failed"
     assert cloud.groups() == {}
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_stage_files_stages_from_the_disk_and_then_nothing_more(
+    cloud: Emulator, deferrable: bool
+) -> None:
+    assert set(run("stage_files", deferrable=deferrable).values()) == {"success"}
+    uploads = [record for record in cloud.requests if record.method == "POST"]
+
+    assert set(run("stage_files", deferrable=deferrable).values()) == {"success"}
+
+    assert len(uploads) == 3
+    assert [record for record in cloud.requests if record.method == "POST"] == uploads
+    assert {group["status"] for group in cloud.groups().values()} == {"READY"}
 
 
 @pytest.mark.usefixtures("database")

@@ -71,6 +71,28 @@ def test_airflow_lists_the_hook() -> None:
     assert re.search(r"dli +airflow_provider_dli\.hooks\.dli\.DliHook +dli_conn_id", listed)
 
 
+def test_airflow_finds_the_file_system() -> None:
+    code = """
+try:
+    from airflow.sdk.io import has_fs
+except ImportError:
+    from airflow.io import has_fs
+print(has_fs("obs"), has_fs("s3"))
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert get_provider_info()["filesystems"] == ["airflow_provider_dli.fs.obs"]
+    assert answer.stdout.splitlines()[-1] == "True False"
+
+
+def test_paths_know_the_scheme() -> None:
+    [point] = entry_points(group="universal_pathlib.implementations", name="obs")
+
+    assert point.load().__mro__[1].__name__ == "CloudPath"
+
+
 def test_airflow_lists_the_form_and_warns_of_nothing() -> None:
     answer = airflow_answers("providers", "widgets", PYTHONWARNINGS="always")
 

@@ -3,27 +3,42 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections.abc import Callable
 from typing import Any
+
+from airflow_provider_dli.commands import COMMANDS
+from airflow_provider_dli.commands.command import Command
 
 
 def get_cli_commands() -> list[Any]:
     """Give the group `dli`. Called at each start of `airflow`, so it loads only what that has."""
-    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
+    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
 
-    from airflow_provider_dli.commands import doctor
-
-    options = [
-        Arg((flag,), help=meaning, default=default)  # type: ignore[no-untyped-call]  # Airflow's
-        for flag, meaning, default in doctor.ARGUMENTS
+    return [
+        GroupCommand(
+            name="dli",
+            help="Data Lake Insight (DLI)",
+            subcommands=[
+                ActionCommand(
+                    name=command.name,
+                    help=command.help,
+                    description=command.description,
+                    func=_ending(command),
+                    args=[
+                        Arg(argument.flags, **argument.options)  # type: ignore[no-untyped-call]  # Airflow's
+                        for argument in command.arguments
+                    ],
+                )
+                for command in COMMANDS
+            ],
+        )
     ]
-    as_json = Arg(  # type: ignore[no-untyped-call]  # Airflow's
-        ("--json",), help=doctor.JSON_HELP, action="store_true", dest="as_json"
-    )
-    command = ActionCommand(
-        name="doctor",
-        help=doctor.HELP,
-        description=doctor.DESCRIPTION,
-        func=lazy_load_command("airflow_provider_dli.commands.doctor.from_airflow"),
-        args=(*options, as_json),
-    )
-    return [GroupCommand(name="dli", help="Data Lake Insight (DLI)", subcommands=[command])]
+
+
+def _ending(command: Command) -> Callable[[argparse.Namespace], None]:
+    def run(options: argparse.Namespace) -> None:
+        sys.exit(command.run(options))
+
+    return run

@@ -8,17 +8,19 @@ or an error with all that it carries along. `CALLS` has each public name: who ad
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import base64
 import contextlib
+import hashlib
 import inspect
 import json
 import logging
+import os
 import re
 import ssl
 import time
 import traceback
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -28,6 +30,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 from urllib.parse import quote
+from urllib.request import Request, urlopen
 
 import pytest
 import trustme
@@ -37,13 +40,16 @@ from scenarios.modes import again, plain
 from scenarios.servers import Answer, Asked, Server, serving, speaking
 
 from airflow_provider_dli.api.errors import DliError, InputError
+from airflow_provider_dli.api.objects import FileToSend
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.get_provider_info import get_provider_info
 from airflow_provider_dli.hooks.dli import DliHook
+from airflow_provider_dli.hooks.obs import ObsHook
 from airflow_provider_dli.operators.packages import (
     DeletePackageGroupOperator,
     UploadPackageGroupOperator,
 )
+from airflow_provider_dli.operators.staging import StagePackagesOperator
 from airflow_provider_dli.sensors.packages import PackageGroupSensor
 from airflow_provider_dli.triggers.packages import (
     PackageGroupTrigger,
@@ -67,7 +73,9 @@ CANARIES = {
 }
 PROXY_USER = f"user:{quote(PROXY_PASSWORD, safe='')}@"
 PATHS = ["obs://bucket/jars/a.jar", "obs://bucket/jars/b.jar"]
-A_SIGNATURE = re.compile(r"\b[0-9a-f]{64}\b")
+JAR = b"PK a"
+# The digest of what is staged is no secret, and as long as a signature.
+A_SIGNATURE = re.compile(rf"\b(?!{hashlib.sha256(JAR).hexdigest()})[0-9a-f]{{64}}\b")
 
 
 def spellings(secret: str) -> set[str]:
@@ -161,10 +169,37 @@ class World:
 
     trap: Trap
     clock: FakeClock
+    folder: Path
 
     @cached_property
     def hook(self) -> DliHook:
         return DliHook(clock=self.clock)
+
+    @cached_property
+    def obs(self) -> ObsHook:
+        return ObsHook(clock=self.clock)
+
+    @cached_property
+    def file(self) -> FileToSend:
+        """A file to be sent to OBS."""
+        path = self.folder / "a.jar"
+        path.write_bytes(JAR)
+        return FileToSend(path, "a.jar", len(JAR), hashlib.sha256(JAR).hexdigest())
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """What the connection says."""
+        extra: dict[str, Any] = json.loads(os.environ["AIRFLOW_CONN_DLI_DEFAULT"])["extra"]
+        return extra
+
+    @cached_property
+    def bucket(self) -> str:
+        """A bucket that is there where there is an object store."""
+        bucket = f"bucket-{uuid.uuid4()}"
+        endpoint = self.extra["obs_endpoint"]
+        with contextlib.suppress(OSError):
+            urlopen(Request(f"{endpoint}/{bucket}", method="PUT"), timeout=1).close()  # noqa: S310 - ours
+        return bucket
 
     def task(self, kind: type, **arguments: Any) -> Any:
         """Make a task, and look at what Airflow shows of it."""
@@ -176,6 +211,12 @@ class World:
     def upload(self, **arguments: Any) -> Any:
         defaults = {"paths": PATHS, "group": "g", "kind": "jar", "timeout": 30.0}
         return self.task(UploadPackageGroupOperator, **defaults | arguments)
+
+    def stage(self, **arguments: Any) -> Any:
+        sources = {"sources": [str(self.file.path)], "bucket": self.bucket, "group": "s"}
+        task = self.task(StagePackagesOperator, **sources | {"timeout": 30.0} | arguments)
+        task.obs_hook = self.obs
+        return task
 
     def sensor(self, **arguments: Any) -> Any:
         return self.task(PackageGroupSensor, **{"group": "g", "timeout": 30} | arguments)
@@ -214,38 +255,63 @@ class World:
 
         return asyncio.run(watch())
 
-    def deferred(self, task: Any) -> object:
+    def deferred(self, task: Any, ti: object = None) -> object:
         try:
-            return task.execute({})
+            return task.execute({"ti": ti} if ti else {})
         except TaskDeferred as left:
             self.trap.show(left, left.trigger.serialize(), left.kwargs)
             return left.kwargs
 
 
-def doctor(world: World, name: str, as_json: bool) -> object:
-    options = argparse.Namespace(
-        conn_id="dli_default", region=None, project_id=None, as_json=as_json
-    )
-    module = import_module("airflow_provider_dli.commands.doctor")
-    with contextlib.suppress(SystemExit):
-        return getattr(module, name)(options)
+class TaskInstance:
+    """What a task has of its instance: a place for XCom values."""
+
+    map_index = -1
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.values[key] = value
+
+    def xcom_pull(self, task_ids: str, key: str, map_indexes: int) -> Any:
+        return self.values[key]
 
 
-def described(world: World) -> object:
-    """Call what has nothing to do with any account."""
-    module = import_module("airflow_provider_dli.commands.doctor")
-    module.add_arguments(parser := argparse.ArgumentParser())
-    return parser.format_help()
+def staged_in_the_triggerer(world: World) -> object:
+    ti = TaskInstance()
+    left = world.deferred(world.stage(deferrable=True, group="d"), ti)
+    event = {"status": "ready", "states": {"a.jar": "READY"}}
+    return left, ti.values, world.stage(group="d").execute_complete({"ti": ti}, event)
+
+
+def multipart(world: World) -> object:
+    upload = world.obs.start_multipart(world.bucket, "part.bin")
+    world.trap.show(upload)
+    try:
+        return upload.send(1, b"part"), upload.complete()
+    finally:
+        upload.abort()
+
+
+def command(*arguments: str) -> object:
+    """Run a command as a shell does."""
+    return import_module("airflow_provider_dli.__main__").main(arguments)
+
+
+def staged_by_command(world: World, *arguments: str) -> object:
+    """Stage where there is an object store: the clock of a command is that of the machine."""
+    extra = world.extra
+    if extra["obs_endpoint"] == extra["endpoint"]:
+        return None
+    bucket = f"--bucket={world.bucket}"
+    return command("stage", str(world.file.path), bucket, "--group=c", *arguments)
 
 
 def report(world: World) -> object:
     module = import_module("airflow_provider_dli.commands.doctor")
     found = world.hook.diagnose()
     return found, found.as_dict() if hasattr(found, "as_dict") else None, module.text(found, 80)
-
-
-def run_main(world: World) -> object:
-    return import_module("airflow_provider_dli.__main__").main(["doctor", "--json"])
 
 
 def nothing(world: World) -> object:
@@ -292,12 +358,37 @@ CALLS: dict[str, Callable[[World], object]] = {
     "DeletePackageGroupOperator.execute": lambda w: w.task(
         DeletePackageGroupOperator, group="g"
     ).execute({}),
-    "doctor.run": lambda w: doctor(w, "run", as_json=True),
-    "doctor.from_airflow": lambda w: doctor(w, "from_airflow", as_json=False),
+    "DliHook.now": lambda w: w.hook.now(),
+    "DliHook.list_batches": lambda w: w.hook.list_batches(),
+    "DliHook.get_batch": lambda w: w.hook.get_batch("0a324461-d9d9-45da-a52a-3b3c7a3d809e"),
+    "ObsHook.account": lambda w: w.obs.account,
+    "ObsHook.project_id": lambda w: w.obs.project_id,
+    "ObsHook.now": lambda w: w.obs.now(),
+    "ObsHook.test_connection": lambda w: w.obs.test_connection(),
+    "ObsHook.diagnose": lambda w: w.obs.diagnose(),
+    "ObsHook.endpoint": lambda w: w.obs.endpoint,
+    "ObsHook.object_url": lambda w: w.obs.object_url(w.bucket, "a.jar"),
+    "ObsHook.check_bucket": lambda w: w.obs.check_bucket(w.bucket),
+    "ObsHook.upload_files": lambda w: w.obs.upload_files(w.bucket, [w.file]),
+    "ObsHook.write_object": lambda w: w.obs.write_object(w.bucket, "small", JAR),
+    "ObsHook.find_object": lambda w: w.obs.find_object(w.bucket, "a.jar"),
+    "ObsHook.find_objects": lambda w: w.obs.find_objects(w.bucket, ["a.jar", "b.jar"]),
+    "ObsHook.list_objects": lambda w: list(w.obs.list_objects(w.bucket)),
+    "ObsHook.list_folder": lambda w: w.obs.list_folder(w.bucket, ""),
+    "ObsHook.read_object": lambda w: w.obs.read_object(w.bucket, "small"),
+    "ObsHook.copy_object": lambda w: w.obs.copy_object(w.bucket, "small", w.bucket, "copy"),
+    "ObsHook.start_multipart": multipart,
+    "StagePackagesOperator.execute": lambda w: w.stage(delete_after=1).execute({}),
+    "StagePackagesOperator.execute_complete": staged_in_the_triggerer,
+    "ObsHook.delete_objects": lambda w: w.obs.delete_objects(w.bucket, ["small", "copy"]),
+    "ObsHook.close": lambda w: w.obs.close(),
+    "doctor.run": lambda w: command("doctor", "--json"),
     "doctor.text": report,
-    "doctor.add_arguments": described,
+    "stage.run": staged_by_command,
     "airflow_cli.get_cli_commands": nothing,
-    "__main__.main": run_main,
+    "command.argument": nothing,
+    "command.at_work": nothing,
+    "__main__.main": lambda w: staged_by_command(w, "--json"),
 }
 
 
@@ -328,8 +419,8 @@ def _offered(kind: type, where: type) -> Iterator[str]:
         called = inspect.isfunction(value) or isinstance(
             value, property | cached_property | staticmethod | classmethod
         )
-        # The hook of a task is called as such.
-        if called and not name.startswith("_") and name != "hook":
+        # The hooks of a task are called as such.
+        if called and not name.startswith("_") and name not in {"hook", "obs_hook"}:
             yield f"{kind.__name__}.{name}"
 
 
@@ -394,7 +485,9 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             "agency": "emulator-agency",
             "read_timeout": 1,
             "connect_timeout": 0.2,
-            **dict.fromkeys(("endpoint", "iam_endpoint", "metadata_endpoint"), origin),
+            **dict.fromkeys(
+                ("endpoint", "iam_endpoint", "metadata_endpoint", "obs_endpoint"), origin
+            ),
         } | changes
         login = user if kind == "password" else keys
         fields = {"conn_type": "dli", **login, "extra": extra}
@@ -409,13 +502,15 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.fixture
-def examined(trap: Trap, capfd: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+def examined(
+    trap: Trap, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., list[str]]:
     """Call everything, and give what leaked."""
 
     def examine(emulator: Emulator | None = None, server: Server | None = None) -> list[str]:
         clock = FakeClock()
         clock.time = time.time()
-        world = World(trap, clock)
+        world = World(trap, clock, tmp_path)
         for name, call in CALLS.items():
             try:
                 result = call(world)
@@ -447,10 +542,13 @@ def emulator_of_canaries(**options: Any) -> Any:
 @pytest.mark.usefixtures("asyncio_debug")
 @pytest.mark.parametrize("auth_type", AUTH_TYPES)
 def test_nothing_leaks_while_all_goes_well(
-    use: Callable[..., None], examined: Callable[..., list[str]], auth_type: str
+    use: Callable[..., None],
+    examined: Callable[..., list[str]],
+    object_store: str,
+    auth_type: str,
 ) -> None:
     with emulator_of_canaries() as emulator:
-        use(auth_type, emulator.url)
+        use(auth_type, emulator.url, obs_endpoint=object_store)
 
         assert examined(emulator) == []
 

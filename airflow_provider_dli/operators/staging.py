@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operator that stages files: into OBS, and from there into a package group."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_dli.hooks.deferral import check_complete, states_of
+from airflow_provider_dli.operators.waiting import PackageWaitOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dli.api.models import PackageGroup
+    from airflow_provider_dli.api.packages import IfExists, Tags
+    from airflow_provider_dli.hooks.obs import ObsHook
+    from airflow_provider_dli.hooks.staging import Stager
+    from airflow_provider_dli.staging.orders import OnConflict, Order, Staged, Target
+
+STAGED = "staged"
+"""The key of the XCom value that a task has while it waits in the triggerer."""
+
+
+class StagePackagesOperator(PackageWaitOperator):
+    """Stage files for Spark: send them to OBS, upload them into a package group, wait for READY.
+
+    Only what changed is sent: each object is named by its content, and a group that holds the same
+    bytes is not uploaded again. Needs ``pip install 'airflow-provider-dli[obs]'``.
+
+    .. code-block:: python
+
+        StagePackagesOperator(
+            task_id="stage",
+            sources=["target/word-stats.jar", "wordtools/", "requirements.txt"],
+            bucket="my-bucket",
+            prefix="spark",
+            group="word-stats",
+        )
+
+    The XCom value holds ``group``, ``kind``, ``target``, ``project_id``, ``region``, ``uploaded``
+    (whether DLI was given the packages), ``bytes_sent`` and ``packages``, a list of ``name``,
+    ``path`` (for uploads to groups), ``obs_path`` (for jobs on Spark 3.3 and later), ``size`` in
+    bytes, ``sha256``, ``sent`` (false where OBS had the same bytes) and ``state`` (``None``
+    without a group).
+
+    :param sources: files, globs, folders of Python code (each becomes a zip), wheels and
+        ``requirements*.txt`` (their pure-Python dependencies become a zip), ``ObjectStoragePath``,
+        and objects in OBS, ``obs://bucket/key`` or ``https://…``. Relative ones count from the
+        folder of the DAG file (templated)
+    :param bucket: bucket of OBS, in the region of the connection (templated)
+    :param prefix: folder in the bucket (templated)
+    :param group: name of the group; does not count with target ``obs`` (templated)
+    :param kind: ``jar``, ``pyFile``, ``file`` or ``modelFile``; ``None`` tells it by the suffixes,
+        where a mixture is ``file`` (templated)
+    :param target: ``group``, or ``obs`` for engines that take no groups: Spark 3.3.1 and later
+        (templated)
+    :param spark_version: the engine of the job; a group for one that takes none is warned of
+        (templated)
+    :param python_version: the Python of the engine, such as ``3.9``, for which dependencies are
+        chosen; ``None`` for that of the worker (templated)
+    :param if_exists: for a group in which this DAG staged other bytes before: ``replace``,
+        ``skip`` (keep it when it has every package) or ``fail`` (templated)
+    :param on_conflict: for a group that somebody else filled with other bytes: ``fail``,
+        ``replace``, or ``version``, which appends a hash of the content to the name (templated)
+    :param force: send and upload also what is there already
+    :param delete_after: remove what earlier runs left below the prefix and nothing uses any more:
+        older than a ``timedelta``, or all but the newest so many versions. Never what a job uses
+        that has not ended
+    :param delete_dry_run: only log what would be removed
+    :param is_async: let DLI answer at once and go on uploading
+    :param tags: ``{"key": "value"}`` or ``[{"key": …, "value": …}]`` for the packages (templated)
+    :param wait_for_completion: wait until every package is READY
+    :param poll_interval: seconds between two looks; the first ones come sooner
+    :param timeout: seconds to wait until every package is READY; sending to OBS does not count
+    :param max_unknown_time: seconds for which the listing may be out of reach, a package be absent
+        from it, or a state be a word that nobody knows
+    :param deferrable: wait in the triggerer, where all waits share each listing
+    :param dli_conn_id: connection of type ``dli`` (templated)
+    :param region: wins over the connection's region (templated)
+    :param project_id: wins over the connection's project id (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        "sources",
+        "bucket",
+        "prefix",
+        "group",
+        "kind",
+        "target",
+        "spark_version",
+        "python_version",
+        "if_exists",
+        "on_conflict",
+        "tags",
+        "dli_conn_id",
+        "region",
+        "project_id",
+    )
+    template_fields_renderers = {"sources": "json", "tags": "json"}  # noqa: RUF012  # as in Airflow
+    ui_color = "#e8f4ea"
+
+    def __init__(
+        self,
+        *,
+        sources: Sequence[Any],
+        bucket: str,
+        prefix: str = "",
+        group: str | None = None,
+        kind: str | None = None,
+        target: Target = "group",
+        spark_version: str | None = None,
+        python_version: str | None = None,
+        if_exists: IfExists = "replace",
+        on_conflict: OnConflict = "fail",
+        force: bool = False,
+        delete_after: timedelta | int | None = None,
+        delete_dry_run: bool = True,
+        is_async: bool = True,
+        tags: Tags | None = None,
+        wait_for_completion: bool = True,
+        poll_interval: float = 10.0,
+        timeout: float = 1800.0,
+        max_unknown_time: float = 300.0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        dli_conn_id: str = "dli_default",
+        region: str | None = None,
+        project_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            wait_for_completion=wait_for_completion,
+            poll_interval=poll_interval,
+            timeout=timeout,
+            max_unknown_time=max_unknown_time,
+            deferrable=deferrable,
+            dli_conn_id=dli_conn_id,
+            region=region,
+            project_id=project_id,
+            **kwargs,
+        )
+        self.sources = sources
+        self.bucket = bucket
+        self.prefix = prefix
+        self.group = group
+        self.kind = kind
+        self.target = target
+        self.spark_version = spark_version
+        self.python_version = python_version
+        self.if_exists = if_exists
+        self.on_conflict = on_conflict
+        self.force = force
+        self.delete_after = delete_after
+        self.delete_dry_run = delete_dry_run
+        # Not `is_async`: on Airflow 3.3 an operator has a read-only property of that name.
+        self.upload_async = is_async
+        self.tags = tags
+
+    @cached_property
+    def obs_hook(self) -> ObsHook:
+        """The hook for OBS on the task's connection."""
+        # Imported when it runs, so that parsing a DAG loads no client.
+        from airflow_provider_dli.hooks.obs import ObsHook
+
+        return ObsHook(self.dli_conn_id, region=self.region, project_id=self.project_id)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Send, upload, wait, and give what XCom keeps."""
+        from airflow_provider_dli.hooks.staging import Stager
+
+        started = time.time()
+        order = self._order(context)
+        self._time_limits()
+        with self.hook as dli, self.obs_hook as obs:
+            stager = Stager(dli, obs)
+            staged = stager.stage(order)
+            result = self._plain(staged)
+            if staged.group is None:
+                return self._finished(stager, order, result)
+            if self.deferrable:
+                # The files may be out of reach of the worker that goes on.
+                context["ti"].xcom_push(key=STAGED, value=result)
+            names = [package.name for package in staged.packages]
+            # Sending takes what it takes: only the task's own limit counts from its beginning.
+            limits = self._time_limits(started)
+            group = self._waited(staged.group, staged.found, names, limits)
+            return self._finished(stager, order, result, group)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
+        from airflow_provider_dli.hooks.staging import Stager
+
+        states = states_of(event)
+        ti = context["ti"]
+        result = ti.xcom_pull(task_ids=self.task_id, key=STAGED, map_indexes=ti.map_index)
+        check_complete(result["group"], [package["name"] for package in result["packages"]], states)
+        self.log.info("READY: %s", ", ".join(states))
+        with self.hook as dli, self.obs_hook as obs:
+            group = dli.get_package_group(result["group"])
+            return self._finished(Stager(dli, obs), self._order(context), result, group)
+
+    def _order(self, context: Context) -> Order:
+        from airflow_provider_dli.staging.orders import Order
+
+        ti, dag = context.get("ti"), context.get("dag")
+        # Each of many mapped tasks has its own.
+        index = -1 if ti is None or ti.map_index is None else ti.map_index
+        return Order(
+            sources=self.sources,
+            bucket=self.bucket,
+            prefix=self.prefix,
+            group=self.group,
+            kind=self.kind,
+            target=self.target,
+            is_async=self.upload_async,
+            tags=self.tags,
+            if_exists=self.if_exists,
+            on_conflict=self.on_conflict,
+            force=self.force,
+            delete_after=self.delete_after,
+            delete_dry_run=self.delete_dry_run,
+            spark_version=self.spark_version,
+            python_version=self.python_version,
+            base=Path(dag.fileloc).parent if dag is not None else Path.cwd(),
+            owner=f"dag {self.dag_id}",
+            task=f"{self.dag_id}.{self.task_id}" + (f".{index}" if index >= 0 else ""),
+        )
+
+    def _plain(self, staged: Staged) -> dict[str, Any]:
+        return staged.as_dict() | {
+            "project_id": self.hook.project_id,
+            "region": self.hook.account.region,
+        }
+
+    def _finished(
+        self,
+        stager: Stager,
+        order: Order,
+        result: dict[str, Any],
+        group: PackageGroup | None = None,
+    ) -> dict[str, Any]:
+        """Write down what DLI has, clean up, and give the result with the packages' states."""
+        from airflow_provider_dli.api.readiness import judge
+
+        states = judge(group, [package["name"] for package in result["packages"]]).states
+        stager.finish(order, result, group)
+        ready = [
+            package | {"state": states[package["name"]] if group else None}
+            for package in result["packages"]
+        ]
+        return result | {"packages": ready}
