@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files sent to OBS: ObsHook beside the vendor's own client, and the memory that it takes."""
+"""Files sent to OBS: ObsHook beside the vendor's own client, its memory, and the whole operator."""
 
 # The store is moto's, in a process of its own (obs_server.py). Linux only: /proc tells the memory.
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import staging_again
 from obs_server import running
 from report import Row, options, publish, spread, verdict
 
@@ -36,12 +37,14 @@ NOTES = (
     "Store: moto's S3 server in a process of its own, over plain HTTP on this machine. It needs "
     "several milliseconds of its own CPU for each MB, all in one Python process, so that without a "
     "pause it is the store that is measured; the pause before each answer stands for the network. "
-    "The clients take turns; ratios are medians of the turns, in brackets their range. Files are in "
-    "the page cache, and their SHA-256, which the hook compares, is computed before.",
+    "The clients take turns; ratios are medians of the turns, in brackets their range. Files are "
+    "in the page cache, and their SHA-256, which the hook compares, is computed before.",
     "The vendor's client is esdk-obs-python with its defaults: no Content-MD5, no comparison of "
     "what arrived, a new connection for each request. Its uploadFile sends parts of 9 MB one after "
     "the other and remembers them in a file. The hook sends 8 MiB at a time on 8 connections, each "
     "with its Content-MD5.",
+    "The operator stages the same files into a group of the emulator, which takes 3 s for the "
+    "upload. Its seconds are those of one run each, hashing and the wait for READY included.",
     "Memory is the highest RSS while 2 GB are sent, less that after a first small file; sampled "
     "every 10 ms in a fresh process.",
 )
@@ -83,6 +86,7 @@ def _rows(folder: Path, runs: int) -> Iterator[Row]:
             both = store.compare(store.upload_file, [large], runs)
             yield _row(what, pause, "uploadFile", 0.95, both)
             yield _row(what, pause, "putFile", None, store.compare(store.put_file, [large], runs))
+            yield from staging_again.rows(address, pause, folder, many[7].path)
     for file in (*many, large):
         file.path.unlink()
     yield _memory(folder)

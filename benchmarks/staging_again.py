@@ -29,8 +29,10 @@ def rows(address: str, pause: float, folder: Path, changing: Path) -> Iterator[R
         bucket = f"bucket-{uuid.uuid4()}"
         first = _run(emulator, address, bucket, folder)
         second = _run(emulator, address, bucket, folder)
-        changing.write_bytes(changing.read_bytes()[::-1])
+        content = changing.read_bytes()
+        changing.write_bytes(content[::-1])
         third = _run(emulator, address, bucket, folder)
+        changing.write_bytes(content)
     what = f"operator, {len(first['packages'])} files"
     ratio = first["seconds"] / second["seconds"]
     yield {
@@ -81,5 +83,3 @@ def _make(address: str, bucket: str) -> None:
 
     answer = ObsClient("AK", "secret-key", server=address, path_style=True).createBucket(bucket)
     assert answer.status < 300, answer
-
-

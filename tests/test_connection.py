@@ -59,6 +59,7 @@ def test_all_fields_of_the_connection_reach_the_account(tmp_path: Path) -> None:
         connect_timeout=3.0,
         read_timeout=7.5,
         iam_origin="https://iam.eu-de.otc.t-systems.com",
+        obs_origin="https://obs.eu-de.otc.t-systems.com",
     )
 
 
@@ -148,6 +149,12 @@ def test_a_missing_field_is_named(
         ({"auth_type": "saml"}, "auth_type is 'saml': use keys or password or token or metadata"),
         ({"iam_endpoint": "iam.example.com"}, "iam_endpoint is 'iam.example.com': give scheme"),
         ({"iam_endpoint": "https://iam.example.com/v3"}, "iam_endpoint is .*without a path"),
+        ({"obs_endpoint": "obs.example.com"}, "obs_endpoint is 'obs.example.com': give scheme"),
+        ({"obs_endpoint": "https://obs.example.com/b"}, "obs_endpoint is .*without a path"),
+        (
+            {"obs_endpoint": "https://bucket.obs.eu-de.otc.t-systems.com"},
+            "obs_endpoint is .*: leave out the bucket",
+        ),
         (
             {"auth_type": "metadata", "metadata_endpoint": "169.254.169.254"},
             "metadata_endpoint is '169.254.169.254': give scheme",
@@ -495,6 +502,20 @@ def test_the_addresses_follow_from_cloud_and_region_unless_they_are_given(
 
 
 @pytest.mark.parametrize(
+    ("extra", "obs"),
+    [
+        ({}, "https://obs.eu-de.otc.t-systems.com"),
+        ({"obs_endpoint": "https://OBS.example.com:443/"}, "https://obs.example.com"),
+        ({**BARE, "obs_endpoint": "http://127.0.0.1:9000"}, "http://127.0.0.1:9000"),
+        (BARE, None),
+        ({**BARE, "cloud": "otc"}, None),
+    ],
+)
+def test_the_address_of_obs_follows_or_is_given(extra: dict[str, Any], obs: str | None) -> None:
+    assert read(extra).obs_origin == obs
+
+
+@pytest.mark.parametrize(
     "extra",
     [
         {"project_id": None},
@@ -567,6 +588,7 @@ FORM = [
     "project_id",
     "endpoint",
     "iam_endpoint",
+    "obs_endpoint",
     "metadata_endpoint",
     "account",
     "agency",
@@ -626,6 +648,7 @@ def test_every_way_to_write_a_connection_says_the_same(
         verify=False,
         read_timeout=7.5,
         iam_origin=IAM,
+        obs_origin="https://obs.eu-de.otc.t-systems.com",
     )
 
 

@@ -47,6 +47,17 @@ def test_the_dag_of_the_staging_page_has_its_task() -> None:
     assert run(code)["dag"].task_ids == ["stage_everything"]
 
 
+def test_the_dag_of_the_object_storage_page_writes_and_counts(
+    bucket: str, object_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("airflow.sdk", reason="the page is written for Airflow 3")
+    with running(obs_endpoint=object_store) as emulator:
+        monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", connection(emulator))
+        names = run(blocks("docs/object-storage.md")[0].replace("my-bucket", bucket))
+
+        assert names["count_lines"].function(names["write_report"].function("2026-11-20")) == 2
+
+
 def test_the_task_of_the_staging_page_finds_the_largest_object(
     bucket: str, object_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +83,7 @@ def test_no_block_of_code_is_left_out() -> None:
         "architecture.md": 0,
         "connection.md": 0,
         "emulator.md": 1,
+        "object-storage.md": 1,
         "operators.md": 0,
         "performance.md": 0,
         "staging.md": 2,

@@ -17,7 +17,7 @@ from airflow_provider_dli.fs.failures import as_os_errors
 
 if TYPE_CHECKING:
     from airflow_provider_dli.fs.listing import ObsListing
-    from airflow_provider_dli.hooks.multipart import MultipartUpload
+    from airflow_provider_dli.store.multipart import MultipartUpload
 
 _log = logging.getLogger(__name__)
 

@@ -17,14 +17,14 @@ from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.endpoints import obs_url
 from airflow_provider_dli.api.errors import InputError
 from airflow_provider_dli.api.objects import FileToSend, StoredObject
-from airflow_provider_dli.hooks import obs_objects
 from airflow_provider_dli.hooks.base import DliBaseHook
-from airflow_provider_dli.hooks.obs_client import ObsCaller, endpoint_of
-from airflow_provider_dli.hooks.signatory import Signatory
-from airflow_provider_dli.hooks.workers import Workers
+from airflow_provider_dli.store import objects as calls
+from airflow_provider_dli.store.caller import ObsCaller, endpoint_of
+from airflow_provider_dli.store.signatory import Signatory
+from airflow_provider_dli.store.workers import Workers
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.hooks.multipart import MultipartUpload
+    from airflow_provider_dli.store.multipart import MultipartUpload
     from airflow_provider_dli.transport.bulk import BulkTransport
     from airflow_provider_dli.transport.clock import Clock
 
@@ -88,7 +88,7 @@ class ObsHook(DliBaseHook):
 
         :param bucket: name of the bucket
         """
-        obs_objects.check_bucket(self._caller, checks.bucket(bucket))
+        calls.check_bucket(self._caller, checks.bucket(bucket))
 
     def find_object(self, bucket: str, key: str) -> StoredObject | None:
         """Describe an object; ``None`` when there is none, or no such bucket.
@@ -96,7 +96,7 @@ class ObsHook(DliBaseHook):
         :param bucket: name of the bucket
         :param key: key of the object
         """
-        return obs_objects.find(self._caller, checks.bucket(bucket), checked_key(key))
+        return calls.find(self._caller, checks.bucket(bucket), checked_key(key))
 
     def find_objects(self, bucket: str, keys: Iterable[str]) -> dict[str, StoredObject]:
         """Describe several objects at once, and give those that are there by their keys.
@@ -109,7 +109,7 @@ class ObsHook(DliBaseHook):
         found: dict[str, StoredObject] = {}
 
         def look(caller: ObsCaller, key: str) -> None:
-            one = obs_objects.find(caller, bucket, key)
+            one = calls.find(caller, bucket, key)
             if one is not None:
                 found[key] = one
 
@@ -126,7 +126,7 @@ class ObsHook(DliBaseHook):
         :param prefix: what their keys begin with
         """
         checks.bucket(bucket)
-        for objects, _ in obs_objects.pages(self._caller, bucket, prefix):
+        for objects, _ in calls.pages(self._caller, bucket, prefix):
             yield from objects
 
     def list_folder(
@@ -141,7 +141,7 @@ class ObsHook(DliBaseHook):
         checks.bucket(bucket)
         objects: list[StoredObject] = []
         folders: list[str] = []
-        for some, others in obs_objects.pages(self._caller, bucket, prefix, delimiter):
+        for some, others in calls.pages(self._caller, bucket, prefix, delimiter):
             objects += some
             folders += others
         return objects, folders
@@ -156,7 +156,7 @@ class ObsHook(DliBaseHook):
         """
         if start < 0 or (end is not None and end < 0):
             raise InputError("start and end", [start, end], "give numbers of bytes from 0 on")
-        return obs_objects.read(self._caller, checks.bucket(bucket), checked_key(key), start, end)
+        return calls.read(self._caller, checks.bucket(bucket), checked_key(key), start, end)
 
     def write_object(self, bucket: str, key: str, data: bytes) -> StoredObject:
         """Store bytes in one request, of up to 5 GB, in place of what lies there.
@@ -166,9 +166,7 @@ class ObsHook(DliBaseHook):
         :param data: what to store
         """
         digest = hashlib.sha256(data).hexdigest()
-        return obs_objects.put(
-            self._caller, checks.bucket(bucket), checked_key(key), bytes(data), digest
-        )
+        return calls.put(self._caller, checks.bucket(bucket), checked_key(key), bytes(data), digest)
 
     def upload_files(self, bucket: str, files: Sequence[FileToSend]) -> None:
         """Send files, several at once, and say in the log how far it is.
@@ -180,8 +178,8 @@ class ObsHook(DliBaseHook):
         :param files: files with the keys that they are to have
         """
         # Imported here, since a hook that only looks needs neither.
-        from airflow_provider_dli.hooks.sending import Sending
-        from airflow_provider_dli.hooks.transfer_log import TransferLog
+        from airflow_provider_dli.store.sending import Sending
+        from airflow_provider_dli.store.transfer_log import TransferLog
 
         checks.bucket(bucket)
         left = _by_key(files)
@@ -205,7 +203,7 @@ class ObsHook(DliBaseHook):
         :param to_key: key of the copy
         """
         source = (checks.bucket(bucket), checked_key(key))
-        obs_objects.copy(self._caller, *source, checks.bucket(to_bucket), checked_key(to_key))
+        calls.copy(self._caller, *source, checks.bucket(to_bucket), checked_key(to_key))
 
     def delete_objects(self, bucket: str, keys: Iterable[str]) -> None:
         """Delete objects; absent ones count as done.
@@ -213,7 +211,7 @@ class ObsHook(DliBaseHook):
         :param bucket: name of the bucket
         :param keys: keys of the objects
         """
-        obs_objects.delete(self._caller, checks.bucket(bucket), [checked_key(key) for key in keys])
+        calls.delete(self._caller, checks.bucket(bucket), [checked_key(key) for key in keys])
 
     def start_multipart(self, bucket: str, key: str) -> MultipartUpload:
         """Begin an object that is sent in parts: ``send(number, data)``, then ``complete()``.
@@ -223,7 +221,7 @@ class ObsHook(DliBaseHook):
         :param bucket: name of the bucket
         :param key: key of the object
         """
-        from airflow_provider_dli.hooks.multipart import begin
+        from airflow_provider_dli.store.multipart import begin
 
         return begin(self._caller, checks.bucket(bucket), checked_key(key))
 

@@ -5,26 +5,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
 
 from airflow_provider_dli.api.errors import DliError
+from airflow_provider_dli.api.log import Log
 from airflow_provider_dli.api.models import PackageState, state_of
 from airflow_provider_dli.api.readiness import ABSENT, Readiness
 
 SILENCE = 60.0
 """Seconds without a change after which a wait says that it goes on."""
-
-
-class Log(Protocol):
-    """What the loggers of Airflow 2 and 3 have in common."""
-
-    def info(self, event: Any, *args: Any) -> Any:
-        """Log a line."""
-        ...
-
-    def warning(self, event: Any, *args: Any) -> Any:
-        """Log a warning."""
-        ...
 
 
 class StateLog:

@@ -20,9 +20,10 @@ from airflow_provider_dli.api.account import Account
 from airflow_provider_dli.api.errors import AuthenticationError, DliError, InputError
 from airflow_provider_dli.api.waiting import MAX_UNKNOWN_TIME, Update, Wait
 from airflow_provider_dli.hooks.accounts import account_of
-from airflow_provider_dli.hooks.progress import Log, StateLog
+from airflow_provider_dli.hooks.progress import StateLog
 
 if TYPE_CHECKING:
+    from airflow_provider_dli.api.log import Log
     from airflow_provider_dli.hooks.watch import Watcher
 
 _log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_dli.api.endpoints import Cloud, dli_origin, iam_origin, obs_url
+from airflow_provider_dli.api.endpoints import Cloud, dli_origin, iam_origin, obs_origin, obs_url
 from airflow_provider_dli.api.errors import InputError
 
 
@@ -36,6 +36,18 @@ def test_cloud_and_region_give_the_address_of_dli(cloud: Cloud, region: str, ori
 )
 def test_cloud_and_region_give_the_address_of_iam(cloud: Cloud, region: str, origin: str) -> None:
     assert iam_origin(cloud, region) == origin
+
+
+@pytest.mark.parametrize(
+    ("cloud", "region", "origin"),
+    [
+        (Cloud.HUAWEI, "cn-north-4", "https://obs.cn-north-4.myhuaweicloud.com"),
+        (Cloud.HUAWEI, "eu-west-101", "https://obs.eu-west-101.myhuaweicloud.eu"),
+        (Cloud.OTC, "eu-de", "https://obs.eu-de.otc.t-systems.com"),
+    ],
+)
+def test_cloud_and_region_give_the_address_of_obs(cloud: Cloud, region: str, origin: str) -> None:
+    assert obs_origin(cloud, region) == origin
 
 
 @pytest.mark.parametrize(

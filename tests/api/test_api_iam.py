@@ -22,7 +22,8 @@ ASKED = Asked("GET /x", 0.0, "address https://iam.test")
 TOKEN = iam.token("user", "password", "account", {"id": "p1"})
 AGENCY_KEY = iam.agency_key("agency", "account", 3600)
 METADATA_KEY = iam.metadata_key("session")
-KEYS = [AGENCY_KEY, METADATA_KEY]
+TOKEN_KEY = iam.token_key(3600)
+KEYS = [AGENCY_KEY, METADATA_KEY, TOKEN_KEY]
 
 
 @pytest.fixture
@@ -50,6 +51,16 @@ def key_body(**changes: Any) -> dict[str, Any]:
 
 
 # what is asked
+
+
+def test_keys_for_a_token_are_asked_for_as_documented() -> None:
+    """https://support.huaweicloud.com/intl/en-us/api-iam/iam_04_0002.html."""
+    asked = iam.request(TOKEN_KEY, "https://iam.test")
+
+    assert (asked.method, asked.path) == ("POST", "/v3.0/OS-CREDENTIAL/securitytokens")
+    assert json.loads(asked.body) == {
+        "auth": {"identity": {"methods": ["token"], "token": {"duration_seconds": 3600}}}
+    }
 
 
 def test_a_password_is_sent_as_documented() -> None:
@@ -151,7 +162,7 @@ def test_the_documented_refusal_of_a_password_is_understood(golden: Callable[[st
     assert (caught.value.code, caught.value.status) == ("401", 401)
 
 
-@pytest.mark.parametrize("call", KEYS, ids=["agency", "metadata"])
+@pytest.mark.parametrize("call", KEYS, ids=["agency", "metadata", "keys of a token"])
 def test_the_documented_key_is_read(call: Call[Any], golden: Callable[[str], bytes]) -> None:
     lease = read(call, golden("doc_iam_agency_key.response"))
 
@@ -194,7 +205,9 @@ def test_an_end_without_a_time_zone_is_utc(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "soon", 17, [], "2020-13-04T09:05:22Z"])
-@pytest.mark.parametrize("call", [TOKEN, *KEYS], ids=["token", "agency", "metadata"])
+@pytest.mark.parametrize(
+    "call", [TOKEN, *KEYS], ids=["token", "agency", "metadata", "keys of a token"]
+)
 def test_an_end_that_is_no_time_is_an_unusable_answer(call: Call[Any], text: Any) -> None:
     body = token_body(expires_at=text) | key_body(expires_at=text)
 

@@ -18,7 +18,7 @@ from told import told
 
 from airflow_provider_dli.api import packages
 from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.auth import AccessKey, Lease
+from airflow_provider_dli.api.auth import AccessKey, Lease, Token
 from airflow_provider_dli.api.errors import (
     AnswerError,
     AuthenticationError,
@@ -30,7 +30,7 @@ from airflow_provider_dli.api.errors import (
 from airflow_provider_dli.api.flows import Client
 from airflow_provider_dli.api.identity import Source, identity_of
 from airflow_provider_dli.api.retry import Retry
-from airflow_provider_dli.api.sources import METADATA, Agency, Metadata, Password
+from airflow_provider_dli.api.sources import METADATA, Agency, Metadata, Password, TokenKeys
 from airflow_provider_dli.api.wire import Flow
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
@@ -531,3 +531,52 @@ def test_nobody_who_answers_is_an_error_that_names_the_address(
     assert isinstance(caught.value.__cause__, DliError)
     assert "canary" not in told(caught.value)
     assert emulator.requests == []
+
+
+# keys for a token
+
+
+def test_keys_for_a_token_are_temporary_and_open_what_the_token_opens(
+    emulator: Emulator, clock: FakeClock
+) -> None:
+    it = TokenKeys(emulator.url, Token(emulator.auth_token), 900)
+
+    lease = fetch(it, clock)
+
+    assert isinstance(lease.credential, AccessKey)
+    assert lease.credential.security_token
+    assert lease.expires == clock.now() + 900
+    look(emulator, lease.credential, clock)
+
+
+def test_the_token_of_a_password_serves_dli_and_the_keys(
+    emulator: Emulator, clock: FakeClock
+) -> None:
+    password = source(emulator, "password")
+    it = client(emulator, password, clock)
+
+    run(it.look(), clock)
+    fetch(TokenKeys(emulator.url, password), clock)
+
+    assert asked(emulator).count(SIGN_IN) == 1
+
+
+def test_keys_for_a_token_that_expired_come_by_a_new_one(
+    emulator: Emulator, clock: FakeClock
+) -> None:
+    it = TokenKeys(emulator.url, source(emulator, "password"))
+    fetch(it, clock)
+    emulator.expire_credentials()
+
+    fetch(it, clock)
+
+    assert asked(emulator).count(SIGN_IN) == 2
+
+
+def test_sources_of_the_same_token_share_its_keys(emulator: Emulator) -> None:
+    one = TokenKeys(emulator.url, Token("canary-token"))
+    other = TokenKeys(emulator.url, Token("canary-token"))
+
+    assert identity_of(one) is identity_of(other)
+    assert one.secrets == ("canary-token",)
+    assert "canary" not in repr(one)

@@ -42,6 +42,26 @@ def test_the_nearer_limit_is_the_deadline(
     assert given.backstop == timedelta(seconds=seconds) + GRACE
 
 
+@pytest.mark.parametrize(("spent", "seconds"), [(100, 200), (400, 0)])
+def test_what_the_task_did_before_the_wait_counts_against_its_own_limit(
+    spent: float, seconds: float
+) -> None:
+    task = SimpleNamespace(execution_timeout=timedelta(seconds=300))
+
+    given = TimeLimits(task, 600, time.time() - spent)
+
+    assert given.deadline == pytest.approx(time.time() + seconds, abs=1)
+    assert given.limit == "execution_timeout"
+
+
+def test_what_the_task_did_before_the_wait_does_not_count_against_the_timeout() -> None:
+    task = SimpleNamespace(execution_timeout=None)
+
+    given = TimeLimits(task, 600, time.time() - 400)
+
+    assert given.deadline == pytest.approx(time.time() + 600, abs=1)
+
+
 def test_a_good_event_gives_its_states() -> None:
     event = {"status": "ready", "states": {"a.jar": "READY"}}
 

@@ -269,6 +269,17 @@ def test_an_object_is_made_of_parts_in_any_order(obs: ObsHook, bucket: str) -> N
     assert obs.read_object(bucket, "whole")[-8:] == b"\0the end"
 
 
+def test_views_of_bytes_are_sent_as_what_they_show(obs: ObsHook, bucket: str) -> None:
+    view = memoryview(bytearray(b"some bytes"))
+    upload = obs.start_multipart(bucket, "parts")
+
+    obs.write_object(bucket, "whole", view)  # type: ignore[arg-type]
+    upload.send(1, view)  # type: ignore[arg-type]
+    upload.complete()
+
+    assert obs.read_object(bucket, "whole") == obs.read_object(bucket, "parts") == b"some bytes"
+
+
 def test_an_upload_that_is_aborted_leaves_nothing(obs: ObsHook, bucket: str) -> None:
     upload = obs.start_multipart(bucket, "whole")
     upload.send(1, b"x")

@@ -33,7 +33,7 @@ from airflow_provider_dli.api.errors import (
 )
 from airflow_provider_dli.api.objects import FileToSend
 from airflow_provider_dli.hooks.obs import ObsHook
-from airflow_provider_dli.hooks.sending import PART, part_size
+from airflow_provider_dli.store.sending import PART, part_size
 
 Make = Callable[..., FileToSend]
 MIB = 1024 * 1024
@@ -484,7 +484,7 @@ def test_a_completion_that_is_refused_ends_the_upload(
 ) -> None:
     front.rule = lambda one: error(403, "AccessDenied") if step(one) == "complete" else None
 
-    with pytest.raises(PermissionDeniedError, match="POST .* AccessDenied"):
+    with pytest.raises(PermissionDeniedError, match=r"POST .* AccessDenied"):
         watched.upload_files(bucket, [make(PART + 1)])
 
     assert front.methods()[-2:] == ["complete", "abort"]

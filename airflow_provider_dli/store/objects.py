@@ -27,7 +27,7 @@ from airflow_provider_dli.api.objects import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.hooks.obs_client import ObsCaller, Reply
+    from airflow_provider_dli.store.caller import ObsCaller, Reply
 
 PAGE = 1000
 """Entries of a listing, and keys of a deletion, in one request: the most that OBS takes."""

@@ -24,7 +24,7 @@ from airflow_provider_dli.api.wire import Response, send
 if TYPE_CHECKING:
     from airflow_provider_dli.api.account import Account
     from airflow_provider_dli.api.auth import AccessKey, Lease
-    from airflow_provider_dli.hooks.signatory import Signatory
+    from airflow_provider_dli.store.signatory import Signatory
     from airflow_provider_dli.transport.bulk import BulkTransport
     from airflow_provider_dli.transport.clock import Clock
 
@@ -227,7 +227,7 @@ def bucket_origin(endpoint: str, bucket: str) -> str:
 def _composer() -> Any:
     # Imported here, since it needs an extra.
     try:
-        from airflow_provider_dli.hooks.obs_sdk import Composer
+        from airflow_provider_dli.store.composer import Composer
     except ImportError as error:
         raise ImportError(
             "ObsHook needs the vendor's client of OBS: pip install 'airflow-provider-dli[obs]'"

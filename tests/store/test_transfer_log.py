@@ -9,7 +9,7 @@ import sys
 import pytest
 from fake_clock import FakeClock
 
-from airflow_provider_dli.hooks.transfer_log import TransferLog, amount
+from airflow_provider_dli.store.transfer_log import TransferLog, amount
 
 
 class RecordingLog:

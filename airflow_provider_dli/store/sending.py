@@ -23,15 +23,15 @@ from airflow_provider_dli.api.errors import (
 )
 from airflow_provider_dli.api.objects import is_gone
 from airflow_provider_dli.api.retry import TRANSIENT
-from airflow_provider_dli.hooks import multipart, obs_objects
+from airflow_provider_dli.store import multipart, objects
 
 if TYPE_CHECKING:
+    from airflow_provider_dli.api.log import Log
     from airflow_provider_dli.api.objects import FileToSend
-    from airflow_provider_dli.hooks.multipart import MultipartUpload
-    from airflow_provider_dli.hooks.obs_client import ObsCaller
-    from airflow_provider_dli.hooks.progress import Log
-    from airflow_provider_dli.hooks.transfer_log import TransferLog
-    from airflow_provider_dli.hooks.workers import Workers
+    from airflow_provider_dli.store.caller import ObsCaller
+    from airflow_provider_dli.store.multipart import MultipartUpload
+    from airflow_provider_dli.store.transfer_log import TransferLog
+    from airflow_provider_dli.store.workers import Workers
 
 PART = 8 * 1024 * 1024
 """Bytes of a part, and the most that goes in one request."""
@@ -96,7 +96,7 @@ class _Whole:
         sending = self._sending
         self._is_under_way = True
         with _about(self.file):
-            obs_objects.put(self._caller, sending.bucket, self.key, data, self.file.sha256)
+            objects.put(self._caller, sending.bucket, self.key, data, self.file.sha256)
         self.is_done = True
         sending.progress.sent(len(data))
         sending.progress.file_done()
@@ -105,9 +105,9 @@ class _Whole:
         if self.is_done or not self._is_under_way:
             return
         bucket = self._sending.bucket
-        found = obs_objects.find(caller, bucket, self.key)
+        found = objects.find(caller, bucket, self.key)
         if found is not None and found.size != self.file.size:
-            obs_objects.delete(caller, bucket, [self.key])
+            objects.delete(caller, bucket, [self.key])
             self._sending.log.warning(
                 "Deleted %s/%s: there were %d of the %d bytes of %s.",
                 bucket,
@@ -175,7 +175,7 @@ class _InParts:
 
     def _finish(self, upload: MultipartUpload) -> None:
         if self._is_gone:
-            found = obs_objects.find(self._caller, self._sending.bucket, self.key)
+            found = objects.find(self._caller, self._sending.bucket, self.key)
         else:
             found = upload.complete()
         self.is_done = found is not None and found.size == self.file.size

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_dli.api.errors import DliError, NotFoundError
 from airflow_provider_dli.api.objects import StoredObject, etag, is_encrypted, is_gone
-from airflow_provider_dli.hooks import obs_objects
+from airflow_provider_dli.store import objects
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.hooks.obs_client import ObsCaller, Reply
+    from airflow_provider_dli.store.caller import ObsCaller, Reply
 
 
 class Part(NamedTuple):
@@ -68,6 +68,7 @@ class MultipartUpload:
 
         All parts but the last have at least 100 KB (5 MB on other services of this kind).
         """
+        data = bytes(data)  # of a view the vendor's client would send the name
         digest = hashlib.md5(data, usedforsecurity=False)
         known = self._there.get(number)
         if known is not None and known == (digest.hexdigest(), len(data)):
@@ -86,7 +87,7 @@ class MultipartUpload:
             ),
         )
         # Of what is encrypted the ETag need not be the MD5.
-        if not (obs_objects.is_proven(reply, digest.hexdigest()) or is_encrypted(reply.headers)):
+        if not (objects.is_proven(reply, digest.hexdigest()) or is_encrypted(reply.headers)):
             raise reply.unusable(f"part {number} is not the bytes that were sent")
         self._note(number, Part(etag(reply.headers), len(data)))
         return True
@@ -105,13 +106,13 @@ class MultipartUpload:
         except DliError as error:
             if not (error.may_be_done or is_gone(error)):
                 raise
-            found = obs_objects.find(self._caller, self.bucket, self.key)
+            found = objects.find(self._caller, self.bucket, self.key)
             if found is None or not self._is_ours(found):
                 raise
             return found
-        found = obs_objects.find(self._caller, self.bucket, self.key)
+        found = objects.find(self._caller, self.bucket, self.key)
         if found is None or found.size != self.size:
-            obs_objects.delete(self._caller, self.bucket, [self.key])
+            objects.delete(self._caller, self.bucket, [self.key])
             there = "nothing" if found is None else f"{found.size} bytes"
             raise reply.unusable(f"there was {there} where {self.size} bytes were sent")
         return found
@@ -204,7 +205,7 @@ def _page(caller: ObsCaller, bucket: str, key: str, upload_id: str, marker: int 
         bucket,
         key,
         lambda sdk: sdk.listParts(
-            bucket, key, upload_id, maxParts=obs_objects.PAGE, partNumberMarker=marker
+            bucket, key, upload_id, maxParts=objects.PAGE, partNumberMarker=marker
         ),
         # `ListPartsResult`; others call it otherwise.
         expected="ListParts",

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from airflow_provider_dli.hooks.workers import Workers
+from airflow_provider_dli.store.workers import Workers
 
 
 def nothing() -> None:
