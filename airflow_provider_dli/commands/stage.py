@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _stage(options: argparse.Namespace) -> dict[str, Any]:
-    from airflow_provider_dli.api.readiness import judge
+    from airflow_provider_dli.api.readiness import Verdict, judge
     from airflow_provider_dli.hooks.dli import DliHook
     from airflow_provider_dli.hooks.obs import ObsHook
     from airflow_provider_dli.hooks.staging import Stager
@@ -55,7 +55,8 @@ def _stage(options: argparse.Namespace) -> dict[str, Any]:
         staged = stager.stage(order, dry_run=options.dry_run)
         result = staged.as_dict() | {"dry_run": options.dry_run}
         group, names = staged.found, [package["name"] for package in result["packages"]]
-        if staged.group is not None and not options.dry_run and not options.no_wait:
+        is_ready = judge(group, names).verdict is Verdict.READY
+        if staged.group is not None and not (is_ready or options.dry_run or options.no_wait):
             group = dli.wait_until_ready(staged.group, names, timeout=options.timeout)
         if not options.dry_run:
             stager.finish(order, result, group)
@@ -96,6 +97,7 @@ def _show(result: dict[str, Any]) -> None:
     from rich.table import Table
 
     would = "would be " if result["dry_run"] else ""
+    size = decimal(result["bytes_sent"])
     table = Table("package", "size", "SHA-256", "OBS", "state")
     for package in result["packages"]:
         table.add_row(
@@ -107,7 +109,7 @@ def _show(result: dict[str, Any]) -> None:
         )
     console = Console()
     console.print(table)
-    console.print(f"{would}sent: {decimal(result['bytes_sent'])}".capitalize())
+    console.print(f"{size} {would}sent")
     if result["group"] is not None:
         done = f"{would}uploaded" if result["uploaded"] else "holds the same already"
         console.print(f"Group {result['group']}: {done}")

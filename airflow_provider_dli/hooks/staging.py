@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_dli.hooks.dli import DliHook
     from airflow_provider_dli.hooks.obs import ObsHook
     from airflow_provider_dli.staging.content import Package
+    from airflow_provider_dli.staging.records import Member
 
 MANY = 20
 """Files from which on a listing is asked for; per file, it may have as many objects."""
@@ -189,9 +190,8 @@ class Stager:
 
     def _uploaded(self, staged: Staged, record: Record) -> Staged:
         order = staged.order
-        record = record.joined(staged.members.values(), order.owner, self._dli.now())
         # Before the upload: if this process ends in between, the next one knows whose it was.
-        self._write(order, record)
+        record = self._join(order, record, staged.members.values())
         answer = self._dli.upload_package_group(
             [package.path for package in staged.packages],
             staged.group,
@@ -199,16 +199,18 @@ class Stager:
             order.is_async,
             order.tags,
         )
-        self._write(order, record.answered(answer))
+        answered = record.answered(answer).members
+        self._join(order, record, [answered[name] for name in staged.members])
         return replace(staged, found=answer)
 
     def _keep(self, order: Order, record: Record, staged: Staged) -> None:
         """Write down that this is in use still, and what a task staged without a group."""
+        now = self._dli.now()
         if staged.group is None and record.members != staged.members:
-            record = replace(record, members=staged.members, staged_at=0.0)
+            self._write(order, Record(record.key, None, order.owner, now, staged.members))
         # What is used each day must not look old, nor be written anew each minute.
-        if record.members and self._dli.now() - record.staged_at > FRESH:
-            self._write(order, replace(record, owner=order.owner, staged_at=self._dli.now()))
+        elif record.members and now - record.staged_at > FRESH:
+            self._join(order, record, ())
 
     def _is_to_upload(self, order: Order, group: str, comparison: Comparison) -> bool:
         where = f"package group {group!r}"
@@ -246,6 +248,13 @@ class Stager:
         if self._obs.find_object(order.bucket, key) is None:
             return Record(key, group, order.owner, 0.0)
         return records.decoded(key, self._obs.read_object(order.bucket, key))
+
+    def _join(self, order: Order, record: Record, members: Iterable[Member]) -> Record:
+        """Write members into a record as it is by now: other tasks may fill the same group."""
+        latest = self._record(order, record.key, record.group)
+        joined = latest.joined(members, order.owner, self._dli.now())
+        self._write(order, joined)
+        return joined
 
     def _write(self, order: Order, record: Record) -> None:
         self._obs.write_object(order.bucket, record.key, record.encoded())

@@ -100,7 +100,7 @@ def test_a_table_shows_what_was_done(bucket: str, capsys: pytest.CaptureFixture[
     lines = capsys.readouterr().out.splitlines()
     row = next(line for line in lines if "a.jar" in line)
     assert [cell.strip() for cell in row.strip("│").split("│")][3:] == ["sent", "READY"]
-    assert lines[-2:] == ["Sent: 8 bytes", "Group g: uploaded"]
+    assert lines[-2:] == ["8 bytes sent", "Group g: uploaded"]
 
 
 def test_without_a_group_the_paths_for_the_job_are_shown(

@@ -137,6 +137,26 @@ def test_a_second_run_sends_nothing_and_uploads_nothing(stage: Stage, emulator: 
     assert uploads(emulator) == 1
 
 
+def test_tasks_may_fill_one_group_at_the_same_time(
+    stage: Stage, clock: FakeClock, emulator: Emulator
+) -> None:
+    other = stage("tools")
+
+    class Slow(ObsHook):
+        """Sends only when the other task is done."""
+
+        def upload_files(self, *arguments: Any) -> None:
+            run(other)
+            super().upload_files(*arguments)
+
+    task = stage("stats.jar")
+    task.obs_hook = Slow(clock=clock)
+    run(task)
+
+    assert run(stage("stats.jar", "tools"))["uploaded"] is False
+    assert uploads(emulator) == 2
+
+
 def test_force_sends_and_uploads_again(stage: Stage, emulator: Emulator) -> None:
     run(stage())
 

@@ -518,6 +518,8 @@ def examined(
                 trap.show(name, error)
             else:
                 trap.show(name, result)
+        world.hook.close()
+        world.obs.close()
         secrets = set(CANARIES.values())
         secrets |= {ISSUED[name] for name in ("access", "secret", "securitytoken")}
         if server is not None:
