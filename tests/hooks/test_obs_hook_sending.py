@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -234,7 +234,7 @@ def test_what_a_lost_network_broke_off_is_left_and_gone_on_with(
 def test_a_part_of_other_bytes_is_sent_again(
     watched: ObsHook, front: Front, bucket: str, make: Make
 ) -> None:
-    from airflow_provider_dli.hooks import multipart
+    from airflow_provider_dli.store import multipart
 
     file = make(2 * PART)
     begun = multipart.begin(watched._caller, bucket, file.key, file.sha256)
@@ -644,6 +644,15 @@ def test_an_object_that_is_shorter_than_its_parts_is_deleted(
 # an end from outside
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Take SIGINT, which a shell lets what it starts in the background ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_all_threads_at_once(
     watched: ObsHook, front: Front, bucket: str, make: Make
 ) -> None:
@@ -670,11 +679,13 @@ def test_an_interrupt_ends_all_threads_at_once(
 
 
 CHILD = """
-import sys
+import signal, sys
 from pathlib import Path
 from airflow_provider_dli.api.objects import FileToSend
 from airflow_provider_dli.hooks.obs import ObsHook
 bucket, path, key, size, sha256 = sys.argv[1:]
+# A shell lets what it starts in the background ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 ObsHook(concurrency=2).upload_files(bucket, [FileToSend(Path(path), key, int(size), sha256)])
 """
 

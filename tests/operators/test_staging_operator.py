@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -155,6 +156,21 @@ def test_tasks_may_fill_one_group_at_the_same_time(
 
     assert run(stage("stats.jar", "tools"))["uploaded"] is False
     assert uploads(emulator) == 2
+
+
+def test_what_earlier_runs_left_is_told_and_then_deleted(
+    stage: Stage, folder: Path, bucket: str, clock: FakeClock, task_log: Callable[[], str]
+) -> None:
+    old = run(stage())["packages"][0]["obs_path"].split("/", 3)[3]
+    (folder / "stats.jar").write_bytes(b"PK new")
+    clock.sleep(7 * 24 * 3600)
+    new = run(stage(delete_after=timedelta(days=1)))["packages"][0]["obs_path"].split("/", 3)[3]
+    assert f"Would delete obs://{bucket}/{old}" in task_log()
+
+    run(stage(delete_after=timedelta(days=1), delete_dry_run=False))
+
+    there = {found.key for found in ObsHook().list_objects(bucket, "spark/stats")}
+    assert there == {new}
 
 
 def test_force_sends_and_uploads_again(stage: Stage, emulator: Emulator) -> None:
