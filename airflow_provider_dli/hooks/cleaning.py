@@ -17,6 +17,7 @@ from airflow_provider_dli.staging.cleaning import (
     in_use,
     plan,
 )
+from airflow_provider_dli.staging.content import folder_of
 from airflow_provider_dli.staging.records import Record
 
 if TYPE_CHECKING:
@@ -80,8 +81,7 @@ class _Place:
 
     @property
     def _folder(self) -> str:
-        bare = self.prefix.strip("/")
-        return f"{bare}/" if bare else ""
+        return folder_of(self.prefix)
 
     def look(self, after: timedelta | int, keep: Keep) -> tuple[Deletion, dict[str, Record]]:
         """Plan by what is there now; gives also the records of this project by their keys."""

@@ -17,7 +17,13 @@ from airflow_provider_dli.api.readiness import Verdict, judge
 from airflow_provider_dli.hooks.cleaning import clean
 from airflow_provider_dli.staging import records
 from airflow_provider_dli.staging.cleaning import Keep
-from airflow_provider_dli.staging.content import LocalPackage, content_id, kind_of, object_key
+from airflow_provider_dli.staging.content import (
+    LocalPackage,
+    content_id,
+    folder_of,
+    kind_of,
+    object_key,
+)
 from airflow_provider_dli.staging.decision import Comparison, Holds, compare, versioned
 from airflow_provider_dli.staging.orders import Order, Staged, StagedPackage
 from airflow_provider_dli.staging.records import Record
@@ -162,8 +168,9 @@ class Stager:
         vouched = {file.key for file in files if (file.key, file.sha256) in known}
         if len(vouched) < MANY:
             return files
-        folder = f"{order.prefix.strip('/')}/".lstrip("/")
-        listed = islice(self._obs.list_objects(order.bucket, folder), MANY * len(vouched))
+        listed = islice(
+            self._obs.list_objects(order.bucket, folder_of(order.prefix)), MANY * len(vouched)
+        )
         sizes = {found.key: found.size for found in listed if found.key in vouched}
         return [file for file in files if sizes.get(file.key) != file.size]
 

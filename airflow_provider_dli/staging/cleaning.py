@@ -17,6 +17,7 @@ from airflow_provider_dli.api.batch_models import SparkBatch
 from airflow_provider_dli.api.errors import InputError, WireError
 from airflow_provider_dli.api.models import PackageGroup
 from airflow_provider_dli.api.objects import StoredObject
+from airflow_provider_dli.staging.content import folder_of
 from airflow_provider_dli.staging.records import Record
 
 T = TypeVar("T")
@@ -208,9 +209,7 @@ def _old_records(records: Iterable[Record], after: timedelta | int, now: float) 
 def _old_objects(
     objects: Iterable[StoredObject], prefix: str, after: timedelta | int, now: float
 ) -> Iterable[str]:
-    bare = prefix.strip("/")
-    folder = re.escape(f"{bare}/" if bare else "")
-    pattern = re.compile(rf"{folder}(?P<name>[^/]+)-[0-9a-f]{{12}}/(?P=name)")
+    pattern = re.compile(rf"{re.escape(folder_of(prefix))}(?P<name>[^/]+)-[0-9a-f]{{12}}/(?P=name)")
     staged = [
         (found["name"], one) for one in objects if (found := pattern.fullmatch(one.key)) is not None
     ]

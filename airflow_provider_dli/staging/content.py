@@ -48,9 +48,13 @@ def kind_of(names: Sequence[str]) -> str:
 
 def object_key(prefix: str, package: LocalPackage) -> str:
     """Give the key of a package's object: other bytes have another key, the name stays its end."""
-    key = f"{package.name}-{package.sha256[:12]}/{package.name}"
+    return f"{folder_of(prefix)}{package.name}-{package.sha256[:12]}/{package.name}"
+
+
+def folder_of(prefix: str) -> str:
+    """Give what all keys below a prefix begin with: nothing, or a folder with its slash."""
     bare = prefix.strip("/")
-    return f"{bare}/{key}" if bare else key
+    return f"{bare}/" if bare else ""
 
 
 def content_id(contents: Iterable[tuple[str, str]]) -> str:

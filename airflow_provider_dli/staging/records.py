@@ -15,6 +15,7 @@ import msgspec
 
 from airflow_provider_dli.api.errors import DliError
 from airflow_provider_dli.api.models import Package, PackageGroup
+from airflow_provider_dli.staging.content import folder_of
 
 FOLDER = ".staged"
 """The folder of the records, below the prefix."""
@@ -130,5 +131,4 @@ def folder(prefix: str) -> str:
 
 
 def _below(prefix: str, rest: str) -> str:
-    bare = prefix.strip("/")
-    return f"{bare}/{FOLDER}/{rest}" if bare else f"{FOLDER}/{rest}"
+    return f"{folder_of(prefix)}{FOLDER}/{rest}"
