@@ -17,10 +17,9 @@ class Account:
 
     `origin` is the address of DLI without a slash at its end, `iam_origin` that of IAM,
     `obs_origin` that of OBS. `cloud`, `region` and the latter two are `None` where they are not
-    known, `project_id` where it has to be
-    looked up by the region. `verify` is a boolean or the path of a CA bundle, `proxy` the address
-    of a proxy that wins over the environment's. The timeouts are seconds: to connect, and between
-    two bytes of the answer.
+    known, `project_id` where it has to be looked up by the region. `verify` is a boolean or the
+    path of a CA bundle, `proxy` the address of a proxy that wins over the environment's. The
+    timeouts are seconds: to connect, and between two bytes of the answer.
     """
 
     origin: str
@@ -35,6 +34,16 @@ class Account:
     iam_origin: str | None = None
     proxy: str | None = field(default=None, repr=False)
     obs_origin: str | None = None
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """How to connect, in the words of every transport."""
+        return {
+            "verify": self.verify,
+            "connect_timeout": self.connect_timeout,
+            "read_timeout": self.read_timeout,
+            "proxy": self.proxy,
+        }
 
     @property
     def caller(self) -> str:

@@ -91,10 +91,7 @@ class DliBaseHook(BaseHook):
         from airflow_provider_dli.transport.blocking import BlockingTransport
 
         return BlockingTransport(
-            verify=self.account.verify,
-            connect_timeout=self.account.connect_timeout,
-            read_timeout=self.account.read_timeout,
-            proxy=self.account.proxy,
+            **self.account.network,
             sleep=self._clock.sleep,
         )
 

@@ -71,10 +71,7 @@ def _desk_of(account: Account, desks: _Desks) -> _Desk:
     desk = desks.get(nameless)
     if desk is None:
         transport = AsyncTransport(
-            verify=account.verify,
-            connect_timeout=account.connect_timeout,
-            read_timeout=account.read_timeout,
-            proxy=account.proxy,
+            **account.network,
         )
         desk = desks[nameless] = _Desk(nameless, transport)
     return desk

@@ -249,10 +249,7 @@ class ObsHook(DliBaseHook):
 
         return BulkTransport(
             connections=max(self.concurrency, 10),
-            verify=self.account.verify,
-            connect_timeout=self.account.connect_timeout,
-            read_timeout=self.account.read_timeout,
-            proxy=self.account.proxy,
+            **self.account.network,
             sleep=self._clock.sleep,
         )
 
