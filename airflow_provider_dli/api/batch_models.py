@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What DLI's answers say of Spark batch jobs: one job, and a page of the listing."""
+"""What DLI's answers say of Spark batch jobs: one job, a page of the listing, lines of a log."""
 
 from __future__ import annotations
 
@@ -92,6 +92,16 @@ class SparkBatch:
         return self.state.is_terminal
 
     @property
+    def summary(self) -> dict[str, Any]:
+        """What XCom keeps of the job as the result of a task."""
+        return {
+            "batch_id": self.id,
+            "name": self.name,
+            "state": self.state.value,
+            "queue": self.queue,
+        }
+
+    @property
     def named_groups(self) -> frozenset[str]:
         """The package groups that the request names, whole or as `group/package`."""
         groups = [
@@ -113,6 +123,12 @@ class SparkBatch:
         for spelled in _FILES:
             named += loose.entries(spelled, request.get(spelled))
         return [_named("the request", entry) for entry in named]
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> SparkBatch:
+        """Read what `as_dict` gave, of another version of this package as well."""
+        known = cls.__dataclass_fields__
+        return cls(**{name: value for name, value in plain.items() if name in known})
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain JSON, fit for XCom, without the request."""
@@ -144,6 +160,37 @@ class BatchListing:
             raise WireError("the body has no sessions")
         sessions = loose.objects("sessions", fields["sessions"])
         return cls(tuple(map(SparkBatch.from_wire, sessions)), loose.number(fields.get("total")))
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLog:
+    """Lines of a driver's log, the oldest first.
+
+    `start` is the number of the first line, `total` counts all lines; `None` where nobody says.
+    """
+
+    lines: tuple[str, ...]
+    start: int | None = None
+    total: int | None = None
+
+    @classmethod
+    def from_wire(cls, fields: Mapping[str, Any]) -> BatchLog:
+        """Read an answer. One that has none of the fields of a log is none."""
+        if not fields.keys() & {"log", "from", "total"}:
+            raise WireError("the body has none of log, from and total")
+        return cls(
+            tuple(map(_line, loose.entries("log", fields.get("log") or None))),
+            loose.number(fields.get("from")),
+            loose.number(fields.get("total")),
+        )
+
+
+def _line(entry: object) -> str:
+    # One that is null still counts: lines are found again by their numbers.
+    line = "" if entry is None else loose.text(entry)
+    if line is None:
+        raise WireError("a line of the log is no text")
+    return line
 
 
 def _app_id(value: object) -> str | None:

@@ -20,10 +20,15 @@
     │   ├── ThrottledError            too many requests; `retry_after` says when again
     │   ├── BadRequestError           any other refusal
     │   └── ServiceError              a fault of the service; later it may work
-    └── PackageGroupError           the service works, but the group is not what was asked for
-        ├── PackageGroupFailedError   a package is FAILED, missing or gone
-        ├── PackageGroupExistsError   it is there already and was not to be
-        └── PackageGroupTimeoutError  not READY in time (also a TimeoutError)
+    ├── PackageGroupError           the service works, but the group is not what was asked for
+    │   ├── PackageGroupFailedError   a package is FAILED, missing or gone
+    │   ├── PackageGroupExistsError   it is there already and was not to be
+    │   └── PackageGroupTimeoutError  not READY in time (also a TimeoutError)
+    └── SparkBatchError             the service works, but the job is not what was asked for
+        ├── SparkBatchFailedError     it ended without success
+        ├── SparkBatchLostError       whether it runs, or how it ended, nobody can tell
+        ├── SparkBatchAmbiguousError  several jobs bear its name, and none can be chosen
+        └── SparkBatchTimeoutError    not ended in time (also a TimeoutError)
 
 The service's code decides before the HTTP status does: an internal error (DLI.0999) and most of
 "not found" come as 400. Words in a message decide nothing.
@@ -96,6 +101,13 @@ class InputError(DliError, ValueError):
     def __init__(self, field: str, value: object, rule: str) -> None:
         super().__init__(f"{field} is {_shown(value)}: {rule}")
         self.field = field
+
+    def about(self, field: str) -> InputError:
+        """Give the error with the name under which the caller knows the field."""
+        other = copy(self)
+        other.args = (field + str(self).removeprefix(self.field),)
+        other.field = field
+        return other
 
 
 class WireError(DliError, ValueError):
@@ -249,6 +261,48 @@ class PackageGroupExistsError(PackageGroupError):
 
 class PackageGroupTimeoutError(PackageGroupError, TimeoutError):
     """Not every package became READY in time."""
+
+
+class SparkBatchError(DliError):
+    """The service answered well, but the Spark job is not what was asked for.
+
+    `batch_id` is the id of the job, empty where it is not known.
+    """
+
+    def __init__(self, message: str, batch_id: str = "") -> None:
+        super().__init__(message)
+        self.batch_id = batch_id
+
+
+class SparkBatchFailedError(SparkBatchError):
+    """The job ended without success: it failed, was cancelled, or never got resources.
+
+    `cause` is the key of what its log tells of that, and empty where it tells nothing;
+    `is_permanent` says that the same job would fail in the same way again.
+    """
+
+    def __init__(
+        self, message: str, batch_id: str = "", *, cause: str = "", is_permanent: bool = False
+    ) -> None:
+        super().__init__(message, batch_id)
+        self.cause = cause
+        self.is_permanent = is_permanent
+
+
+class SparkBatchLostError(SparkBatchError):
+    """Nobody can tell whether the job runs, or how it ended."""
+
+    may_be_done = True
+
+
+class SparkBatchAmbiguousError(SparkBatchError):
+    """Several jobs bear the name of this one, and to choose one of them would be a guess."""
+
+    may_be_done = True
+
+
+class SparkBatchTimeoutError(SparkBatchError, TimeoutError):
+    """The job did not end in time."""
 
 
 def _shown(value: object) -> str:

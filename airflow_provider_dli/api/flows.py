@@ -70,7 +70,7 @@ class Client:
             attempt += 1
             sent = self.now()
             try:
-                return (yield from self._exchange(call))
+                return (yield from self.once(call))
             except DliError as error:
                 failure = error
             pause = self.retry.pause(
@@ -152,14 +152,14 @@ class Client:
 
     def look(self, kind: str | None = None) -> Flow[PackageListing]:
         """Fetch the listing once: for who looks again anyway."""
-        return (yield from self._exchange(packages.listing(kind)))
+        return (yield from self.once(packages.listing(kind)))
 
     def _find_before(self, wait: Wait) -> Flow[PackageGroup | None]:
         call = packages.find(wait.group, wait.names or ())
-        found, _ = yield from self._exchange(call, before=wait.deadline)
+        found, _ = yield from self.once(call, before=wait.deadline)
         return found
 
-    def _exchange(self, call: Call[T], before: float | None = None) -> Flow[T]:
+    def once(self, call: Call[T], before: float | None = None) -> Flow[T]:
         """Send a call once, when its turn comes; gives up a turn that would come after `before`."""
         try:
             return (yield from self._send(call, before))

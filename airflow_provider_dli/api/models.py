@@ -236,6 +236,10 @@ class PackageListing:
         raw = self._raw(group)
         return None if raw is None else PackageGroup.from_wire(loose.json_object(raw))
 
+    def covers(self, group: str | None) -> bool:
+        """Whether it tells of this group: it does of all, also that one is not there."""
+        return True
+
     def fingerprint(self, group: str | None) -> int | None:
         """Give a number for what `find` would give: while it stays the same, so does the group.
 

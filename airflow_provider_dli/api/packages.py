@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -25,6 +26,13 @@ IfExists = Literal["replace", "skip", "fail"]
 
 TYPED_PATHS = {"jar": "jars", "pyFile": "pyfiles", "file": "files"}
 """The kinds that have an upload endpoint of their own, and its last path segment."""
+
+_SUFFIXES = {".jar": "jar", ".py": "pyFile", ".zip": "pyFile", ".egg": "pyFile", ".whl": "pyFile"}
+
+
+def kind_of(name: str) -> str:
+    """Give the kind of a package by its suffix; `modelFile` is never guessed."""
+    return _SUFFIXES.get(PurePosixPath(name).suffix, "file")
 
 
 def upload(

@@ -1,77 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One wait for packages: when to look, and what each look means. Knows no clock and no transport.
-
-The worker's flow and the triggerer's watch both ask this class, so that a wait ends in the same way
-in both.
-"""
+"""One wait for packages, and one watch for their next update: what each look means."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Collection, Mapping
 from copy import copy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from airflow_provider_dli.api.errors import (
     AuthenticationError,
     DliError,
     PackageGroupFailedError,
     PackageGroupTimeoutError,
-    ThrottledError,
-    WireError,
 )
 from airflow_provider_dli.api.models import PackageGroup, PackageState, state_of
+from airflow_provider_dli.api.patience import Patience
 from airflow_provider_dli.api.readiness import ABSENT, Readiness, Verdict, judge
-from airflow_provider_dli.api.retry import TRANSIENT
-
-FIRST_LOOK = 1.0
-"""Seconds until a wait looks for the first time: small uploads are done by then."""
-
-GROWTH = 1.5
-"""Each pause is that much longer than the one before, up to the poll interval."""
-
-MAX_UNKNOWN_TIME = 300.0
-"""Seconds for which a wait goes on without knowing how its packages are."""
 
 
 @dataclass(slots=True)
-class Wait:
+class Wait(Patience):
     """Waits until every one of `names`, or all that the group has, is READY.
 
-    `group` is `None` for packages without a group. `deadline` is Unix seconds, or `None` for no
-    end. `accepted` says that DLI took an upload of `names`, so that they may not stay absent.
-    `observe` is given each readiness that `see` finds, `trouble` each error that is not of the
-    kind before.
+    `group` is `None` for packages without a group. `accepted` says that DLI took an upload of
+    `names`, so that they may not stay absent. `observe` is given each readiness that `see` finds.
     """
 
     group: str | None
     names: Collection[str] | None
-    deadline: float | None = None
-    poll_interval: float = 10.0
-    max_unknown_time: float = MAX_UNKNOWN_TIME
     accepted: bool = False
     observe: Callable[[Readiness], None] = lambda _: None
-    trouble: Callable[[DliError], None] = lambda _: None
-    jitter: Callable[[], float] = random.random
     readiness: Readiness = field(default_factory=lambda: Readiness(Verdict.PENDING, {}))
-    _pause: float = 0.0
-    _not_before: float = 0.0
-    _odd_since: float | None = None
-    _lost_since: float | None = None
-    last_error: DliError | None = None
 
     @property
-    def settled(self) -> bool:
-        """Whether the pauses have grown to the poll interval."""
-        return self._pause >= self.poll_interval
+    def key(self) -> str | None:
+        """What a look finds it by."""
+        return self.group
 
-    def next_look(self, now: float) -> float:
-        """Give the Unix time of the next look: soon at first, never in step with other waits."""
-        grown = self._pause * GROWTH if self._pause else FIRST_LOOK
-        self._pause = min(grown, self.poll_interval)
-        look = max(now + self._pause * (0.9 + 0.2 * self.jitter()), self._not_before)
-        return look if self.deadline is None else max(min(look, self.deadline), now)
+    @property
+    def title(self) -> str:
+        """What is waited for, in a sentence."""
+        return title(self.group)
 
     def see(self, found: PackageGroup | None, now: float) -> PackageGroup | None:
         """Take a look at the group, `None` where the listing lacks it; gives it when it is ready.
@@ -90,44 +59,24 @@ class Wait:
             # Without names of its own a wait would not show what the group has no longer.
             states = {**readiness.states, **dict.fromkeys(gone, ABSENT)}
             raise failed(self.group, Readiness(Verdict.FAILED, states, readiness.group_failed))
-        if not self._is_odd(readiness):
-            self._odd_since = None
-        elif self._odd_since is None:
-            self._odd_since = now
-        self.see_again(now)
+        self.note(now, is_odd=self._is_odd(readiness))
         return None
 
-    def see_again(self, now: float) -> None:
+    def see_again(self, now: float) -> PackageGroup | None:
         """Take a look that shows what the last one did; time alone may end the wait."""
-        self._lost_since = self.last_error = None
-        if self._odd_since is not None and now - self._odd_since >= self.max_unknown_time:
-            raise failed(self.group, self.readiness)
-        self.expire(now)
+        self.wait_on(now)
+        return None
 
-    def miss(self, error: DliError, now: float) -> None:
-        """Take an error in place of a look: one that may pass keeps the wait going for a while.
+    def unknown(self) -> PackageGroupFailedError:
+        """Say that nobody knows for too long how the packages are."""
+        return failed(self.group, self.readiness)
 
-        Raises the error itself when it cannot pass, or after `max_unknown_time` seconds.
-        """
-        if not isinstance(error, (*TRANSIENT, WireError)):
-            raise copy(error) from error  # a copy: one error may end many waits
-        if type(error) is not type(self.last_error):
-            self.trouble(error)
-        self.last_error = error
-        if isinstance(error, ThrottledError):
-            self._not_before = now + (error.retry_after or 0)
-        if self._lost_since is None:
-            self._lost_since = now
-        if now - self._lost_since >= self.max_unknown_time:
-            last = copy(error)
-            last.add_note(f"No look at {title(self.group)} for {self.max_unknown_time:g} seconds.")
-            raise last from error
-        self.expire(now)
-
-    def expire(self, now: float) -> None:
-        """Raise `PackageGroupTimeoutError` when the deadline has come."""
-        if self.deadline is not None and now >= self.deadline:
-            raise timed_out(self)
+    def timed_out(self) -> PackageGroupTimeoutError:
+        """Say what is not READY, and what hid it, when time is up."""
+        return PackageGroupTimeoutError(
+            f"{self.title} was not READY by {self.end}: {self.readiness}. DLI may still be at "
+            f"work; look at the group before you upload it again.{self.hidden}"
+        )
 
     def _is_odd(self, readiness: Readiness) -> bool:
         return any(
@@ -156,6 +105,11 @@ class Update:
     settled: bool = False
     _began: bool = False
     _last_error: DliError | None = None
+
+    @property
+    def key(self) -> str | None:
+        """What a look finds it by."""
+        return self.group
 
     def next_look(self, now: float) -> float:
         """Look at once, and then every `poll_interval` seconds."""
@@ -210,16 +164,6 @@ def failed(group: str | None, readiness: Readiness) -> PackageGroupFailedError:
     return PackageGroupFailedError(
         f"{title(group)} failed: {readiness}. DLI gives no reason; check that each object exists "
         "in OBS, is readable for DLI, and that nobody deletes the group meanwhile."
-    )
-
-
-def timed_out(wait: Wait) -> PackageGroupTimeoutError:
-    """Say what is not READY, and what hid it, when time is up."""
-    hidden = f" The last look failed: {wait.last_error}" if wait.last_error else ""
-    by = datetime.fromtimestamp(wait.deadline or 0, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return PackageGroupTimeoutError(
-        f"{title(wait.group)} was not READY by {by}: {wait.readiness}. DLI may still be at work; "
-        f"look at the group before you upload it again.{hidden}"
     )
 
 

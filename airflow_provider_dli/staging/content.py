@@ -6,9 +6,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-_KINDS = {".jar": "jar", ".py": "pyFile", ".zip": "pyFile", ".egg": "pyFile", ".whl": "pyFile"}
+from airflow_provider_dli.api import packages
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,8 @@ Package = LocalPackage | StoredPackage
 
 
 def kind_of(names: Sequence[str]) -> str:
-    """Give the kind of these packages by their suffixes; for a mixture it is `file`.
-
-    `modelFile` is never guessed: no suffix tells a model.
-    """
-    kinds = {_KINDS.get(PurePosixPath(name).suffix, "file") for name in names}
+    """Give the kind of these packages by their suffixes; for a mixture it is `file`."""
+    kinds = set(map(packages.kind_of, names))
     return kinds.pop() if len(kinds) == 1 else "file"
 
 

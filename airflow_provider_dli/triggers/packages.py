@@ -5,104 +5,43 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
-import logging
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_dli.api import checks
-from airflow_provider_dli.api.account import Account
 from airflow_provider_dli.api.errors import AuthenticationError, DliError, InputError
-from airflow_provider_dli.api.waiting import MAX_UNKNOWN_TIME, Update, Wait
-from airflow_provider_dli.hooks.accounts import account_of
+from airflow_provider_dli.api.patience import MAX_UNKNOWN_TIME
+from airflow_provider_dli.api.waiting import Update, Wait
 from airflow_provider_dli.hooks.progress import StateLog
+from airflow_provider_dli.triggers.declared import Aside, DeclaredFields, aside, event_of
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.log import Log
-    from airflow_provider_dli.hooks.watch import Watcher
+    from airflow.triggers.base import TriggerEvent
 
-_log = logging.getLogger(__name__)
-
-# One thread that writes log lines: on Airflow 3.3 each goes through a socket to the supervisor, and
-# with hundreds of waits that would hold up the loop.
-_pen = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dli-log")
+    from airflow_provider_dli.api.account import Account
+    from airflow_provider_dli.api.models import PackageGroup
+    from airflow_provider_dli.hooks.watchers import Watcher
 
 
-class _Aside:
-    """Logs in a thread, in the order of the lines and in the context of their task."""
+class _GroupFields(DeclaredFields):
+    """The fields of both, and how to watch the group."""
 
-    def __init__(self, log: Log) -> None:
-        self._log = log
-
-    def info(self, event: Any, *args: Any) -> None:
-        _pen.submit(contextvars.copy_context().run, self._log.info, event, *args)
-
-    def warning(self, event: Any, *args: Any) -> None:
-        _pen.submit(contextvars.copy_context().run, self._log.warning, event, *args)
-
-    @staticmethod
-    async def written() -> None:
-        """Wait until the lines so far are written."""
-        await asyncio.get_running_loop().run_in_executor(_pen, int)
-
-
-_aside = _Aside(_log)
-
-
-def _event(payload: dict[str, Any]) -> TriggerEvent:
-    return TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow does not type it
-
-
-class _DeclaredFields:
-    """A trigger whose fields are declared once: taken by the constructor, given by `serialize`.
-
-    A row that another version of this package wrote may have fields too many or too few.
-    """
-
-    fields: ClassVar[dict[str, Any]]
     group: Any
     packages: Any
     kind: Any
-    dli_conn_id: str
-    region: Any
-    project_id: Any
     poll_interval: Any
 
-    def __init__(self, **values: Any) -> None:
-        super().__init__()
-        for name, default in self.fields.items():
-            setattr(self, name, values.get(name, default))
-        self.unknown_fields = sorted(values.keys() - self.fields.keys())
+    async def _until(self, watcher: Watcher[str | None, PackageGroup]) -> None:
+        async def watch(account: Account) -> None:
+            from airflow_provider_dli.hooks import desks  # loaded with the account
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give the path of the class and its fields, which are flat JSON and hold no secret."""
-        path = f"{type(self).__module__}.{type(self).__qualname__}"
-        return path, {name: getattr(self, name) for name in self.fields}
+            await desks.until(account, watcher, kind=self._kind())
 
-    async def _account(self) -> Account:
-        if not isinstance(self.dli_conn_id, str):
-            raise InputError("dli_conn_id", self.dli_conn_id, "give the id of a connection")
-        return await account_of(self.dli_conn_id, self.region, self.project_id)
-
-    async def _until(self, watcher: Watcher) -> None:
-        account = await self._account()
-        from airflow_provider_dli.hooks import desks  # loaded with the account
-
-        while True:
-            try:
-                await desks.until(account, watcher, kind=self._kind())
-            except AuthenticationError:
-                # It is no end where the connection says something else by now.
-                refused, account = account, await self._account()
-                if account.source == refused.source:
-                    raise
-            else:
-                return
+        await self.on_account(watch)
 
     def _names(self) -> tuple[str, ...] | None:
         return None if self.packages is None else checks.package_names(self.packages)
@@ -111,7 +50,7 @@ class _DeclaredFields:
         return None if self.kind is None else checks.kind(self.kind)
 
 
-class PackageGroupTrigger(_DeclaredFields, BaseTrigger):
+class PackageGroupTrigger(_GroupFields, BaseTrigger):
     """Wait until packages are READY; all waits of a triggerer on one account share each listing.
 
     It owns nothing at DLI, so killing it leaves DLI untouched. It gives one event: a dictionary
@@ -157,18 +96,17 @@ class PackageGroupTrigger(_DeclaredFields, BaseTrigger):
             wait = self._wait()
             await self._until(wait)
         except DliError as error:
-            await _Aside.written()
-            yield _event({"status": "failed", "limit": self.limit, **error.as_dict()})
+            await Aside.written()
+            yield event_of({"status": "failed", "limit": self.limit, **error.as_dict()})
         else:
-            await _Aside.written()
-            yield _event({"status": "ready", "states": dict(wait.readiness.states)})
+            await Aside.written()
+            yield event_of({"status": "ready", "states": dict(wait.readiness.states)})
 
     def _wait(self) -> Wait:
-        if self.unknown_fields:
-            _log.warning("Not known to this version: %s", ", ".join(self.unknown_fields))
+        self.warn_of_unknown_fields()
         if self.group is None and not self.packages:
             raise InputError("group", None, "name a group, packages, or both")
-        log = StateLog(_aside, time.time)
+        log = StateLog(aside, time.time)
         return Wait(
             None if self.group is None else checks.stored_name("group", self.group),
             self._names(),
@@ -181,7 +119,7 @@ class PackageGroupTrigger(_DeclaredFields, BaseTrigger):
         )
 
 
-class PackageGroupUpdatedTrigger(_DeclaredFields, BaseEventTrigger):
+class PackageGroupUpdatedTrigger(_GroupFields, BaseEventTrigger):
     """Give an event each time a package group becomes READY anew; for an ``AssetWatcher``.
 
     Anew means that the ``update_time`` of the group or of a package moved. A group that is READY
@@ -232,7 +170,7 @@ class PackageGroupUpdatedTrigger(_DeclaredFields, BaseEventTrigger):
             checks.stored_name("group", self.group),
             self._names(),
             checks.seconds("poll_interval", self.poll_interval),
-            trouble=StateLog(_aside, time.time).trouble,
+            trouble=StateLog(aside, time.time).trouble,
             began=began,
             last=await self._remembered(),
         )
@@ -245,7 +183,7 @@ class PackageGroupUpdatedTrigger(_DeclaredFields, BaseEventTrigger):
 
                 await desks.pause(update.poll_interval)
                 continue
-            yield _event(
+            yield event_of(
                 {"group": self.group, "update_time": update.last, "states": dict(update.states)}
             )
             # Afterwards: who is killed in between gives the event twice rather than never.

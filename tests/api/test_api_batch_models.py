@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_dli.api.batch_models import BatchListing, BatchState, SparkBatch
+from airflow_provider_dli.api.batch_models import BatchListing, BatchLog, BatchState, SparkBatch
 from airflow_provider_dli.api.errors import WireError
 
 Golden = Callable[[str], bytes]
@@ -144,6 +144,18 @@ def test_a_job_is_plain_json() -> None:
     }
 
 
+def test_a_job_is_made_again_of_its_plain_json() -> None:
+    read = batch(name="n", state="Running", queue="q", appId="a", create_time="7", kind="spark")
+
+    assert SparkBatch.from_dict(json.loads(json.dumps(read.as_dict()))) == read
+
+
+def test_a_job_has_a_short_form_for_xcom() -> None:
+    read = batch(name="n", state="Success", queue="q", owner="o")
+
+    assert read.summary == {"batch_id": "1", "name": "n", "state": "success", "queue": "q"}
+
+
 def test_the_documented_request_names_groups_and_packages(golden: Golden) -> None:
     read = batch(req_body=golden("doc_batch_create_groups.request").decode())
 
@@ -191,3 +203,31 @@ def test_a_request_of_another_shape_is_an_error(fields: dict[str, Any]) -> None:
 def test_what_is_no_listing_is_not_taken_for_an_empty_one(body: Any, why: str) -> None:
     with pytest.raises(WireError, match=why):
         BatchListing.from_wire(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "read"),
+    [
+        ({"log": ["a", "b"], "from": "7", "total": "9"}, BatchLog(("a", "b"), 7, 9)),
+        ({"log": ["a"]}, BatchLog(("a",))),
+        ({"log": [None, 7]}, BatchLog(("", "7"))),
+        ({"log": None, "from": 0, "total": 0}, BatchLog((), 0, 0)),
+        ({"log": "", "from": ""}, BatchLog(())),
+        ({"total": None}, BatchLog(())),
+    ],
+)
+def test_a_log_is_read_however_it_is_typed(body: dict[str, Any], read: BatchLog) -> None:
+    assert BatchLog.from_wire(body) == read
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ({"id": "1"}, "the body has none of log, from and total"),
+        ({"log": "a line"}, "log is a JSON string, not a list"),
+        ({"log": [{"line": "a"}]}, "a line of the log is no text"),
+    ],
+)
+def test_what_is_no_log_is_not_taken_for_an_empty_one(body: dict[str, Any], why: str) -> None:
+    with pytest.raises(WireError, match=why):
+        BatchLog.from_wire(body)

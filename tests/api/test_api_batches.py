@@ -10,8 +10,16 @@ from typing import Any
 import pytest
 
 from airflow_provider_dli.api import batches
-from airflow_provider_dli.api.batch_models import BatchListing, SparkBatch
-from airflow_provider_dli.api.errors import DliError, InputError, WireError
+from airflow_provider_dli.api.answers import Asked, interpret
+from airflow_provider_dli.api.batch_models import BatchListing, BatchLog, BatchState, SparkBatch
+from airflow_provider_dli.api.errors import (
+    BadRequestError,
+    DliError,
+    InputError,
+    NotFoundError,
+    UnusableAnswerError,
+    WireError,
+)
 from airflow_provider_dli.api.wire import Call, Flow, Response
 
 Page = Callable[[int, int], BatchListing]
@@ -23,13 +31,14 @@ def answered(call: Call[Any], body: object) -> Any:
 
 
 def test_a_listing_is_the_documented_request() -> None:
-    call = batches.listing(name="n", queue="q", state="running", start=7, size=3)
+    call = batches.listing(name="n", queue="q", state="running", batch_id="i", start=7, size=3)
 
     assert (call.method, call.path, call.body, call.repeatable) == ("GET", "/batches", b"", True)
     assert dict(call.query) == {
         "job_name": "n",
         "queue_name": "q",
         "state": "running",
+        "job-id": "i",
         "from": "7",
         "size": "3",
     }
@@ -54,7 +63,17 @@ def test_a_job_is_the_documented_request_and_answer(golden: Callable[[str], byte
     assert call.path == f"/batches/{shown.id}"
 
 
-@pytest.mark.parametrize("call", [batches.listing(), batches.show("1")])
+@pytest.mark.parametrize(
+    "call",
+    [
+        batches.create({"file": "a.py"}),
+        batches.listing(),
+        batches.show("1"),
+        batches.state("1"),
+        batches.log("1"),
+    ],
+    ids=lambda call: f"{call.method} {call.path}",
+)
 @pytest.mark.parametrize(
     "body", [b"", b"<html>", b"[]", {}, {"error_code": "DLI.0999"}, {"is_success": "false"}]
 )
@@ -63,11 +82,138 @@ def test_what_is_no_answer_is_an_error(call: Call[Any], body: object) -> None:
         answered(call, body)
 
 
+# submitting
+
+
+def test_a_submission_is_the_documented_request() -> None:
+    call = batches.create({"file": "a.py", "className": "", "conf": {"spark.a": "ü"}})
+
+    assert (call.method, call.path, call.query) == ("POST", "/batches", ())
+    assert call.body == '{"file":"a.py","className":"","conf":{"spark.a":"ü"}}'.encode()
+
+
+def test_a_submission_is_never_repeated_blindly() -> None:
+    assert not batches.create({}).repeatable
+
+
+def test_a_submission_reads_the_documented_answer(golden: Callable[[str], bytes]) -> None:
+    created = answered(batches.create({}), golden("doc_batch_create.response"))
+
+    assert (created.id, created.state) == (
+        "07a3e4e6-9a28-4e92-8d3f-9c538621a166",
+        BatchState.STARTING,
+    )
+    assert (created.name, created.app_id, created.owner) == ("", "", "test1")
+
+
+@pytest.mark.parametrize("flag", [False, "false", None])
+def test_a_job_with_an_id_was_submitted_whatever_a_flag_says(flag: object) -> None:
+    created = answered(batches.create({}), {"id": "1", "state": "starting", "is_success": flag})
+
+    assert created.id == "1"
+
+
+def test_an_error_without_an_id_is_a_refusal() -> None:
+    body = json.dumps({"error_code": "DLI.0002", "error_msg": "no queue q", "id": ""}).encode()
+
+    with pytest.raises(NotFoundError, match="no queue q") as refused:
+        interpret(batches.create({}), Asked("POST /batches", 0.0), Response(200, {}, body))
+
+    assert not refused.value.may_be_done
+
+
+def test_a_flag_without_an_id_is_a_refusal() -> None:
+    body = json.dumps({"is_success": False, "message": "queue is busy"}).encode()
+
+    with pytest.raises(BadRequestError, match="queue is busy"):
+        interpret(batches.create({}), Asked("POST /batches", 0.0), Response(200, {}, body))
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b'{"id": ""}', b'{"state": "starting"}'])
+def test_a_job_may_run_though_its_answer_cannot_be_used(body: bytes) -> None:
+    with pytest.raises(UnusableAnswerError) as unusable:
+        interpret(batches.create({}), Asked("POST /batches", 0.0), Response(200, {}, body))
+
+    assert unusable.value.may_be_done
+
+
+# state, log, cancel
+
+
+def test_a_state_is_the_documented_request_and_answer(golden: Callable[[str], bytes]) -> None:
+    call = batches.state("0a324461-d9d9-45da-a52a-3b3c7a3d809e")
+
+    read = answered(call, golden("doc_batch_state_capitalised.response"))
+
+    assert (call.method, call.repeatable) == ("GET", True)
+    assert call.path == f"/batches/{read.id}/state"
+    assert read.state is BatchState.SUCCESS
+
+
+@pytest.mark.parametrize("make", [batches.show, batches.state, batches.log])
+def test_an_answer_about_another_job_is_none(make: Callable[[str], Call[Any]]) -> None:
+    with pytest.raises(WireError, match="the body is about the batch job 'b'"):
+        answered(make("a"), {"id": "b", "state": "success", "log": []})
+
+
+@pytest.mark.parametrize("make", [batches.show, batches.state, batches.log])
+def test_an_id_is_the_same_in_any_case(make: Callable[[str], Call[Any]]) -> None:
+    answered(make("0A-1"), {"id": "0a-1", "state": "success", "log": []})
+
+
+def test_a_log_is_the_documented_request_and_answer(golden: Callable[[str], bytes]) -> None:
+    call = batches.log("0a324461-d9d9-45da-a52a-3b3c7a3d809e", start=7, size=3, index=2)
+
+    read = answered(call, golden("doc_batch_log.response"))
+
+    assert (call.method, call.repeatable) == ("GET", True)
+    assert call.path == "/batches/0a324461-d9d9-45da-a52a-3b3c7a3d809e/log"
+    assert dict(call.query) == {"type": "driver", "from": "7", "size": "3", "index": "2"}
+    assert read == BatchLog(("stdout: ", "stderr: ", "YARN Diagnostics: "), start=0, total=3)
+
+
+def test_a_log_is_by_default_its_end() -> None:
+    assert dict(batches.log("1").query) == {"type": "driver"}
+
+
+def test_a_log_from_its_first_line_says_so() -> None:
+    assert dict(batches.log("1", start=0, index=0).query)["from"] == "0"
+
+
+def test_a_cancel_is_the_documented_request_and_answer(golden: Callable[[str], bytes]) -> None:
+    call = batches.cancel("1/2")
+
+    answered(call, golden("doc_batch_cancel.response"))
+
+    assert (call.method, call.path, call.body) == ("DELETE", "/batches/1%2F2", b"")
+
+
+def test_a_cancel_may_be_repeated() -> None:
+    assert batches.cancel("1").repeatable
+
+
+@pytest.mark.parametrize("body", [b"", b" ", {}, {"msg": None}, {"msg": "Deleted"}])
+def test_a_cancel_may_be_answered_with_less(body: object) -> None:
+    answered(batches.cancel("1"), body)
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"[]", {"msg": "queued"}, {"error_code": "DLI.1"}, {"is_success": "false"}]
+)
+def test_a_cancel_that_does_not_say_so_was_none(body: object) -> None:
+    with pytest.raises(WireError):
+        answered(batches.cancel("1"), body)
+
+
 @pytest.mark.parametrize(
     ("make", "field"),
     [
         (lambda: batches.show(""), "batch_id"),
         (lambda: batches.show(".."), "batch_id"),
+        (lambda: batches.state(""), "batch_id"),
+        (lambda: batches.log("\n"), "batch_id"),
+        (lambda: batches.cancel(""), "batch_id"),
+        (lambda: batches.listing(batch_id=""), "batch_id"),
         (lambda: batches.listing(name=" "), "name"),
         (lambda: batches.listing(queue=""), "queue"),
         (lambda: batches.listing(state=7), "state"),

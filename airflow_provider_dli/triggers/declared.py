@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the triggers have in common: fields that are declared once, and a log beside the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_dli.api.account import Account
+from airflow_provider_dli.api.errors import AuthenticationError, InputError
+from airflow_provider_dli.hooks.accounts import account_of
+
+if TYPE_CHECKING:
+    from airflow_provider_dli.api.log import Log
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+# One thread that writes log lines: on Airflow 3.3 each goes through a socket to the supervisor, and
+# with hundreds of waits that would hold up the loop.
+_pen = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dli-log")
+
+
+class Aside:
+    """Logs in a thread, in the order of the lines and in the context of their task."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def info(self, event: Any, *args: Any) -> None:
+        """Log a line."""
+        _pen.submit(contextvars.copy_context().run, self._log.info, event, *args)
+
+    def warning(self, event: Any, *args: Any) -> None:
+        """Log a warning."""
+        _pen.submit(contextvars.copy_context().run, self._log.warning, event, *args)
+
+    @staticmethod
+    async def written() -> None:
+        """Wait until the lines so far are written."""
+        await asyncio.get_running_loop().run_in_executor(_pen, int)
+
+
+aside = Aside(_log)
+
+
+def event_of(payload: dict[str, Any]) -> TriggerEvent:
+    """Give the event that tells this."""
+    return TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow does not type it
+
+
+class DeclaredFields:
+    """A trigger whose fields are declared once: taken by the constructor, given by `serialize`.
+
+    A row that another version of this package wrote may have fields too many or too few.
+    """
+
+    fields: ClassVar[dict[str, Any]]
+    dli_conn_id: str
+    region: Any
+    project_id: Any
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__()
+        for name, default in self.fields.items():
+            setattr(self, name, values.get(name, default))
+        self.unknown_fields = sorted(values.keys() - self.fields.keys())
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give the path of the class and its fields, which are flat JSON and hold no secret."""
+        path = f"{type(self).__module__}.{type(self).__qualname__}"
+        return path, {name: getattr(self, name) for name in self.fields}
+
+    def warn_of_unknown_fields(self) -> None:
+        """Say in the log what another version wrote that this one does not know."""
+        if self.unknown_fields:
+            aside.warning("Not known to this version: %s", ", ".join(self.unknown_fields))
+
+    async def account(self) -> Account:
+        """Read the connection."""
+        if not isinstance(self.dli_conn_id, str):
+            raise InputError("dli_conn_id", self.dli_conn_id, "give the id of a connection")
+        return await account_of(self.dli_conn_id, self.region, self.project_id)
+
+    async def on_account(self, act: Callable[[Account], Awaitable[T]]) -> T:
+        """Do what an account is needed for, anew when the connection says something else by now."""
+        account = await self.account()
+        while True:
+            try:
+                return await act(account)
+            except AuthenticationError:
+                refused, account = account, await self.account()
+                if account.source == refused.source:
+                    raise
