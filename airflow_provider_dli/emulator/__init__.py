@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DLI's package groups and IAM in miniature, on a port of this machine: for tests and first looks.
+"""DLI and IAM in miniature, on a port of this machine: for tests and first looks.
 
     from airflow_provider_dli.emulator import Fault, running
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, get_args
 
-from airflow_provider_dli.emulator.settings import Metadata, Settings
+from airflow_provider_dli.emulator.settings import Metadata, Settings, Spark
 
 if TYPE_CHECKING:
     from airflow_provider_dli.emulator.emulator import Emulator
@@ -76,6 +76,9 @@ def _emulators(options: argparse.Namespace) -> AbstractContextManager[Emulator]:
         token_seconds=options.token_seconds,
         key_seconds=options.key_seconds,
         upload_seconds=options.upload_seconds,
+        batch_seconds=options.batch_seconds,
+        batch_retention=options.batch_retention,
+        spark=options.spark,
         latency=options.latency,
         obs_endpoint=options.obs_endpoint,
         clock_offset=options.clock_offset,
@@ -93,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     defaults = Settings()
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_dli.emulator",
-        description="DLI's package groups in miniature. No flag is needed.",
+        description="DLI's package groups and batch jobs in miniature. No flag is needed.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
@@ -124,8 +127,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--clock-offset", type=float, default=0, help="seconds by which its clock is ahead")
     add("--upload-seconds", type=float, default=defaults.upload_seconds, help="of an async upload")
+    add("--batch-seconds", type=float, default=defaults.batch_seconds, help="of a batch job")
+    add(
+        "--batch-retention",
+        type=float,
+        default=defaults.batch_retention,
+        help="seconds for which a successful batch job is known",
+    )
+    add("--spark", choices=get_args(Spark), help="runs batch jobs here; needs --obs-endpoint")
     add("--latency", type=float, default=defaults.latency, help="seconds added to every request")
-    add("--obs-endpoint", help="object store in which uploads look their objects up")
+    add("--obs-endpoint", help="object store in which objects are looked up")
     return parser
 
 

@@ -73,7 +73,7 @@ class _Services:
             if call.service == "metadata":
                 return emulator.metadata.answer(call)
             is_batch = call.segments[2:3] == ("batches",)
-            service = emulator.batches if is_batch else emulator.resources
+            service = emulator.jobs if is_batch else emulator.resources
             project_id, operation = service.find(call)
             emulator.gateway.admit(call, project_id)
             return await operation()

@@ -15,9 +15,17 @@ from starlette.routing import Route
 from airflow_provider_dli.emulator.emulator import Emulator
 from airflow_provider_dli.emulator.faults import Fault
 from airflow_provider_dli.emulator.messages import JsonObject
-from airflow_provider_dli.emulator.settings import seconds
+from airflow_provider_dli.emulator.settings import seconds, seconds_or_never
 
 _T = TypeVar("_T")
+
+# What may be changed while it runs, with its check.
+_SETTINGS: dict[str, Callable[[str, object], float | None]] = {
+    "latency": seconds,
+    "upload_seconds": seconds,
+    "batch_seconds": seconds,
+    "batch_retention": seconds_or_never,
+}
 
 # No path of DLI begins so.
 PREFIX = "/_emulator"
@@ -34,8 +42,10 @@ def control(emulator: Emulator) -> Starlette:
             Route("/settings", controls.change_settings, methods=["PUT"]),
             Route("/timelines", controls.set_timeline, methods=["POST"]),
             Route("/timelines", controls.clear_timelines, methods=["DELETE"]),
+            Route("/batch-timelines", controls.set_batch_timeline, methods=["POST"]),
+            Route("/batch-timelines", controls.clear_batch_timelines, methods=["DELETE"]),
             Route("/batches", controls.add_batch, methods=["POST"]),
-            Route("/batches/{batch_id}", controls.set_batch_state, methods=["PUT"]),
+            Route("/batches/{batch_id}", controls.change_batch, methods=["PUT"]),
             Route("/requests", controls.requests, methods=["GET"]),
             Route("/requests", controls.clear_requests, methods=["DELETE"]),
             Route("/credentials", controls.expire_credentials, methods=["DELETE"]),
@@ -73,9 +83,9 @@ class _Controls:
 
     async def change_settings(self, request: Request) -> Response:
         body = await _body(request)
-        _only(body, "latency", "upload_seconds")
+        _only(body, *_SETTINGS)
         # All are checked before any is changed.
-        checked = _understood(lambda: {name: seconds(name, body[name]) for name in body})
+        checked = _understood(lambda: {name: _SETTINGS[name](name, body[name]) for name in body})
         for name, value in checked.items():
             setattr(self._emulator, name, value)
         return JSONResponse(self._emulator.state()["settings"])
@@ -91,6 +101,17 @@ class _Controls:
         self._emulator.clear_timelines()
         return Response(status_code=204)
 
+    async def set_batch_timeline(self, request: Request) -> Response:
+        body = await _body(request)
+        _only(body, "pattern", "timeline", "log")
+        pattern, timeline, log = (body.get(name, ()) for name in ("pattern", "timeline", "log"))
+        _understood(lambda: self._emulator.set_batch_timeline(pattern, timeline, log))
+        return JSONResponse(body, 201)
+
+    async def clear_batch_timelines(self, _: Request) -> Response:
+        self._emulator.clear_batch_timelines()
+        return Response(status_code=204)
+
     async def add_batch(self, request: Request) -> Response:
         body = await _body(request)
         _only(body, "request", "state", "listed")
@@ -98,11 +119,16 @@ class _Controls:
         batch_id = _understood(lambda: self._emulator.add_batch(**options))
         return JSONResponse({"id": batch_id}, 201)
 
-    async def set_batch_state(self, request: Request) -> Response:
+    async def change_batch(self, request: Request) -> Response:
         body = await _body(request)
-        _only(body, "state")
-        batch_id, state = request.path_params["batch_id"], body.get("state", "")
-        _understood(lambda: self._emulator.set_batch_state(batch_id, state))
+        _only(body, "state", "log")
+        batch_id = request.path_params["batch_id"]
+        # The lines first: they may be the last ones of a run.
+        if "log" in body:
+            _understood(lambda: self._emulator.write_batch_log(batch_id, body["log"]))
+        if body.keys() != {"log"}:
+            state = body.get("state", "")
+            _understood(lambda: self._emulator.set_batch_state(batch_id, state))
         return Response(status_code=204)
 
     async def requests(self, _: Request) -> Response:

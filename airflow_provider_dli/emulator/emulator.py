@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Unpack
 
+from airflow_provider_dli.emulator.batch_controls import BatchControls
+from airflow_provider_dli.emulator.batch_runs import Runner
 from airflow_provider_dli.emulator.batches import Batches
 from airflow_provider_dli.emulator.credentials import Credentials, Key, Token
 from airflow_provider_dli.emulator.faults import Fault, Faults
@@ -26,14 +28,15 @@ from airflow_provider_dli.emulator.timelines import Timeline, Timelines, checked
 MAX_RECORDS = 100_000
 
 
-class Emulator:
+class Emulator(BatchControls):
     """One emulator. Every method may be called from any thread while it runs.
 
     Made by `running`; the keywords are those of `Settings`.
     """
 
     def __init__(self, url: str, **options: Unpack[Options]) -> None:
-        self.settings = settings = Settings(**options)
+        settings = Settings(**options)
+        super().__init__(settings)
         self.url = url
         self.latency = settings.latency
         self.faults = Faults()
@@ -46,7 +49,9 @@ class Emulator:
         endpoint = settings.obs_endpoint
         store = None if endpoint is None else ObjectStore(endpoint, settings)
         self.resources = Resources(self._service, store)
-        self.batches = Batches(settings.now)
+        self.jobs = Batches(self._batch_service, self._service, store)
+        if settings.spark is not None and store is not None:
+            self.runner = _local_spark(store)
         self._records: deque[Record] = deque(maxlen=MAX_RECORDS)
         self._lock = threading.Lock()
 
@@ -174,32 +179,6 @@ class Emulator:
         """Have a package outside of all groups, without an upload."""
         self._put(None, name, state, kind, project_id)
 
-    def add_batch(
-        self,
-        request: JsonObject | str | None,
-        state: str = "running",
-        *,
-        listed: bool = True,
-        project_id: str | None = None,
-    ) -> str:
-        """Have a Spark batch job in this state, without a submission; gives its id.
-
-        `request` is the body that it was submitted with. Text is printed as it is, also where it is
-        no JSON; None is not printed. With `listed=False` only the job itself shows it, not the
-        listing.
-        """
-        return self.batches.add(
-            project_id or self.project_id,
-            request,
-            state,
-            listed=listed,
-            owner=self.settings.users[0],
-        )
-
-    def set_batch_state(self, batch_id: str, state: str) -> None:
-        """Give a job another state, from now on."""
-        self.batches.set_state(batch_id, state)
-
     def groups(self, project_id: str | None = None) -> dict[str, JsonObject]:
         """The groups of a project by name, each as the listing prints it."""
         listing = self._service.listing(project_id or self.project_id)
@@ -213,7 +192,7 @@ class Emulator:
     def reset(self) -> None:
         """Back to the first second: nothing stored, issued or recorded; first keys and settings."""
         self._service.clear()
-        self.batches.clear()
+        self._reset_batches()
         self.credentials.clear()
         self.gateway.clear()
         self.metadata.clear()
@@ -238,18 +217,23 @@ class Emulator:
         project_ids = dict.fromkeys([*self.settings.project_ids, *self._service.project_ids()])
         return {
             "now": self.settings.now(),
-            "settings": {"latency": self.latency, "upload_seconds": self.upload_seconds},
+            "settings": {
+                name: getattr(self, name)
+                for name in ("latency", "upload_seconds", "batch_seconds", "batch_retention")
+            },
             "users": list(self.settings.users),
             "issued": self.credentials.as_json(),
             "projects": {
                 project_id: {
                     "groups": self.groups(project_id),
                     "packages": self.packages(project_id),
-                    "batches": self.batches.all(project_id),
+                    "batches": self.batches(project_id),
                 }
                 for project_id in project_ids
             },
             "timelines": self._timelines.as_json(),
+            "submissions": self.submissions,
+            "batch_timelines": self._batch_timelines.as_json(),
             "faults": self.faults.as_json(),
             "requests": len(self.requests),
         }
@@ -259,3 +243,10 @@ class Emulator:
     ) -> None:
         timeline = checked([(0, state)])
         self._service.put(project_id or self.project_id, group, name, kind, timeline)
+
+
+def _local_spark(store: ObjectStore) -> Runner:
+    # Only now: nobody else needs what it needs.
+    from airflow_provider_dli.emulator.local_spark import LocalSpark
+
+    return LocalSpark(store)

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks the objects of an upload up in an object store that speaks S3 or OBS."""
+"""An object store that speaks S3 or OBS: looks objects up, reads and writes them."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from urllib.parse import quote, urlsplit
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote, urlencode, urlsplit
+from xml.etree import ElementTree
 
 from airflow_provider_dli.emulator.checks import StoredObject
 from airflow_provider_dli.emulator.messages import RefusedError
@@ -35,22 +40,72 @@ class ObjectStore:
         What DLI answers for these is undocumented; the codes are those of the general table,
         https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0056.html
         """
+        for item in objects:
+            with self._answer("HEAD", item.bucket, item.key) as response:
+                _judge(response.status, item.bucket, item.key)
+
+    def sizes(self, bucket: str, page_size: int = 1000) -> Iterator[tuple[str, int]]:
+        """Every object of a bucket: its key and its size in bytes."""
+        marker, more = "", True
+        while more:
+            query = {"marker": marker, "max-keys": str(page_size)}
+            with self._answer("GET", bucket, query=query) as response:
+                _judge(response.status, bucket)
+                body = response.read()
+            try:
+                page = ElementTree.fromstring(body)  # noqa: S314 - it is the developer's own store
+            except ElementTree.ParseError as error:
+                raise _unreachable("what answers lists no bucket") from error
+            for entry in page.iterfind("{*}Contents"):
+                marker = entry.findtext("{*}Key", "")
+                yield marker, int(entry.findtext("{*}Size", "0"))
+            more = page.findtext("{*}IsTruncated") == "true"
+
+    def fetch(self, bucket: str, key: str, target: Path) -> None:
+        """Read an object into a file."""
+        with target.open("wb") as file, self._answer("GET", bucket, key) as response:
+            _judge(response.status, bucket, key)
+            shutil.copyfileobj(response, file)
+            # A connection that breaks looks like an end.
+            if response.length:
+                raise _unreachable(f"{response.length} bytes are missing")
+
+    def send(self, bucket: str, key: str, source: Path) -> None:
+        """Write an object from a file."""
+        with source.open("rb") as file, self._answer("PUT", bucket, key, body=file) as response:
+            _judge(response.status, bucket, key)
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Remove an object; one that is gone is no error."""
+        with self._answer("DELETE", bucket, key) as response:
+            _judge(response.status, bucket, key)
+
+    @contextmanager
+    def _answer(
+        self,
+        method: str,
+        bucket: str,
+        key: str = "",
+        *,
+        query: Mapping[str, str] | None = None,
+        body: BinaryIO | None = None,
+    ) -> Iterator[HTTPResponse]:
+        path = f"{self._prefix}/{bucket}" + (f"/{quote(key, safe='/~')}" if key else "")
+        text = urlencode(query or {}, quote_via=quote, safe="~")
+        headers = self._headers(method, path, text)
+        if body is not None:
+            headers["Content-Length"] = str(Path(body.name).stat().st_size)
         connection = self._connection_type(self._address, timeout=TIMEOUT_SECONDS)
-        try:
-            for item in objects:
-                _judge(item, self._status(connection, item))
-        except (OSError, HTTPException) as error:
-            raise _unreachable(type(error).__name__) from error
-        finally:
-            connection.close()
+        with closing(connection):
+            try:
+                connection.request(method, f"{path}?{text}" if text else path, body, headers)
+                response = connection.getresponse()
+            except (OSError, HTTPException) as error:
+                raise _unreachable(type(error).__name__) from error
+            with response:
+                yield response
 
-    def _status(self, connection: HTTPConnection, item: StoredObject) -> int:
-        path = f"{self._prefix}/{item.bucket}/{quote(item.key, safe='/~')}"
-        connection.request("HEAD", path, headers=self._headers(path))
-        with connection.getresponse() as response:
-            return response.status
-
-    def _headers(self, path: str) -> dict[str, str]:
+    def _headers(self, method: str, path: str, query: str) -> dict[str, str]:
         # Version 4 of the S3 signature, which OBS takes as well:
         # https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
         now = datetime.fromtimestamp(self._settings.clock(), UTC)
@@ -62,7 +117,7 @@ class ObjectStore:
         }
         names = ";".join(signed)
         lines = [f"{name}:{value}" for name, value in signed.items()]
-        request = "\n".join(["HEAD", path, "", *lines, "", names, "UNSIGNED-PAYLOAD"])
+        request = "\n".join([method, path, query, *lines, "", names, "UNSIGNED-PAYLOAD"])
         scope = f"{day}/{self._settings.region}/s3/aws4_request"
         digest = hashlib.sha256(request.encode()).hexdigest()
         text = f"AWS4-HMAC-SHA256\n{signed['x-amz-date']}\n{scope}\n{digest}"
@@ -76,13 +131,13 @@ class ObjectStore:
         }
 
 
-def _judge(item: StoredObject, status: int) -> None:
-    place = f"{item.bucket}/{item.key}"
+def _judge(status: int, bucket: str, key: str = "") -> None:
+    place = f"OBS object {bucket}/{key}" if key else f"OBS bucket {bucket}"
     if status == 404:
-        raise RefusedError(400, "DLI.0002", f"The OBS object {place} does not exist.")
+        raise RefusedError(400, "DLI.0002", f"The {place} does not exist.")
     if status == 403:
-        raise RefusedError(400, "DLI.0011", f"No permission to read the OBS object {place}.")
-    if status != 200:
+        raise RefusedError(400, "DLI.0011", f"No permission to access the {place}.")
+    if status not in (200, 204):
         raise _unreachable(f"status {status}")
 
 

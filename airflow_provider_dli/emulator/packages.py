@@ -13,7 +13,10 @@ from airflow_provider_dli.emulator.timelines import FAILED, READY, UPLOADING, Ti
 
 @dataclass(slots=True, kw_only=True)
 class Package:
-    """One package; times are unix seconds."""
+    """One package; times are unix seconds.
+
+    `source` is the object that it was made of, obs://BUCKET/KEY; empty without an upload.
+    """
 
     name: str
     kind: str
@@ -21,6 +24,7 @@ class Package:
     created: float
     updated: float
     underlying_name: str
+    source: str
     timeline: Timeline
     tags: dict[str, str] = field(default_factory=dict)
 

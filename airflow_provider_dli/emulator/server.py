@@ -7,7 +7,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Unpack
 
 from starlette.types import ASGIApp
@@ -37,7 +37,7 @@ def running(
     with socket.create_server((host, port), family=family, backlog=2048) as listener:
         shown_host = f"[{host}]" if family == socket.AF_INET6 else host
         emulator = Emulator(f"http://{shown_host}:{listener.getsockname()[1]}", **options)
-        with _serving(application(emulator), listener):
+        with closing(emulator), _serving(application(emulator), listener):
             yield emulator
 
 

@@ -55,6 +55,7 @@ class PackageService:
         pages and the listing's example have it additive, package by package.
         """
         batch = uuid.uuid4()
+        sources = {item.name: f"obs://{item.bucket}/{item.key}" for item in upload.objects}
         with self._lock:
             for name in upload.names:
                 self._store(
@@ -64,6 +65,7 @@ class PackageService:
                     kind=upload.kind,
                     tags=upload.tags,
                     underlying_name=f"{batch}_{name}",
+                    source=sources[name],
                     timeline=self._timelines.choose(name, upload.group, is_async=upload.is_async),
                 )
             if upload.group is None:
@@ -109,11 +111,23 @@ class PackageService:
         No error is documented for an absent package; the general table gives DLI.0002 with 400.
         """
         with self._lock:
-            package, state = self._find(project_id, name, group) or (None, "")
-            if package is None:
-                raise RefusedError(400, "DLI.0002", _absent(name, group))
+            package, state = self._existing(project_id, name, group)
             # The example prints the state of a package in progress in lower case, and only here.
             return package_json(package, "uploading" if state == "UPLOADING" else state)
+
+    def package(self, project_id: str, name: str, group: str | None) -> Package:
+        """A package that a job names; RefusedError when it does not exist."""
+        with self._lock:
+            return self._existing(project_id, name, group)[0]
+
+    def members(self, project_id: str, group: str) -> Sequence[str]:
+        """The names of a group's packages; RefusedError when there is none."""
+        with self._lock:
+            found = self._project(project_id).groups.get(group)
+            members = {} if found is None else shown(found.packages, self._clock())
+            if not members:
+                raise RefusedError(400, "DLI.0002", _absent(None, group))
+            return list(members)
 
     def delete(self, project_id: str, name: str, group: str | None) -> None:
         """DELETE /resources/{resource_name}.
@@ -162,6 +176,7 @@ class PackageService:
                 kind=kind,
                 tags={},
                 underlying_name=f"{uuid.uuid4()}_{name}",
+                source="",
                 timeline=timeline,
             )
 
@@ -187,6 +202,7 @@ class PackageService:
         kind: str,
         tags: dict[str, str],
         underlying_name: str,
+        source: str,
         timeline: Timeline,
     ) -> None:
         now = self._clock()
@@ -200,6 +216,7 @@ class PackageService:
             created=old.created if old else now,
             updated=now,
             underlying_name=underlying_name,
+            source=source,
             timeline=timeline,
             tags=tags or (old.tags if old else {}),
         )
@@ -223,6 +240,12 @@ class PackageService:
             package = project.groups[group].packages.get(name) if group in project.groups else None
         state = None if package is None else package.state(self._clock())
         return None if package is None or state is None else (package, state)
+
+    def _existing(self, project_id: str, name: str, group: str | None) -> tuple[Package, str]:
+        found = self._find(project_id, name, group)
+        if found is None:
+            raise RefusedError(400, "DLI.0002", _absent(name, group))
+        return found
 
     def _owned(self, project_id: str, change: OwnerChange) -> Group | Package | None:
         if change.name is not None:

@@ -12,8 +12,13 @@ Clock: TypeAlias = Callable[[], float]
 # "v2" demands a token first, "v1" knows no token, "no-agency" has no key to give.
 Metadata: TypeAlias = Literal["v2", "v1", "no-agency"]
 
+Spark: TypeAlias = Literal["local"]
+
 DEFAULT_REGION = "eu-west-101"
 DAY = 24 * 60 * 60.0
+# How long the record of a successful job was kept in 2021:
+# https://github.com/huaweicloudDocs/dli, cn.zh-cn/用户指南/创建Spark作业.md
+RETENTION = 6 * 60 * 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +32,10 @@ class Settings:
     of `project_ids`: the first is named after the region, eu-west-101, if nobody names it. In
     `forbidden_projects` nobody may do anything. Without `security_token` the key pair counts as a
     permanent one. A token of IAM lives `token_seconds`; a temporary key lives at most
-    `key_seconds`, whatever was asked for. With `obs_endpoint` every object of an upload is looked
-    up there, else all of them exist.
+    `key_seconds`, whatever was asked for. With `obs_endpoint` every object of an upload and of a
+    batch job is looked up there, else all of them exist. A batch job takes `batch_seconds`, and is
+    known for `batch_retention` seconds after its success; None = for ever. `spark="local"` runs
+    batch jobs on this machine; without it they play a timeline.
     """
 
     access_key: str = "EMULATORACCESSKEY"
@@ -47,6 +54,9 @@ class Settings:
     token_seconds: float = DAY
     key_seconds: float = DAY
     upload_seconds: float = 3.0
+    batch_seconds: float = 3.0
+    batch_retention: float | None = RETENTION
+    spark: Spark | None = None
     latency: float = 0.0
     obs_endpoint: str | None = None
     clock: Clock = time.time
@@ -56,12 +66,23 @@ class Settings:
         for name in ("project_ids", "users"):
             if isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise ValueError(f"{name} must be a list of at least one name")
-        for name in ("token_seconds", "key_seconds", "upload_seconds", "latency"):
+        for name in ("token_seconds", "key_seconds", "upload_seconds", "batch_seconds", "latency"):
             seconds(name, getattr(self, name))
+        seconds_or_never("batch_retention", self.batch_retention)
         # The one that may be below zero.
         seconds("clock_offset", abs(self.clock_offset))
         if self.metadata not in get_args(Metadata):
             raise ValueError(f"metadata must be v2, v1 or no-agency, not {self.metadata!r}")
+        self._check_spark()
+        self._check_projects()
+
+    def _check_spark(self) -> None:
+        if self.spark not in (None, *get_args(Spark)):
+            raise ValueError(f"spark must be local, not {self.spark!r}")
+        if self.spark is not None and self.obs_endpoint is None:
+            raise ValueError("spark needs an obs_endpoint, from which jobs take their files")
+
+    def _check_projects(self) -> None:
         for name in ("project_names", "forbidden_projects"):
             for project_id in getattr(self, name):
                 if project_id not in self.project_ids:
@@ -111,6 +132,9 @@ class Options(TypedDict, total=False):
     token_seconds: float
     key_seconds: float
     upload_seconds: float
+    batch_seconds: float
+    batch_retention: float | None
+    spark: Spark | None
     latency: float
     obs_endpoint: str | None
     clock: Clock
@@ -123,3 +147,8 @@ def seconds(name: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
         return float(value)
     raise ValueError(f"{name} must be a number of seconds from 0 on, not {value!r}")
+
+
+def seconds_or_never(name: str, value: object) -> float | None:
+    """The same, where None means that the time never comes."""
+    return None if value is None else seconds(name, value)

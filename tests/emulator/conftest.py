@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,9 +54,19 @@ class Api:
         paths = [f"https://bucket.obs.eu-west-101.myhuaweicloud.eu/lib/{name}" for name in names]
         return self("POST", "/resources", {"paths": paths, "kind": "file", **body})
 
+    def submit(self, **body: Any) -> requests.Response:
+        return self("POST", "/batches", {"file": "obs://bucket/job.py", **body})
+
     def control(self, method: str, path: str, body: Any = None) -> requests.Response:
         url = f"{self.emulator.url}/_emulator{path}"
         return self.session.request(method, url, json=body, timeout=10)
+
+
+@pytest.fixture
+def golden() -> Callable[[str], Any]:
+    """Gives a documented request or answer by its name, parsed."""
+    folder = Path(__file__).parents[1] / "golden"
+    return lambda name: json.loads((folder / f"{name}.json").read_text("utf-8"))
 
 
 @pytest.fixture

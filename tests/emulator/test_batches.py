@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batch jobs are listed, filtered and shown as the documentation says."""
+"""Batch jobs are listed, shown and cancelled as the documentation says."""
 
 from __future__ import annotations
 
@@ -181,18 +181,28 @@ def test_a_wrong_filter_is_refused(api, emulator, query):
 
 
 @pytest.mark.parametrize(
+    ("method", "path"), [("GET", ""), ("GET", "/state"), ("GET", "/log"), ("DELETE", "")]
+)
+@pytest.mark.parametrize(
     ("batch_id", "code"),
     [("0a324461-d9d9-45da-a52a-3b3c7a3d809e", "DLI.0002"), ("batch-session-1", "DLI.0001")],
 )
-def test_an_absent_job_is_refused(api, batch_id, code):
-    answer = api("GET", f"/batches/{batch_id}")
+def test_an_absent_job_is_refused(api, batch_id, code, method, path):
+    answer = api(method, f"/batches/{batch_id}{path}")
 
     assert (answer.status_code, answer.json()["error_code"]) == (400, code)
 
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "/batches"), ("GET", "/batches/"), ("GET", "/batches/1/2"), ("PATCH", "/batches/1")],
+    [
+        ("POST", "/batches/1"),
+        ("GET", "/batches/"),
+        ("GET", "/batches/1/2"),
+        ("GET", "/batches/1/log/2"),
+        ("DELETE", "/batches"),
+        ("PATCH", "/batches/1"),
+    ],
 )
 def test_another_path_or_method_is_no_api(api, method, path):
     answer = api(method, path)
@@ -209,6 +219,129 @@ def test_each_project_has_its_own_jobs(start):
     assert listed(api) == [other]
     assert api("GET", "/batches", project_id="p2").json()["sessions"][0]["state"] == "dead"
     assert api("GET", f"/batches/{batch_id}").status_code == 400
+
+
+def test_the_state_of_a_job_is_told_alone(api, emulator, golden):
+    batch_id = emulator.add_batch({}, "Success")
+
+    answer = api("GET", f"/batches/{batch_id}/state")
+
+    assert answer.json() == golden("doc_batch_state_capitalised.response") | {"id": batch_id}
+
+
+def test_a_job_that_runs_can_be_cancelled_and_is_dead(api, emulator, clock, golden):
+    batch_id = emulator.add_batch({})
+    clock.advance(5)
+
+    answer = api("DELETE", f"/batches/{batch_id}")
+
+    job = emulator.batches()[batch_id]
+    assert (answer.status_code, answer.json()) == (200, golden("doc_batch_cancel.response"))
+    assert (job["state"], job["duration"]) == ("dead", 5000)
+
+
+@pytest.mark.parametrize("state", ["success", "Success", "dead"])
+def test_a_job_that_ended_cannot_be_cancelled(api, emulator, state):
+    batch_id = emulator.add_batch({}, state)
+
+    answer = api("DELETE", f"/batches/{batch_id}")
+
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "DLI.0001")
+    assert emulator.batches()[batch_id]["state"] == state
+
+
+def test_the_log_of_the_service_itself_is_told_without_a_type(api, emulator, golden):
+    batch_id = emulator.add_batch({})
+    emulator.write_batch_log(batch_id, ["of the driver"])
+
+    answer = api("GET", f"/batches/{batch_id}/log")
+
+    assert answer.json() == golden("doc_batch_log.response") | {"id": batch_id}
+
+
+@pytest.mark.parametrize("query", ["type=driver", "index=0", "type=driver&index=0&from="])
+def test_the_log_of_the_driver_is_told_by_type_or_index(api, emulator, query):
+    batch_id = emulator.add_batch({})
+    emulator.write_batch_log(batch_id, ["one", "two"])
+
+    answer = api("GET", f"/batches/{batch_id}/log?{query}")
+
+    assert answer.json() == {"id": batch_id, "from": 0, "total": 2, "log": ["one", "two"]}
+
+
+@pytest.mark.parametrize(
+    ("query", "first", "after"),
+    [
+        ("", 150, 250),
+        ("&size=10", 240, 250),
+        ("&size=300", 0, 250),
+        ("&from=5", 5, 105),
+        ("&from=240&size=3", 240, 243),
+        ("&from=249", 249, 250),
+        ("&from=250", 250, 250),
+        ("&from=400&size=1", 400, 400),
+    ],
+)
+def test_a_part_of_a_log_is_cut_out_and_the_total_counts_all(api, emulator, query, first, after):
+    lines = [f"line {number}" for number in range(250)]
+    batch_id = emulator.add_batch({})
+    emulator.write_batch_log(batch_id, lines)
+
+    log = api("GET", f"/batches/{batch_id}/log?type=driver{query}").json()
+
+    assert (log["from"], log["total"], log["log"]) == (first, 250, lines[first:after])
+
+
+def test_each_run_of_a_job_has_a_log_of_its_own(api, emulator):
+    batch_id = emulator.add_batch({})
+    emulator.write_batch_log(batch_id, ["first"])
+    emulator.set_batch_state(batch_id, "recovering")
+    emulator.write_batch_log(batch_id, ["second"])
+
+    logs = [
+        api("GET", f"/batches/{batch_id}/log?type=driver&index={run}").json()["log"]
+        for run in range(3)
+    ]
+
+    assert logs == [["first"], ["second"], []]
+
+
+@pytest.mark.parametrize("query", ["type=executor", "index=x", "from=-1", "size=x", "index=-1"])
+def test_a_wrong_part_of_a_log_is_refused(api, emulator, query):
+    batch_id = emulator.add_batch({})
+
+    answer = api("GET", f"/batches/{batch_id}/log?{query}")
+
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "DLI.0001")
+
+
+@pytest.mark.parametrize("path", ["", "/state", "/log"])
+def test_the_record_of_a_successful_job_vanishes_after_six_hours(api, emulator, clock, path):
+    batch_id = emulator.add_batch({}, "success")
+    clock.advance(6 * 60 * 60 - 1)
+    before = api("GET", f"/batches/{batch_id}{path}").status_code
+    clock.advance(1)
+
+    after = api("GET", f"/batches/{batch_id}{path}")
+
+    assert before == 200
+    assert (after.status_code, after.json()["error_code"]) == (400, "DLI.0002")
+    assert (listed(api), emulator.batches()) == ([], {})
+
+
+def test_the_records_of_other_jobs_stay(api, emulator, clock):
+    ids = [emulator.add_batch({}, state) for state in ("dead", "running")]
+    clock.advance(24 * 60 * 60)
+
+    assert listed(api) == ids[::-1]
+
+
+def test_records_can_be_kept_for_ever(api, emulator, clock):
+    emulator.batch_retention = None
+    batch_id = emulator.add_batch({}, "success")
+    clock.advance(24 * 60 * 60)
+
+    assert listed(api) == [batch_id]
 
 
 def test_jobs_are_not_for_strangers(api):

@@ -148,6 +148,29 @@ def test_its_flags_of_identity_reach_the_emulator(run):
     assert listing.status_code == 403
 
 
+def test_its_flags_of_batch_jobs_reach_the_emulator(run):
+    asked = []
+
+    def look(message):
+        url = connection_in(message)["extra"]["endpoint"]
+        asked.append(requests.get(f"{url}/_emulator/state", timeout=10).json()["settings"])
+
+    run("--batch-seconds=7", "--batch-retention=60", meanwhile=look)
+
+    assert asked[0].items() >= {"batch_seconds": 7, "batch_retention": 60}.items()
+
+
+def test_spark_that_is_not_there_is_said_in_one_sentence(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+
+    status = main(["--port", "0", "--spark=local", "--obs-endpoint=http://127.0.0.1:1"])
+
+    error = capsys.readouterr().err
+    assert (status, len(error.splitlines())) == (1, 1)
+    # Where PySpark is installed it is Java that is missing.
+    assert "airflow-provider-dli[spark]" in error or "JAVA_HOME" in error
+
+
 def test_a_port_that_is_taken_is_said_in_one_sentence(capsys):
     with running() as emulator:
         port = urlsplit(emulator.url).port
@@ -167,6 +190,8 @@ def test_a_port_that_is_taken_is_said_in_one_sentence(capsys):
         ["--obs-endpoint=nonsense"],
         ["--port=70000"],
         ["--latency=-1"],
+        ["--batch-seconds=-1"],
+        ["--spark=local"],
         ["--forbidden-project=p"],
     ],
     ids=str,

@@ -14,6 +14,8 @@ def test_the_state_shows_everything_but_the_keys(api, emulator):
     batch_id = emulator.add_batch({"file": "a.jar"})
     api.control("POST", "/faults", {"action": "reset", "skip": 5})
     api.control("POST", "/timelines", {"pattern": "*.jar", "timeline": [[0, "FAILED"]]})
+    job = {"pattern": "a-*", "timeline": [[0, "dead"]], "log": [[0, "why"]]}
+    api.control("POST", "/batch-timelines", job)
     api("GET", "/resources")
 
     answer = api.control("GET", "/state")
@@ -27,7 +29,13 @@ def test_the_state_shows_everything_but_the_keys(api, emulator):
     assert state["faults"][0]["action"] == "reset"
     assert (state["faults"][0]["seen"], state["faults"][0]["hit"]) == (1, 0)
     assert state["timelines"] == {"*.jar": [[0, "FAILED"]]}
-    assert state["settings"] == {"latency": 0, "upload_seconds": 3}
+    assert state["batch_timelines"] == {"a-*": {"timeline": [[0, "dead"]], "log": [[0, "why"]]}}
+    assert state["settings"] == {
+        "latency": 0,
+        "upload_seconds": 3,
+        "batch_seconds": 3,
+        "batch_retention": 21600,
+    }
     assert state["requests"] == 1
     assert state["users"] == ["emulator-user", "emulator-user-2"]
     assert state["issued"] == {"tokens": [], "keys": []}
@@ -50,10 +58,18 @@ def test_a_fault_can_be_set_and_cleared(api):
 
 
 def test_settings_can_be_changed(api, emulator):
-    answer = api.control("PUT", "/settings", {"latency": 0.001, "upload_seconds": 7})
+    settings = {
+        "latency": 0.001,
+        "upload_seconds": 7,
+        "batch_seconds": 0,
+        "batch_retention": None,
+    }
 
-    assert answer.json() == {"latency": 0.001, "upload_seconds": 7}
+    answer = api.control("PUT", "/settings", settings)
+
+    assert answer.json() == settings
     assert (emulator.latency, emulator.upload_seconds) == (0.001, 7)
+    assert (emulator.batch_seconds, emulator.batch_retention) == (0, None)
 
 
 def test_settings_are_changed_all_or_none(api, emulator):
@@ -145,6 +161,36 @@ def test_a_batch_job_can_be_added_and_changed(api, emulator):
     assert (shown["state"], json.loads(shown["req_body"])["file"]) == ("dead", "a.jar")
 
 
+def test_lines_of_a_log_can_be_written_and_end_a_run(api, emulator):
+    batch_id = emulator.add_batch({"file": "a.jar"})
+
+    written = api.control("PUT", f"/batches/{batch_id}", {"log": ["one"]})
+    ended = api.control("PUT", f"/batches/{batch_id}", {"log": ["two"], "state": "recovering"})
+
+    log = api("GET", f"/batches/{batch_id}/log?type=driver").json()["log"]
+    assert (written.status_code, ended.status_code, log) == (204, 204, ["one", "two"])
+    assert emulator.batches()[batch_id]["state"] == "recovering"
+
+
+def test_a_timeline_of_batch_jobs_can_be_set_and_cleared(api, emulator):
+    body = {"pattern": "*", "timeline": [[0, "dead"]], "log": [[0, "why"]]}
+
+    set_answer = api.control("POST", "/batch-timelines", body)
+    first = api.submit().json()
+    cleared = api.control("DELETE", "/batch-timelines")
+    second = api.submit().json()
+
+    assert (set_answer.status_code, set_answer.json(), cleared.status_code) == (201, body, 204)
+    assert (first["state"], second["state"]) == ("dead", "starting")
+
+
+def test_the_state_counts_submissions(api):
+    for name in ("a", "a", "b"):
+        api.submit(name=name)
+
+    assert api.control("GET", "/state").json()["submissions"] == {"a": 2, "b": 1}
+
+
 def test_the_control_path_itself_is_not_logged(api, emulator):
     api.control("GET", "/state")
 
@@ -156,6 +202,8 @@ def test_a_reset_goes_back_to_the_start(api, emulator):
     emulator.put_group("tools", {"a.jar": "READY"})
     emulator.add_batch({"file": "a.jar"})
     emulator.latency, emulator.upload_seconds = 0.001, 7
+    emulator.batch_seconds, emulator.batch_retention = 7, None
+    emulator.set_batch_timeline("*", [(0, "dead")])
     first_key = emulator.access_key
     emulator.rotate_keys("AK2", "SK2")
     emulator.credentials.issue_token("someone", None)
@@ -181,6 +229,8 @@ def test_a_reset_goes_back_to_the_start(api, emulator):
         ("PUT", "/settings", {"latency": -1}, "latency must be a number of seconds"),
         ("PUT", "/settings", {"upload_seconds": True}, "upload_seconds must be a number"),
         ("PUT", "/settings", {"upload": 1}, "upload is no field here"),
+        ("PUT", "/settings", {"batch_seconds": None}, "batch_seconds must be a number"),
+        ("PUT", "/settings", {"batch_retention": -1}, "batch_retention must be a number"),
         ("POST", "/timelines", {"timeline": [[0, "READY"]]}, "pattern must be a text"),
         ("POST", "/timelines", {"pattern": 7}, "pattern must be a text"),
         ("POST", "/timelines", {"pattern": "*"}, "timeline must be a list"),
@@ -206,6 +256,30 @@ def test_a_reset_goes_back_to_the_start(api, emulator):
         ("PUT", "/batches/7", {"state": "dead"}, "batch_id must be that of a job, not '7'"),
         ("PUT", "/batches/7", {"state": 7}, "state must be a word such as 'running'"),
         ("PUT", "/batches/7", {"status": "dead"}, "status is no field here"),
+        ("PUT", "/batches/7", {}, "state must be a word such as 'running'"),
+        ("PUT", "/batches/7", {"log": "one"}, "log must be a list of lines"),
+        ("PUT", "/batches/7", {"log": [1]}, "log must be a list of lines"),
+        ("POST", "/batch-timelines", {"timeline": [[0, "dead"]]}, "pattern must be a text such"),
+        ("POST", "/batch-timelines", {"pattern": "*"}, "timeline must be a list"),
+        ("POST", "/batch-timelines", {"pattern": "*", "timeline": [[1, "a"]]}, "timeline must be"),
+        (
+            "POST",
+            "/batch-timelines",
+            {"pattern": "*", "timeline": [[0, "a"]], "log": "one"},
+            "log must be a list",
+        ),
+        (
+            "POST",
+            "/batch-timelines",
+            {"pattern": "*", "timeline": [[0, "a"]], "log": ["one"]},
+            "log must consist of pairs",
+        ),
+        (
+            "POST",
+            "/batch-timelines",
+            {"pattern": "*", "timeline": [[0, "a"]], "log": [["0", "one"]]},
+            "log must be a number of seconds",
+        ),
     ],
     ids=str,
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""With an object store at hand, an upload needs objects that exist and may be read."""
+"""With an object store at hand, uploads and jobs need objects that exist and may be read."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from moto.server import ThreadedMotoServer
+
+from airflow_provider_dli.emulator.messages import RefusedError
+from airflow_provider_dli.emulator.object_store import ObjectStore
+from airflow_provider_dli.emulator.settings import Settings
 
 KEYS = ("lib/a.jar", "lib/b!.jar", "with blank/c.jar")
 
@@ -51,6 +55,17 @@ def test_objects_that_exist_are_taken(start, store):
     assert answer.json()["resources"] == ["a.jar", "b!.jar", "c.jar"]
 
 
+def test_a_batch_job_needs_objects_that_exist_as_well(start, store):
+    api = start(obs_endpoint=store)
+
+    taken = api.submit(file="obs://bucket/lib/a.jar", className="Job", spark_version="3.3.1")
+    refused = api.submit(resources=[{"name": "obs://bucket/lib/missing.jar", "type": "jar"}])
+
+    assert (taken.status_code, refused.status_code) == (200, 400)
+    assert refused.json()["error_code"] == "DLI.0002"
+    assert list(api.emulator.batches()) == [taken.json()["id"]]
+
+
 @pytest.mark.parametrize("path", ["/resources", "/resources/files"])
 def test_a_missing_object_is_named_and_nothing_is_stored(start, store, path):
     api = start(obs_endpoint=store)
@@ -65,16 +80,22 @@ def test_a_missing_object_is_named_and_nothing_is_stored(start, store, path):
 
 
 class Canned(BaseHTTPRequestHandler):
-    """Answers every HEAD with one status and remembers what it was asked."""
+    """Answers everything with one status and body, and remembers what it was asked."""
 
     status = 200
+    body = b""
+    length: str | None = None
     seen: list[tuple[str, dict[str, str]]]
 
     def do_HEAD(self) -> None:
         self.seen.append((self.path, dict(self.headers)))
         self.send_response(self.status)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", self.length or str(len(self.body)))
         self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(self.body)
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
@@ -121,6 +142,15 @@ def test_a_store_that_is_not_there_is_an_error_of_the_service(start, scheme):
     assert (answer.status_code, answer.json()["error_code"]) == (500, "DLI.0999")
 
 
+def signature(method: str, url: str, headers: dict[str, str]) -> str:
+    """Sign a request with another maker's signer."""
+    again = AWSRequest(method, url, {"X-Amz-Date": headers["x-amz-date"]})
+    again.headers["X-Amz-Content-SHA256"] = headers["x-amz-content-sha256"]
+    again.context["timestamp"] = headers["x-amz-date"]
+    signer = S3SigV4Auth(Credentials("AK", "SK"), "s3", "eu-west-101")
+    return signer.signature(signer.string_to_sign(again, signer.canonical_request(again)), again)
+
+
 def test_the_look_up_is_signed_with_the_emulators_keys(start, canned):
     """Another maker's signer comes to the same signature."""
     api = start(obs_endpoint=canned.url + "/below/", access_key="AK", secret_key="SK")
@@ -130,14 +160,59 @@ def test_the_look_up_is_signed_with_the_emulators_keys(start, canned):
     path, headers = canned.seen[0]
     assert path == "/below/bucket/with%20blank/a.jar"
     assert headers["x-amz-date"] == "20231114T221320Z"
-    again = AWSRequest("HEAD", f"{canned.url}{path}", {"X-Amz-Date": headers["x-amz-date"]})
-    again.headers["X-Amz-Content-SHA256"] = headers["x-amz-content-sha256"]
-    again.context["timestamp"] = headers["x-amz-date"]
-    signer = S3SigV4Auth(Credentials("AK", "SK"), "s3", "eu-west-101")
-    signature = signer.signature(
-        signer.string_to_sign(again, signer.canonical_request(again)), again
-    )
     names = "SignedHeaders=host;x-amz-content-sha256;x-amz-date"
     scope = "AK/20231114/eu-west-101/s3/aws4_request"
-    expected = f"AWS4-HMAC-SHA256 Credential={scope}, {names}, Signature={signature}"
-    assert headers["Authorization"] == expected
+    expected = signature("HEAD", f"{canned.url}{path}", headers)
+    assert headers["Authorization"] == (
+        f"AWS4-HMAC-SHA256 Credential={scope}, {names}, Signature={expected}"
+    )
+
+
+def test_a_listing_is_signed_with_its_query(canned):
+    canned.body = b"<ListBucketResult/>"
+    settings = Settings(access_key="AK", secret_key="SK")
+
+    list(ObjectStore(canned.url, settings).sizes("bucket"))
+
+    path, headers = canned.seen[0]
+    assert path == "/bucket?marker=&max-keys=1000"
+    expected = signature("GET", f"{canned.url}{path}", headers)
+    assert headers["Authorization"].endswith(f"Signature={expected}")
+
+
+def test_a_listing_is_read_page_by_page(store):
+    found = dict(ObjectStore(store, Settings()).sizes("bucket", page_size=2))
+
+    assert found == dict.fromkeys(KEYS, len(b"content"))
+
+
+def test_a_listing_that_is_none_is_an_error(canned):
+    canned.body = b"<html><p>Welcome"
+
+    with pytest.raises(RefusedError, match="what answers lists no bucket"):
+        list(ObjectStore(canned.url, Settings()).sizes("bucket"))
+
+
+def test_an_object_that_comes_in_part_is_an_error(canned, tmp_path):
+    canned.body, canned.length = b"half", "8"
+
+    with pytest.raises(RefusedError, match="4 bytes are missing"):
+        ObjectStore(canned.url, Settings()).fetch("bucket", "key", tmp_path / "file")
+
+
+def test_an_object_can_be_written_read_and_deleted(store, tmp_path):
+    objects = ObjectStore(store, Settings())
+    (tmp_path / "source").write_bytes(b"new content")
+
+    objects.send("bucket", "new/ä +.txt", tmp_path / "source")
+    objects.fetch("bucket", "new/ä +.txt", tmp_path / "target")
+    objects.delete("bucket", "new/ä +.txt")
+
+    assert (tmp_path / "target").read_bytes() == b"new content"
+    assert "new/ä +.txt" not in dict(objects.sizes("bucket"))
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:9000", "ftp://host"])
+def test_an_endpoint_that_is_no_address_is_refused(endpoint):
+    with pytest.raises(ValueError, match="obs_endpoint must be an http or https address"):
+        ObjectStore(endpoint, Settings())

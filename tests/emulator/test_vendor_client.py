@@ -12,12 +12,19 @@ from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, Sdk
 from huaweicloudsdkcore.http.http_config import HttpConfig
 from huaweicloudsdkcore.region.region import Region
 from huaweicloudsdkdli.v1 import (
+    CancelSparkJobRequest,
+    CreateSparkJobRequest,
+    CreateSparkJobRequestBody,
     DeleteJobResourceRequest,
     DliClient,
+    JobResource,
+    JobResourcesGroup,
     ListJobResourcesRequest,
     ListSparkJobsRequest,
     ShowJobResourceRequest,
+    ShowSparkJobLogRequest,
     ShowSparkJobRequest,
+    ShowSparkJobStatusRequest,
     UpdateJobResourceOwnerRequest,
     UpdateJobResourceOwnerRequestBody,
     UploadFileJobResourcesRequest,
@@ -134,6 +141,77 @@ def test_change_the_owner(emulator):
 
     assert answer.is_success is True
     assert emulator.groups()["tools"]["owner"] == "emulator-user-2"
+
+
+def test_submit_a_batch_job(emulator):
+    emulator.put_group("tools", {"a.jar": "READY", "b.jar": "READY"})
+    resources = [JobResource(name="b.jar", type="jar")]
+    body = CreateSparkJobRequestBody(
+        file="tools/a.jar",
+        class_name="com.example.Job",
+        queue="q",
+        name="words",
+        args=["-n", "1"],
+        groups=[JobResourcesGroup(name="tools", resources=resources)],
+        conf={"spark.x": "1"},
+        driver_memory="2G",
+        driver_cores=1,
+        auto_recovery=True,
+        max_retry_times=3,
+        spark_version="3.1.1",
+    )
+
+    answer = client_of(emulator).create_spark_job(CreateSparkJobRequest(body=body, user_id="u"))
+
+    request = json.loads(emulator.batches()[answer.id]["req_body"])
+    assert (answer.status_code, answer.state, answer.name) == (200, "starting", "words")
+    assert (answer.queue, answer.sc_type, answer.log) == ("q", "CUSTOMIZED", [])
+    assert (request["className"], request["auto_recovery"]) == ("com.example.Job", True)
+    assert request["groups"] == [{"name": "tools", "resources": [{"name": "b.jar", "type": "jar"}]}]
+
+
+def test_a_batch_job_without_its_class(emulator):
+    body = CreateSparkJobRequestBody(file="obs://bucket/job.py")
+
+    answer = client_of(emulator).create_spark_job(CreateSparkJobRequest(body=body))
+
+    assert answer.status_code == 200
+
+
+def test_a_batch_job_that_is_refused(emulator):
+    body = CreateSparkJobRequestBody(file="tools/a.jar", class_name="Job", spark_version="3.3.1")
+
+    with pytest.raises(ClientRequestException) as refused:
+        client_of(emulator).create_spark_job(CreateSparkJobRequest(body=body))
+
+    assert (refused.value.status_code, refused.value.error_code) == (400, "DLI.0007")
+
+
+def test_state_of_a_batch_job(emulator):
+    batch_id = emulator.add_batch({}, "recovering")
+
+    answer = client_of(emulator).show_spark_job_status(ShowSparkJobStatusRequest(batch_id=batch_id))
+
+    assert (answer.id, answer.state) == (batch_id, "recovering")
+
+
+def test_log_of_a_batch_job(emulator):
+    batch_id = emulator.add_batch({})
+    emulator.write_batch_log(batch_id, ["zero", "one", "two"])
+    request = ShowSparkJobLogRequest(batch_id=batch_id, _from=1, size=1, type="driver", index=0)
+
+    answer = client_of(emulator).show_spark_job_log(request)
+
+    assert (answer.id, answer._from, answer.total, answer.log) == (batch_id, 1, 3, ["one"])
+
+
+def test_cancel_a_batch_job(emulator):
+    batch_id = emulator.add_batch({})
+
+    answer = client_of(emulator).cancel_spark_job(CancelSparkJobRequest(batch_id=batch_id))
+
+    assert answer.msg == "deleted"
+    assert emulator.batches()[batch_id]["state"] == "dead"
 
 
 def test_list_batch_jobs(emulator):
