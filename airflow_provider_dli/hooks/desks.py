@@ -5,27 +5,43 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Collection, Hashable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
+from airflow_provider_dli.api import packages
 from airflow_provider_dli.api.account import Account
+from airflow_provider_dli.api.batch_looks import BatchLook, BatchLooks
+from airflow_provider_dli.api.batch_models import SparkBatch
 from airflow_provider_dli.api.flows import Client
-from airflow_provider_dli.api.models import PackageGroup
+from airflow_provider_dli.api.identity import Identity, identity_of
+from airflow_provider_dli.api.models import PackageGroup, PackageListing
 from airflow_provider_dli.api.pace import pace_of
-from airflow_provider_dli.api.wire import sleep
-from airflow_provider_dli.hooks.watch import Watch, Watcher
+from airflow_provider_dli.api.wire import Flow, sleep
+from airflow_provider_dli.hooks.watch import Watch
+from airflow_provider_dli.hooks.watchers import F, K, Watcher
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
+
+T = TypeVar("T")
+
+TURN_GAP = 0.5
+"""Seconds between two of the calls that an account is asked in turn."""
 
 
 @dataclass(slots=True)
 class _Desk:
-    """What the watches of one account share."""
+    """What those who deal with one account share."""
 
     account: Account
     transport: AsyncTransport
-    watches: dict[str | None, Watch] = field(default_factory=dict)
+    # Held here, so that what was fetched lasts as long as the desk.
+    identity: Identity
+    users: int = 0
+    watches: dict[Hashable, Watch[Any, Any]] = field(default_factory=dict)
+    in_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    next_turn: float = 0.0
 
 
 _Desks: TypeAlias = dict[Account, _Desk]
@@ -34,7 +50,7 @@ _desks: WeakKeyDictionary[asyncio.AbstractEventLoop, _Desks] = WeakKeyDictionary
 
 async def until(
     account: Account,
-    watcher: Watcher,
+    watcher: Watcher[str | None, PackageGroup],
     *,
     kind: str | None = None,
     now: Callable[[], float] = time.time,
@@ -43,21 +59,82 @@ async def until(
 
     The last one to leave closes the connections. Raises what the watcher raises.
     """
-    desks = _desks.setdefault(asyncio.get_running_loop(), {})
-    desk = _desk_of(account, desks)
-    watch = desk.watches.get(kind)
-    if watch is None:
-        client = Client(account, now=now, pace=pace_of(account))
-        watch = desk.watches[kind] = Watch(client, desk.transport, kind)
+
+    def watch(client: Client, transport: AsyncTransport) -> Watch[str | None, PackageGroup]:
+        def look(_: Collection[str | None]) -> Flow[PackageListing]:
+            return client.once(packages.listing(kind))
+
+        return Watch(client, transport, look)
+
+    return await _until(account, watcher, ("groups", kind), watch, now)
+
+
+async def until_ended(
+    account: Account,
+    watcher: Watcher[str, SparkBatch],
+    *,
+    now: Callable[[], float] = time.time,
+) -> SparkBatch:
+    """Watch a Spark job of an account together with everybody else on this event loop.
+
+    The last one to leave closes the connections. Raises what the watcher raises.
+    """
+
+    def watch(client: Client, transport: AsyncTransport) -> Watch[str, SparkBatch]:
+        looks = BatchLooks()
+
+        def look(ids: Collection[str]) -> Flow[BatchLook]:
+            return looks.look(client.once, ids)
+
+        return Watch(client, transport, look, piecemeal=True)
+
+    return await _until(account, watcher, "jobs", watch, now)
+
+
+async def run(
+    account: Account, ask: Callable[[Client], Flow[T]], *, now: Callable[[], float] = time.time
+) -> T:
+    """Run a flow on the connections that the watches of the account use.
+
+    Gives what the flow gives and raises what it raises.
+    """
+    desk = _enter(account)
     try:
-        return await watch.until(watcher, account.caller)
+        return await _run(desk, account, ask, now)
     finally:
-        if watch.is_empty and desk.watches.get(kind) is watch:
-            del desk.watches[kind]
-            if not desk.watches:
-                del desks[desk.account]
-            # A trigger that is killed may be cancelled again meanwhile.
-            await asyncio.shield(asyncio.ensure_future(_close(desk, watch)))
+        await _leave(desk)
+
+
+async def run_in_turn(
+    account: Account, ask: Callable[[Client], Flow[T]], *, now: Callable[[], float] = time.time
+) -> T:
+    """Run a flow that can wait, such as reading a log: one at a time on this account.
+
+    Whoever comes first is served first, and `TURN_GAP` seconds lie between two, so that a
+    thousand of them leave the watches their looks. Gives what the flow gives and raises what it
+    raises.
+    """
+    loop = asyncio.get_running_loop()
+    desk = _enter(account)
+    try:
+        async with desk.in_turn:
+            await pause(max(desk.next_turn - loop.time(), 0))
+            try:
+                return await _run(desk, account, ask, now)
+            finally:
+                desk.next_turn = loop.time() + TURN_GAP
+    finally:
+        await _leave(desk)
+
+
+@asynccontextmanager
+async def kept(account: Account) -> AsyncIterator[None]:
+    """Keep connections and credential of an account from one use to the next."""
+    desk = _enter(account)
+    try:
+        yield
+    finally:
+        await _leave(desk)
 
 
 async def pause(seconds: float) -> None:
@@ -65,19 +142,60 @@ async def pause(seconds: float) -> None:
     await AsyncTransport().run(sleep(seconds))
 
 
-def _desk_of(account: Account, desks: _Desks) -> _Desk:
-    # Connections that say the same share a poll under whatever name.
+async def _until(
+    account: Account,
+    watcher: Watcher[K, F],
+    what: Hashable,
+    begin: Callable[[Client, AsyncTransport], Watch[K, F]],
+    now: Callable[[], float],
+) -> F:
+    desk = _enter(account)
+    try:
+        watch: Watch[K, F] | None = desk.watches.get(what)
+        if watch is None:
+            watch = desk.watches[what] = begin(_client(account, now), desk.transport)
+        return await watch.until(watcher, account.caller)
+    finally:
+        await _leave(desk)
+
+
+async def _run(
+    desk: _Desk, account: Account, ask: Callable[[Client], Flow[T]], now: Callable[[], float]
+) -> T:
+    return await desk.transport.run(ask(_client(account, now)))
+
+
+def _client(account: Account, now: Callable[[], float]) -> Client:
+    # Pace and identity are the same for all clients of an account.
+    return Client(account, now=now, pace=pace_of(account))
+
+
+def _enter(account: Account) -> _Desk:
+    desks = _desks.setdefault(asyncio.get_running_loop(), {})
+    # Connections that say the same share a desk under whatever name.
     nameless = replace(account, conn_id="")
     desk = desks.get(nameless)
     if desk is None:
-        transport = AsyncTransport(
-            **account.network,
-        )
-        desk = desks[nameless] = _Desk(nameless, transport)
+        transport = AsyncTransport(**account.network)
+        desk = desks[nameless] = _Desk(nameless, transport, identity_of(account.source))
+    desk.users += 1
     return desk
 
 
-async def _close(desk: _Desk, watch: Watch) -> None:
-    await watch.close()
-    if not desk.watches:
+async def _leave(desk: _Desk) -> None:
+    """Close what nobody needs any more."""
+    desk.users -= 1
+    idle = [desk.watches.pop(what) for what, one in [*desk.watches.items()] if one.is_empty]
+    is_last = not desk.users
+    if is_last:
+        del _desks[asyncio.get_running_loop()][desk.account]
+    if idle or is_last:
+        # A trigger that is killed may be cancelled again meanwhile.
+        await asyncio.shield(asyncio.ensure_future(_close(desk, idle, is_last)))
+
+
+async def _close(desk: _Desk, idle: list[Watch[Any, Any]], is_last: bool) -> None:
+    for watch in idle:
+        await watch.close()
+    if is_last:
         await desk.transport.close()

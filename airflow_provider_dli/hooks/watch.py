@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One poll for all: the waits of an event loop on one account share each listing.
+"""One poll for all: the waits of an event loop on one account share each look.
 
-DLI has no call for one group, so a look at a group costs the whole listing. Here it is fetched once
-for everybody, and a wait is touched only when the bytes of its group changed: a coroutine sleeps
-from its first moment to its end.
+DLI has no call for one group, so a look at a group costs the whole listing; and a page of the
+listing of jobs shows a hundred of them. Here it is fetched once for everybody, and a wait is
+touched only when what it watches changed: a coroutine sleeps from its first moment to its end.
 """
 
 from __future__ import annotations
@@ -11,131 +11,53 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
-import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import Protocol
+from typing import Generic
 
 from airflow_provider_dli.api.errors import DliError, ThrottledError
 from airflow_provider_dli.api.flows import Client
-from airflow_provider_dli.api.models import PackageGroup, PackageListing
+from airflow_provider_dli.api.wire import Flow
+from airflow_provider_dli.hooks.watchers import F, K, Look, Place, Turn, Watcher
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
 
-SLICE = 0.005
-"""Seconds for which waits are told of a look before others on the loop get their turn."""
-
 LEAST_GAP = 0.5
-"""Seconds between two listings, however many waits begin at once."""
-
-
-class Watcher(Protocol):
-    """What wants to see a group: `api.waiting.Wait` is one."""
-
-    group: str | None
-    deadline: float | None
-
-    @property
-    def settled(self) -> bool:
-        """Whether it is content with a look every `poll_interval` seconds."""
-        ...
-
-    @property
-    def poll_interval(self) -> float:
-        """Seconds."""
-        ...
-
-    def next_look(self, now: float) -> float:
-        """Give the Unix time of the look it wants next."""
-        ...
-
-    def see(self, found: PackageGroup | None, now: float) -> PackageGroup | None:
-        """Take a look; give the group to end the watch."""
-        ...
-
-    def see_again(self, now: float) -> None:
-        """Take a look that shows what the last one did."""
-        ...
-
-    def miss(self, error: DliError, now: float) -> None:
-        """Take an error in place of a look."""
-        ...
-
-    def expire(self, now: float) -> None:
-        """Raise when the deadline has come."""
-        ...
-
-
-@dataclass(slots=True, eq=False)
-class _Place:
-    """One watcher, the future that its coroutine awaits, and the context that its log needs."""
-
-    watcher: Watcher
-    caller: str
-    future: asyncio.Future[PackageGroup]
-    context: contextvars.Context
-    settled: float | None = None
-    looked: bool = False
-    joined: int = 0
-    poll: asyncio.Task[None] | None = None
-    timer: asyncio.TimerHandle | None = None
-
-    def fail(self, error: BaseException) -> None:
-        """End the wait with an error."""
-        if not self.future.done():
-            self.future.set_exception(error)
-
-    def tell(self, step: Callable[..., PackageGroup | None], *arguments: object) -> None:
-        """Let the watcher take a look; what it gives or raises ends its wait."""
-        if self.future.done():
-            return
-        try:
-            result = self.context.run(step, *arguments)
-        except Exception as error:
-            self.fail(error)
-        else:
-            if result is not None:
-                self.future.set_result(result)
-
-
-class _Turn:
-    """A turn on the loop, handed on when it has lasted for long."""
-
-    def __init__(self) -> None:
-        self._ends = time.perf_counter() + SLICE
-
-    async def shared(self) -> None:
-        """Let others have a turn, if it is time."""
-        if time.perf_counter() >= self._ends:
-            await asyncio.sleep(0)
-            self._ends = time.perf_counter() + SLICE
+"""Seconds between two looks, however many waits begin at once."""
 
 
 @dataclass(eq=False)
-class Watch:
-    """Polls one listing as long as somebody watches. `now` gives Unix seconds."""
+class Watch(Generic[K, F]):
+    """Looks as long as somebody watches. Times are Unix seconds.
+
+    `look` is given what to look at. Where a look at few things costs less than one at all,
+    `piecemeal` has it asked for those whose look is due; for all, when the settled ones are due.
+    """
 
     client: Client
     transport: AsyncTransport
-    kind: str | None
-    _places: defaultdict[str | None, set[_Place]] = field(default_factory=lambda: defaultdict(set))
-    _last: dict[str | None, int | None] = field(default_factory=dict)
-    _early: list[tuple[float, int, _Place]] = field(default_factory=list)
+    look: Callable[[Collection[K]], Flow[Look[K, F]]]
+    piecemeal: bool = False
+    _places: defaultdict[K, set[Place[K, F]]] = field(default_factory=lambda: defaultdict(set))
+    _last: dict[K, Hashable] = field(default_factory=dict)
+    _early: list[tuple[float, int, Place[K, F]]] = field(default_factory=list)
     _settled: Counter[float] = field(default_factory=Counter)
     _order: count[int] = field(default_factory=count)
     _round: int = 0
     _sooner: asyncio.Event = field(default_factory=asyncio.Event)
-    _polled: float = 0.0
+    _looked: float = 0.0
+    _looked_at_all: float = 0.0
     _not_before: float = 0.0
     _stretch: float = 1.0
     _task: asyncio.Task[None] | None = None
 
-    async def until(self, watcher: Watcher, caller: str) -> PackageGroup:
-        """Watch until the watcher gives a group or raises."""
+    async def until(self, watcher: Watcher[K, F], caller: str) -> F:
+        """Watch until the watcher gives what it saw, or raises."""
         loop = asyncio.get_running_loop()
-        place = _Place(watcher, caller, loop.create_future(), contextvars.copy_context())
+        context = contextvars.copy_context()
+        place: Place[K, F] = Place(watcher, caller, loop.create_future(), context)
         if watcher.deadline is not None:
             left = max(watcher.deadline - self.client.now(), 0)
             place.timer = loop.call_later(left, self._time_is_up, place, watcher.deadline)
@@ -159,8 +81,8 @@ class Watch:
             task.cancel()
             await asyncio.wait([task])
 
-    def _join(self, place: _Place) -> None:
-        self._places[place.watcher.group].add(place)
+    def _join(self, place: Place[K, F]) -> None:
+        self._places[place.watcher.key].add(place)
         place.joined = self._round
         self._schedule(place, self.client.now())
         self._sooner.set()
@@ -172,8 +94,8 @@ class Watch:
             self._task.add_done_callback(self._ended)
         place.poll = self._task
 
-    def _time_is_up(self, place: _Place, deadline: float) -> None:
-        """Take a last look at the deadline; and should the listing hang, the deadline holds."""
+    def _time_is_up(self, place: Place[K, F], deadline: float) -> None:
+        """Take a last look at the deadline; and should it hang, the deadline holds."""
         heapq.heappush(self._early, (self.client.now(), next(self._order), place))
         self._sooner.set()
         place.timer = asyncio.get_running_loop().call_later(
@@ -183,31 +105,30 @@ class Watch:
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Let nobody wait for a poll that broke: what broke it is the error of all its waits."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            for place in self._everybody():
+            for place in [place for places in self._places.values() for place in places]:
                 if place.poll is task:
                     place.fail(error)
 
-    def _everybody(self) -> list[_Place]:
-        return [place for places in self._places.values() for place in places]
-
-    def _leave(self, place: _Place) -> None:
-        group = place.watcher.group
-        self._places[group].discard(place)
-        if not self._places[group]:
-            del self._places[group]
-            self._last.pop(group, None)
+    def _leave(self, place: Place[K, F]) -> None:
+        key = place.watcher.key
+        self._places[key].discard(place)
+        if not self._places[key]:
+            del self._places[key]
+            self._last.pop(key, None)
         self._unsettle(place)
 
-    def _schedule(self, place: _Place, now: float) -> None:
+    def _schedule(self, place: Place[K, F], now: float) -> None:
         due = place.watcher.next_look(now)
         self._unsettle(place)
         if place.watcher.settled:
+            if not self._settled:
+                self._looked_at_all = self._looked
             place.settled = place.watcher.poll_interval
             self._settled[place.settled] += 1
         else:
             heapq.heappush(self._early, (due, next(self._order), place))
 
-    def _unsettle(self, place: _Place) -> None:
+    def _unsettle(self, place: Place[K, F]) -> None:
         if place.settled is not None:
             self._settled[place.settled] -= 1
             self._settled += Counter()  # drops what fell to zero
@@ -216,28 +137,40 @@ class Watch:
     async def _poll(self) -> None:
         while True:
             await self._until_due()
-            self._polled = self.client.now()
+            self._looked = self.client.now()
             self._round += 1
-            await self._look()
+            await self._look(self._asked())
             self._stretch = 0.9 + 0.2 * self.client.retry.jitter()
             self._advance()
 
-    async def _look(self) -> None:
+    def _asked(self) -> set[K]:
+        """Give what to look at now; a look a little early counts, too."""
+        soon = self._looked + LEAST_GAP
+        if not self.piecemeal or self._all_due <= soon:
+            self._looked_at_all = self._looked
+            return set(self._places)
+        return {
+            place.watcher.key
+            for due, _, place in self._early
+            if due <= soon and not place.future.done()
+        }
+
+    async def _look(self, asked: set[K]) -> None:
         try:
-            listing = await self.transport.run(self.client.look(self.kind))
+            look = await self.transport.run(self.look(asked))
         except DliError as error:
             if isinstance(error, ThrottledError):
                 self._not_before = self.client.now() + (error.retry_after or 0)
-            await self._tell_all(error)
+            await self._show_error(error, asked)
         else:
             await asyncio.sleep(0)  # a long listing took a while to read
-            await self._show(listing)
+            await self._show(look, asked)
 
     async def _until_due(self) -> None:
         while True:
             self._sooner.clear()
             due = self._next_due()
-            earliest = max(self._polled + LEAST_GAP, self._not_before)
+            earliest = max(self._looked + LEAST_GAP, self._not_before)
             seconds = max(due, earliest) - self.client.now()
             if seconds <= 0:
                 return
@@ -250,45 +183,60 @@ class Watch:
         while self._early and self._early[0][2].future.done():
             heapq.heappop(self._early)
         early = self._early[0][0] if self._early else float("inf")
+        return min(early, self._all_due)
+
+    @property
+    def _all_due(self) -> float:
         if not self._settled:
-            return early
-        return min(early, self._polled + min(self._settled) * self._stretch)
+            return float("inf")
+        return self._looked_at_all + min(self._settled) * self._stretch
 
     def _advance(self) -> None:
-        """Let those whose look was due want the next one; a look a little early counts, too."""
+        """Let those whose look was due want the next one."""
         now = self.client.now()
+        due = []
         while self._early and self._early[0][0] <= now + LEAST_GAP:
-            _, _, place = heapq.heappop(self._early)
+            due.append(heapq.heappop(self._early))
+        for entry in due:
+            place = entry[2]
             if place.future.done():
+                continue
+            if place.heard < self._round:
+                heapq.heappush(self._early, entry)  # it became due while the look was under way
                 continue
             try:
                 self._schedule(place, now)
             except Exception as error:
                 place.fail(error)
 
-    async def _show(self, listing: PackageListing) -> None:
-        turn = _Turn()
-        for group in list(self._places):
-            for step in self._steps(group, listing):
+    async def _show(self, look: Look[K, F], asked: set[K]) -> None:
+        turn = Turn()
+        for key in list(self._places):
+            for step in self._steps(key, look, key in asked):
                 step()
                 await turn.shared()
 
-    def _steps(self, group: str | None, listing: PackageListing) -> list[Callable[[], None]]:
-        """Give what to do for each watcher of a group: one step each, for it may be many."""
+    def _steps(self, key: K, look: Look[K, F], was_asked: bool) -> list[Callable[[], None]]:
+        """Give what to do for each watcher of a thing: one step each, for it may be many."""
         now = self.client.now()
-        # Who came while the listing was under way waits for the next: it may be too old for him.
-        here = self._places.get(group, ())
-        places = [place for place in here if place.joined < self._round]
-        if not places:
+        is_covered = look.covers(key)
+        # Who came while the look was under way waits for the next: it may be too old for him.
+        places = [place for place in self._places.get(key, ()) if place.joined < self._round]
+        if not places or not (is_covered or was_asked):
+            return []
+        for place in places:
+            place.heard = self._round
+        if not is_covered:
             return []
         try:
-            fingerprint = listing.fingerprint(group)
-            changed = group not in self._last or fingerprint != self._last[group]
+            fingerprint = look.fingerprint(key)
+            changed = key not in self._last or fingerprint != self._last[key]
             fresh = changed or any(not place.looked for place in places)
-            found = listing.find(group) if fresh else None
+            found = look.find(key) if fresh else None
         except DliError as error:
-            return [partial(self._tell, place, place.watcher.miss, error, now) for place in places]
-        self._last[group] = fingerprint
+            self._last.pop(key, None)  # what comes next is news, also if it is as it was before
+            return [partial(self._miss, place, error, now) for place in places]
+        self._last[key] = fingerprint
         steps: list[Callable[[], None]] = []
         for place in places:
             if changed or not place.looked:
@@ -298,16 +246,18 @@ class Watch:
                 steps.append(partial(self._tell, place, place.watcher.see_again, now))
         return steps
 
-    def _tell(
-        self, place: _Place, step: Callable[..., PackageGroup | None], *arguments: object
-    ) -> None:
+    def _tell(self, place: Place[K, F], step: Callable[..., F | None], *arguments: object) -> None:
         place.tell(step, *arguments)
         if place.future.done():
             self._unsettle(place)  # it wants no more looks, even before its coroutine wakes
 
-    async def _tell_all(self, error: DliError) -> None:
+    def _miss(self, place: Place[K, F], error: DliError, now: float) -> None:
+        place.heard = self._round
+        self._tell(place, place.watcher.miss, error.used_by(place.caller), now)
+
+    async def _show_error(self, error: DliError, asked: set[K]) -> None:
         now = self.client.now()
-        turn = _Turn()
-        for place in self._everybody():
-            self._tell(place, place.watcher.miss, error.used_by(place.caller), now)
+        turn = Turn()
+        for place in [place for key in asked for place in self._places.get(key, ())]:
+            self._miss(place, error, now)
             await turn.shared()

@@ -7,13 +7,14 @@ import contextvars
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 import pytest
+from hooks.watching import Recorder, account_of, after, run
 from scenarios.modes import eventually
 from scenarios.servers import listing, serving
 
@@ -35,8 +36,6 @@ from airflow_provider_dli.hooks import desks
 from airflow_provider_dli.hooks.desks import until
 from airflow_provider_dli.hooks.watch import LEAST_GAP
 
-T = TypeVar("T")
-
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
@@ -49,75 +48,8 @@ def account(emulator: Emulator) -> Account:
     return account_of(emulator)
 
 
-def account_of(emulator: Emulator) -> Account:
-    key = AccessKey(emulator.access_key, emulator.secret_key)
-    return Account(emulator.url, emulator.project_id, key, conn_id="dli_default", read_timeout=5.0)
-
-
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run on a loop of its own; all that was begun has to be over at the end."""
-
-    async def cleanly() -> T:
-        async with asyncio.timeout(5):
-            result = await main
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        assert not others
-        assert not desks._desks.get(asyncio.get_running_loop())
-        return result
-
-    return asyncio.run(cleanly())
-
-
 def wait(group: str | None = "g", names: Any = None, **changes: Any) -> Wait:
     return Wait(group, names, **{"poll_interval": 0.5, "jitter": lambda: 0.5} | changes)
-
-
-@dataclass
-class Recorder:
-    """A watcher that writes down what it is told, and is content when `until` says so."""
-
-    group: str | None = "g"
-    poll_interval: float = 0.5
-    deadline: float | None = None
-    settled: bool = True
-    first_look: float = 0.0
-    until: Callable[[list[str]], bool] = lambda _: False
-    raises: dict[str, Exception] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
-    looks_planned: int = 0
-
-    def next_look(self, now: float) -> float:
-        self.looks_planned += 1
-        if self.looks_planned == 1:
-            return now + self.first_look
-        self._raise("next_look")
-        return now + self.poll_interval
-
-    def see(self, found: PackageGroup | None, now: float) -> PackageGroup | None:
-        return self._note("see", found or PackageGroup(self.group))
-
-    def see_again(self, now: float) -> PackageGroup | None:
-        return self._note("see_again", PackageGroup(self.group))
-
-    def miss(self, error: DliError, now: float) -> PackageGroup | None:
-        return self._note(f"miss {type(error).__name__}", PackageGroup(self.group))
-
-    def expire(self, now: float) -> None:
-        self._note("expire", None)
-        raise PackageGroupTimeoutError("time is up")
-
-    def _note(self, what: str, found: PackageGroup | None) -> PackageGroup | None:
-        self.told.append(what)
-        self._raise(what.split()[0])
-        return found if self.until(self.told) else None
-
-    def _raise(self, what: str) -> None:
-        if what in self.raises:
-            raise self.raises[what]
-
-
-def after(looks: int) -> Callable[[list[str]], bool]:
-    return lambda told: len(told) >= looks
 
 
 def test_many_waits_share_each_listing(emulator: Emulator, account: Account) -> None:
@@ -595,7 +527,7 @@ def test_each_wait_logs_in_its_own_context(emulator: Emulator, account: Account)
 
     class Logging(Recorder):
         def _note(self, what: str, found: PackageGroup | None) -> PackageGroup | None:
-            logged.append((self.group or "", task.get()))
+            logged.append((self.key or "", task.get()))
             return super()._note(what, found)
 
     async def one(name: str) -> None:

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who watches what: the shapes that a watch works with, and one watcher's place at it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from airflow_provider_dli.api.errors import DliError
+
+K = TypeVar("K", bound=Hashable)
+F = TypeVar("F")
+K_co = TypeVar("K_co", bound=Hashable, covariant=True)
+K_contra = TypeVar("K_contra", bound=Hashable, contravariant=True)
+F_co = TypeVar("F_co", covariant=True)
+
+SLICE = 0.005
+"""Seconds for which waits are told of a look before others on the loop get their turn."""
+
+
+class Watcher(Protocol[K_co, F]):
+    """What wants to see one thing: a package group by its name, a job by its id."""
+
+    deadline: float | None
+
+    @property
+    def key(self) -> K_co:
+        """What it wants to see."""
+        ...
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is content with a look every `poll_interval` seconds."""
+        ...
+
+    @property
+    def poll_interval(self) -> float:
+        """Seconds."""
+        ...
+
+    def next_look(self, now: float) -> float:
+        """Give the Unix time of the look it wants next."""
+        ...
+
+    def see(self, found: F | None, now: float) -> F | None:
+        """Take a look; give what was found to end the watch."""
+        ...
+
+    def see_again(self, now: float) -> F | None:
+        """Take a look that shows what the last one did; give that to end the watch."""
+        ...
+
+    def miss(self, error: DliError, now: float) -> None:
+        """Take an error in place of a look."""
+        ...
+
+    def expire(self, now: float) -> None:
+        """Raise when the deadline has come."""
+        ...
+
+
+class Look(Protocol[K_contra, F_co]):
+    """What was seen at one time; it may tell of more than it was asked for, or of less."""
+
+    def covers(self, key: K_contra) -> bool:
+        """Whether it tells of this: of what is there, that nothing is, or what went wrong."""
+        ...
+
+    def fingerprint(self, key: K_contra) -> Hashable:
+        """Give what changes when that which `find` gives does. Raises what `find` raises."""
+        ...
+
+    def find(self, key: K_contra) -> F_co | None:
+        """Give what is there. Raises the `DliError` that came in place of this alone."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Place(Generic[K, F]):
+    """One watcher, the future that its coroutine awaits, and the context that its log needs.
+
+    `joined` and `heard` are rounds of the watch: in which it came, and in which it was last told.
+    """
+
+    watcher: Watcher[K, F]
+    caller: str
+    future: asyncio.Future[F]
+    context: contextvars.Context
+    settled: float | None = None
+    looked: bool = False
+    joined: int = 0
+    heard: int = 0
+    poll: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """End the wait with an error."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def tell(self, step: Callable[..., F | None], *arguments: object) -> None:
+        """Let the watcher take a look; what it gives or raises ends its wait."""
+        if self.future.done():
+            return
+        try:
+            result = self.context.run(step, *arguments)
+        except Exception as error:
+            self.fail(error)
+        else:
+            if result is not None:
+                self.future.set_result(result)
+
+
+class Turn:
+    """A turn on the loop, handed on when it has lasted for long."""
+
+    def __init__(self) -> None:
+        self._ends = time.perf_counter() + SLICE
+
+    async def shared(self) -> None:
+        """Let others have a turn, if it is time."""
+        if time.perf_counter() >= self._ends:
+            await asyncio.sleep(0)
+            self._ends = time.perf_counter() + SLICE
