@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of the package: `python -m airflow_provider_dli doctor`, `… stage`."""
+"""The commands of the package: `python -m airflow_provider_dli doctor`, `… jobs`, `… stage`."""
 
 from __future__ import annotations
 
@@ -8,22 +8,31 @@ import sys
 from collections.abc import Sequence
 
 from airflow_provider_dli.commands import COMMANDS
+from airflow_provider_dli.commands.command import Command, Group
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command; gives the exit status."""
     parser = argparse.ArgumentParser(prog="python -m airflow_provider_dli", allow_abbrev=False)
-    commands = parser.add_subparsers(required=True, metavar="command")
-    for command in COMMANDS:
-        added = commands.add_parser(
+    _add(parser, COMMANDS)
+    options = parser.parse_args(arguments)
+    status: int = options.run(options)
+    return status
+
+
+def _add(parser: argparse.ArgumentParser, commands: Sequence[Command | Group]) -> None:
+    parsers = parser.add_subparsers(required=True, metavar="command")
+    for command in commands:
+        if isinstance(command, Group):
+            group = parsers.add_parser(command.name, help=command.help, allow_abbrev=False)
+            _add(group, command.commands)
+            continue
+        added = parsers.add_parser(
             command.name, help=command.help, description=command.description, allow_abbrev=False
         )
         for argument in command.arguments:
             added.add_argument(*argument.flags, **argument.options)
         added.set_defaults(run=command.run)
-    options = parser.parse_args(arguments)
-    status: int = options.run(options)
-    return status
 
 
 if __name__ == "__main__":

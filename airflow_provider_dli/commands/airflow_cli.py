@@ -9,32 +9,37 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_provider_dli.commands import COMMANDS
-from airflow_provider_dli.commands.command import Command
+from airflow_provider_dli.commands.command import Command, Group
 
 
 def get_cli_commands() -> list[Any]:
     """Give the group `dli`. Called at each start of `airflow`, so it loads only what that has."""
-    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
+    from airflow.cli.cli_config import GroupCommand
 
     return [
         GroupCommand(
             name="dli",
             help="Data Lake Insight (DLI)",
-            subcommands=[
-                ActionCommand(
-                    name=command.name,
-                    help=command.help,
-                    description=command.description,
-                    func=_ending(command),
-                    args=[
-                        Arg(argument.flags, **argument.options)  # type: ignore[no-untyped-call]  # Airflow's
-                        for argument in command.arguments
-                    ],
-                )
-                for command in COMMANDS
-            ],
+            subcommands=[_offered(command) for command in COMMANDS],
         )
     ]
+
+
+def _offered(command: Command | Group) -> Any:
+    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
+
+    if isinstance(command, Group):
+        return GroupCommand(command.name, command.help, list(map(_offered, command.commands)))
+    return ActionCommand(
+        name=command.name,
+        help=command.help,
+        description=command.description,
+        func=_ending(command),
+        args=[
+            Arg(argument.flags, **argument.options)  # type: ignore[no-untyped-call]  # Airflow's
+            for argument in command.arguments
+        ],
+    )
 
 
 def _ending(command: Command) -> Callable[[argparse.Namespace], None]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
+import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +34,39 @@ class Command:
     run: Callable[[argparse.Namespace], int]
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Commands that share a first word."""
+
+    name: str
+    help: str
+    commands: tuple[Command, ...]
+
+
 def argument(*flags: str, **options: Any) -> Argument:
     """Declare an argument as `ArgumentParser.add_argument` takes it."""
     return Argument(flags, options)
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Give what reads an argument that is a whole number from `least` on."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+        return int(text)
+
+    return read
+
+
+def seconds(text: str) -> float:
+    """Read an argument that is a number of seconds."""
+    from airflow_provider_dli.api import checks
+
+    try:
+        return checks.seconds("it", float(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number of seconds") from None
 
 
 CONNECTION = (
@@ -61,3 +94,48 @@ def at_work() -> Iterator[None]:
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     with contextlib.redirect_stdout(sys.stderr):
         yield
+
+
+def telling(
+    work: Callable[[argparse.Namespace, TextIO], int],
+) -> Callable[[argparse.Namespace], int]:
+    """Make `work` the `run` of a command: its errors are told, and end it with the status 1.
+
+    It is given the standard output, for its result only.
+    """
+
+    @functools.wraps(work)
+    def run(options: argparse.Namespace) -> int:
+        out = sys.stdout
+        try:
+            with at_work():
+                status = _told(work, options, out)
+            out.flush()
+        except KeyboardInterrupt:
+            print("Interrupted.", file=sys.stderr)
+            status = 128 + signal.SIGINT
+        except BrokenPipeError:
+            # Who reads the output has read enough, as `head` does; Python would flush it again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+            status = 128 + signal.SIGPIPE
+        return status
+
+    return run
+
+
+def _told(
+    work: Callable[[argparse.Namespace, TextIO], int], options: argparse.Namespace, out: TextIO
+) -> int:
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+    from airflow_provider_dli.api.errors import DliError
+
+    try:
+        return work(options, out)
+    except (DliError, AirflowNotFoundException) as error:
+        kind = type(error).__name__
+        if "as_json" in options and options.as_json:
+            print(json.dumps({"error": kind, "message": str(error)}, indent=2), file=out)
+        else:
+            print(f"{kind}: {error}", file=sys.stderr)
+        return 1

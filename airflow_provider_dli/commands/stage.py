@@ -7,12 +7,11 @@ import argparse
 import hashlib
 import json
 import re
-import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from airflow_provider_dli.commands.command import CONNECTION, JSON, Command, argument, at_work
+from airflow_provider_dli.commands.command import CONNECTION, JSON, Command, argument, telling
 
 if TYPE_CHECKING:
     from airflow_provider_dli.staging.orders import Order
@@ -20,25 +19,14 @@ if TYPE_CHECKING:
 _UNITS = {"d": "days", "h": "hours"}
 
 
-def run(options: argparse.Namespace) -> int:
+@telling
+def run(options: argparse.Namespace, out: TextIO) -> int:
     """Run the command; gives the exit status."""
-    from airflow_provider_dli.api.errors import DliError
-
-    try:
-        with at_work():
-            from airflow.providers.common.compat.sdk import AirflowNotFoundException
-
-            result = _stage(options)
-    except (DliError, AirflowNotFoundException) as error:
-        if options.as_json:
-            print(json.dumps({"error": type(error).__name__, "message": str(error)}, indent=2))
-        else:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    result = _stage(options)
     if options.as_json:
-        print(json.dumps(result, indent=2, ensure_ascii=False))
+        print(json.dumps(result, indent=2, ensure_ascii=False), file=out)
     else:
-        _show(result)
+        _show(result, out)
     return 0
 
 
@@ -91,7 +79,7 @@ def _order(options: argparse.Namespace) -> Order:
     )
 
 
-def _show(result: dict[str, Any]) -> None:
+def _show(result: dict[str, Any], out: TextIO) -> None:
     from rich.console import Console
     from rich.filesize import decimal
     from rich.table import Table
@@ -107,7 +95,7 @@ def _show(result: dict[str, Any]) -> None:
             f"{would}sent" if package["sent"] else "there already",
             package["state"] or "-",
         )
-    console = Console()
+    console = Console(file=out)
     console.print(table)
     console.print(f"{size} {would}sent")
     if result["group"] is not None:

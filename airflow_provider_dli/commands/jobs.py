@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spark jobs on a terminal: list them, and cancel some."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, TextIO
+
+from airflow_provider_dli.commands.command import (
+    CONNECTION,
+    JSON,
+    Command,
+    argument,
+    at_least,
+    seconds,
+    telling,
+)
+from airflow_provider_dli.commands.terminal import console, is_agreed, moment, table
+
+if TYPE_CHECKING:
+    from airflow_provider_dli.api.batch_models import SparkBatch
+    from airflow_provider_dli.hooks.dli import DliHook
+
+STATES = ("starting", "running", "recovering", "success", "dead", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one job that was to be cancelled."""
+
+    id: str
+    result: str
+    is_done: bool
+    state: str | None = None
+    name: str | None = None
+
+
+def hook_of(options: argparse.Namespace) -> DliHook:
+    """Give the hook on the connection that the arguments name."""
+    from airflow_provider_dli.hooks.dli import DliHook
+
+    return DliHook(options.conn_id, region=options.region, project_id=options.project_id)
+
+
+def cancelled(hook: DliHook, batch: SparkBatch, timeout: float) -> Outcome:
+    """Cancel one job, look for so long whether it ends, and say what became of it.
+
+    An error is an outcome, too.
+    """
+    from airflow_provider_dli.api.errors import DliError
+
+    try:
+        last = hook.cancel_batch(batch.id, seconds=timeout)
+    except DliError as error:
+        return Outcome(batch.id, f"{type(error).__name__}: {error}", False, None, batch.name)
+    if last is None:
+        return Outcome(batch.id, "DLI has no record of it any more", True, None, batch.name)
+    if last.is_terminal:
+        result = "cancelled" if last.state.value == "dead" else "ended by itself"
+    else:
+        result = "still active, though DLI took the cancel"
+    return Outcome(batch.id, result, last.is_terminal, last.raw_state, batch.name)
+
+
+def show_outcomes(outcomes: Sequence[Outcome], out: TextIO) -> None:
+    """Print a table of what became of each job."""
+    rows = [(one.id, one.name, one.state, one.result) for one in outcomes]
+    console(out).print(table(("id", "name", "state", "result"), rows))
+
+
+@telling
+def _list(options: argparse.Namespace, out: TextIO) -> int:
+    with hook_of(options) as hook:
+        found = [
+            batch
+            for batch in hook.list_batches(name=options.name, queue=options.queue)
+            if (options.state is None or batch.state.value == options.state)
+            and not (options.active and batch.is_terminal)
+        ]
+        now = hook.now()
+    found.sort(key=lambda batch: batch.create_time or 0, reverse=True)
+    shown = found[: options.limit]
+    if options.as_json:
+        jobs = [_as_dict(batch) for batch in shown]
+        print(
+            json.dumps({"jobs": jobs, "total": len(found)}, indent=2, ensure_ascii=False), file=out
+        )
+        return 0
+    columns = ("id", "state", "created (UTC)", "duration", "queue", "task, or name")
+    printer = console(out)
+    printer.print(table(columns, (_row(batch, now) for batch in shown)))
+    more = f", {len(found)} in all" if len(found) > len(shown) else ""
+    printer.print(f"{len(shown)} {'job' if len(shown) == 1 else 'jobs'}{more}")
+    return 0
+
+
+def _as_dict(batch: SparkBatch) -> dict[str, Any]:
+    from airflow_provider_dli.commands.task_instances import Submitter
+
+    submitter = Submitter.of(batch)
+    return batch.as_dict() | {"task": submitter and submitter.key._asdict()}
+
+
+def _row(batch: SparkBatch, now: float) -> tuple[str | None, ...]:
+    from airflow_provider_dli.commands.task_instances import Submitter
+
+    submitter = Submitter.of(batch)
+    return (
+        batch.id,
+        batch.raw_state,
+        moment(batch.create_time),
+        _duration(batch, now),
+        batch.queue,
+        # The name that a task gives its job says the same, less readably.
+        str(submitter.key) if submitter else batch.name,
+    )
+
+
+def _duration(batch: SparkBatch, now: float) -> str | None:
+    end = batch.update_time if batch.is_terminal else int(now * 1000)
+    if batch.create_time is None or end is None:
+        return None
+    return str(timedelta(seconds=max(end - batch.create_time, 0) // 1000))
+
+
+@telling
+def _cancel(options: argparse.Namespace, out: TextIO) -> int:
+    with hook_of(options) as hook:
+        seen = [_seen(hook, batch_id) for batch_id in dict.fromkeys(options.ids)]
+        active = [one for one in seen if not isinstance(one, Outcome)]
+        is_wanted = _is_wanted(hook, active, options)
+        end = partial(cancelled, hook, timeout=options.timeout) if is_wanted else _left
+        outcomes = [one if isinstance(one, Outcome) else end(one) for one in seen]
+    if options.as_json:
+        jobs = [asdict(outcome) for outcome in outcomes]
+        print(json.dumps({"jobs": jobs}, indent=2, ensure_ascii=False), file=out)
+    else:
+        show_outcomes(outcomes, out)
+    return 0 if all(outcome.is_done for outcome in outcomes) else 1
+
+
+def _is_wanted(hook: DliHook, active: Sequence[SparkBatch], options: argparse.Namespace) -> bool:
+    titles = ", ".join(
+        f"{batch.id} ({batch.name or 'no name'}, {batch.raw_state or 'no state'})"
+        for batch in active
+    )
+    return not active or is_agreed(options, f"Cancel {titles} of project {hook.project_id}?")
+
+
+def _left(batch: SparkBatch) -> Outcome:
+    return Outcome(batch.id, "left as it is", False, batch.raw_state, batch.name)
+
+
+def _seen(hook: DliHook, batch_id: str) -> SparkBatch | Outcome:
+    """Give an active job, or what there is to say of one that cannot be cancelled."""
+    from airflow_provider_dli.api.errors import DliError, NotFoundError
+
+    try:
+        batch = hook.get_batch(batch_id)
+    except NotFoundError:
+        return Outcome(batch_id, "DLI does not know it", True)
+    except DliError as error:
+        return Outcome(batch_id, f"{type(error).__name__}: {error}", False)
+    if batch.is_terminal:
+        return Outcome(batch.id, "had ended already", True, batch.raw_state, batch.name)
+    return batch
+
+
+YES = argument("--yes", action="store_true", help="cancel without asking")
+TIMEOUT = argument(
+    "--timeout",
+    type=seconds,
+    default=60.0,
+    help="seconds to look whether a cancelled job has ended (default: 60)",
+)
+LIST = Command(
+    name="list",
+    help="List the Spark jobs of a project",
+    description=(
+        "Lists the Spark jobs of a project, the newest first, as long as DLI keeps them. A job "
+        "that a task of this package submitted is shown by its task, any other by its name; "
+        "--json has both."
+    ),
+    arguments=(
+        argument("--name", help="only jobs of exactly this name"),
+        argument("--queue", help="only jobs of this queue"),
+        argument("--state", choices=STATES, help="unknown: any word that is not documented"),
+        argument("--active", action="store_true", help="only jobs that have not ended"),
+        argument("--limit", type=at_least(1), default=100, help="show this many (default: 100)"),
+        *CONNECTION,
+        JSON,
+    ),
+    run=_list,
+)
+CANCEL = Command(
+    name="cancel",
+    help="Cancel Spark jobs, and see that they end",
+    description=(
+        "Cancels Spark jobs and looks whether each has ended. One that had ended already, or that "
+        "DLI does not know, counts as done. The exit status is 1 when one still runs, or may."
+    ),
+    arguments=(
+        argument("ids", nargs="+", metavar="ID", help="id of a job, as the list shows it"),
+        YES,
+        TIMEOUT,
+        *CONNECTION,
+        JSON,
+    ),
+    run=_cancel,
+)
