@@ -14,8 +14,8 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-dli",
         "name": integration,
-        "description": "Stages Spark package groups in Data Lake Insight (DLI) "
-        "of Huawei Cloud and Open Telekom Cloud.",
+        "description": "Stages what a Spark job needs in Data Lake Insight (DLI) of Huawei Cloud "
+        "and Open Telekom Cloud, and runs exactly one job.",
         "integrations": [
             {
                 "integration-name": integration,
@@ -24,9 +24,15 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules(integration, "hooks.dli", "hooks.obs")],
-        "operators": [_modules(integration, "operators.packages", "operators.staging")],
-        "sensors": [_modules(integration, "sensors.packages")],
-        "triggers": [_modules(integration, "triggers.packages")],
+        "operators": [
+            _modules(integration, "operators.packages", "operators.staging", "operators.spark")
+        ],
+        "sensors": [_modules(integration, "sensors.packages", "sensors.spark")],
+        "triggers": [_modules(integration, "triggers.packages", "triggers.spark")],
+        "extra-links": [
+            f"airflow_provider_dli.links.spark.{link}"
+            for link in ("SparkJobLink", "PackageGroupLink", "SparkUiLink")
+        ],
         "filesystems": ["airflow_provider_dli.fs.obs"],
         "cli": ["airflow_provider_dli.commands.airflow_cli.get_cli_commands"],
         "connection-types": [

@@ -12,6 +12,7 @@ from conftest import connection
 from airflow_provider_dli.emulator import running
 
 ROOT = Path(__file__).parent.parent
+HERE = re.compile(r"<<'END'\n(.*?)^END$", re.DOTALL | re.MULTILINE)
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -25,12 +26,12 @@ def run(code: str) -> dict[str, Any]:
     return names
 
 
-def test_the_dag_of_the_readme_has_its_task() -> None:
+def test_the_dag_of_the_readme_has_its_tasks() -> None:
     pytest.importorskip("airflow.sdk", reason="the README is written for Airflow 3")
 
-    names = run(blocks("README.md")[0].replace('DAG("stage"):', 'DAG("stage") as dag:'))
+    code = blocks("README.md")[0].replace('DAG("count_words"):', 'DAG("count_words") as dag:')
 
-    assert names["dag"].task_ids == ["stage_files"]
+    assert run(code)["dag"].task_ids == ["stage", "count"]
 
 
 def test_the_task_of_the_readme_is_a_task() -> None:
@@ -71,6 +72,33 @@ def test_the_task_of_the_staging_page_finds_the_largest_object(
         assert names["largest"].function(bucket) == "large"
 
 
+def test_the_dag_of_the_spark_page_has_its_tasks() -> None:
+    pytest.importorskip("airflow.sdk", reason="the page is written for Airflow 3")
+
+    code = blocks("docs/spark.md")[0].replace('DAG("count_words"):', 'DAG("count_words") as dag:')
+
+    assert run(code)["dag"].task_ids == ["stage", "count"]
+
+
+def test_the_dag_of_the_first_job_has_its_task() -> None:
+    pytest.importorskip("airflow.sdk", reason="the page is written for Airflow 3")
+    (code,) = HERE.findall((ROOT / "docs" / "spark.md").read_text())
+
+    dag = run(code.replace('DAG("first_job"):', 'DAG("first_job") as dag:'))["dag"]
+
+    assert dag.task_ids == ["run"]
+
+
+def test_the_task_of_the_spark_page_runs_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("airflow.sdk", reason="the page is written for Airflow 3")
+    with running(batch_seconds=0.1) as emulator:
+        monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", connection(emulator))
+
+        assert run(blocks("docs/spark.md")[1])["count"].function("today") == "success"
+
+        assert emulator.submissions == {"count-today": 1}
+
+
 def test_the_test_of_the_emulator_page_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     run(blocks("docs/emulator.md")[0])["test_a_throttled_upload_is_sent_again"](monkeypatch)
 
@@ -86,5 +114,6 @@ def test_no_block_of_code_is_left_out() -> None:
         "object-storage.md": 1,
         "operators.md": 0,
         "performance.md": 0,
+        "spark.md": 2,
         "staging.md": 2,
     }

@@ -16,6 +16,8 @@ from pathlib import Path
 import airflow
 import jsonschema
 import pytest
+from airflow.providers.common.compat.sdk import BaseOperator, BaseOperatorLink
+from airflow.triggers.base import BaseTrigger
 
 import airflow_provider_dli
 from airflow_provider_dli.connection_form import FIELDS
@@ -24,9 +26,16 @@ from airflow_provider_dli.operators.packages import (
     DeletePackageGroupOperator,
     UploadPackageGroupOperator,
 )
+from airflow_provider_dli.operators.spark import CancelSparkBatchOperator, SparkBatchOperator
+from airflow_provider_dli.operators.staging import StagePackagesOperator
 from airflow_provider_dli.sensors.packages import PackageGroupSensor
+from airflow_provider_dli.sensors.spark import SparkBatchSensor
 
 ROOT = Path(__file__).parent.parent
+FOR_USERS = (BaseOperator, BaseOperatorLink, BaseTrigger)
+HALVES = {
+    f"airflow_provider_dli.operators.{half}" for half in ("following", "responsible", "waiting")
+}
 
 
 def test_the_entry_point_gives_the_provider_info() -> None:
@@ -104,14 +113,46 @@ def test_airflow_lists_the_form_and_warns_of_nothing() -> None:
 def test_every_module_that_the_info_names_can_be_imported() -> None:
     info = get_provider_info()
 
-    for kind in ("hooks", "operators", "sensors"):
+    for kind in ("hooks", "operators", "sensors", "triggers"):
         for entry in info[kind]:
             for module in entry["python-modules"]:
                 importlib.import_module(module)
 
 
+@pytest.mark.parametrize("room", ["operators", "sensors", "triggers", "links"])
+def test_the_info_names_every_class_that_users_and_airflow_look_for(room: str) -> None:
+    info = get_provider_info()
+    named = {
+        "links": info["extra-links"],
+        **{
+            kind: info[kind][0]["python-modules"]
+            for kind in ("hooks", "operators", "sensors", "triggers")
+        },
+    }[room]
+    package = importlib.import_module(f"airflow_provider_dli.{room}")
+    there = set()
+    for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        for thing in vars(importlib.import_module(found.name)).values():
+            is_own = inspect.isclass(thing) and thing.__module__ == found.name
+            if is_own and issubclass(thing, FOR_USERS) and not thing.__name__.startswith("_"):
+                there.add(f"{found.name}.{thing.__name__}" if room == "links" else found.name)
+
+    # Behind these are the parts of operators that another file offers.
+    assert there - set(named) == HALVES & there
+    assert set(named) <= there
+
+
 @pytest.mark.parametrize(
-    "operator", [UploadPackageGroupOperator, DeletePackageGroupOperator, PackageGroupSensor]
+    "operator",
+    [
+        UploadPackageGroupOperator,
+        DeletePackageGroupOperator,
+        StagePackagesOperator,
+        SparkBatchOperator,
+        CancelSparkBatchOperator,
+        PackageGroupSensor,
+        SparkBatchSensor,
+    ],
 )
 def test_every_templated_field_is_an_argument_and_documented_as_such(operator: type) -> None:
     arguments = inspect.signature(operator.__init__).parameters

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -126,6 +127,30 @@ class DliBaseHook(BaseHook):
             kind = f"It raised {type(error).__name__}."
             return unreadable(self.dli_conn_id, Cause.CONNECTION_UNREADABLE, kind)
         return self._run(diagnose(account, self._clock.now, mask_secret))
+
+    def apart(self, network_timeout: float | None = None) -> Self:
+        """Give a hook on the same account with connections of its own.
+
+        :param network_timeout: seconds to connect and between two bytes of an answer; ``None`` for
+            those of the connection
+        """
+        other = type(self)(
+            self.dli_conn_id,
+            region=self._region,
+            project_id=self._project_id,
+            clock=self._clock,
+        )
+        account = self.account
+        if network_timeout is not None:
+            account = replace(
+                account, connect_timeout=network_timeout, read_timeout=network_timeout
+            )
+        other.__dict__["account"] = account
+        # What the client here has learned need not be told again: whoever is told may be waiting
+        # for the very code that was broken off.
+        reread = other._account_by_now
+        other.__dict__["_client"] = replace(self._client, account=account, reread=reread)
+        return other
 
     def close(self) -> None:
         """Close the connections; the next method opens new ones."""

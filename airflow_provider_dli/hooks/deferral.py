@@ -6,7 +6,11 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from airflow_provider_dli.api.batch_models import SparkBatch
+    from airflow_provider_dli.api.errors import DliError
 
 GRACE = timedelta(minutes=2)
 """How long after its deadline a wait may still be without an event: then no triggerer runs."""
@@ -23,36 +27,54 @@ class TimeLimits:
 
     `started` is the Unix time at which the task began, where that was before the wait.
     Airflow does not enforce `execution_timeout` while a task is deferred, so the wait itself does.
+    Without any limit `deadline` and `backstop` are `None`.
     """
 
-    def __init__(self, task: Limited, timeout: float, started: float | None = None) -> None:
+    def __init__(self, task: Limited, timeout: float | None, started: float | None = None) -> None:
         now = time.time()
         whole = task.execution_timeout.total_seconds() if task.execution_timeout else float("inf")
         left = whole if started is None else max(whole - (now - started), 0.0)
-        self.limit = "execution_timeout" if left < timeout else "timeout"
-        self.deadline = now + min(left, timeout)
-        self.backstop = timedelta(seconds=min(left, timeout)) + GRACE
+        own = float("inf") if timeout is None else timeout
+        seconds = min(left, own)
+        is_endless = seconds == float("inf")
+        self.limit = "execution_timeout" if left < own else "timeout"
+        self.deadline = None if is_endless else now + seconds
+        self.backstop = None if is_endless else timedelta(seconds=seconds) + GRACE
 
 
-def states_of(event: Mapping[str, Any]) -> dict[str, str]:
-    """Give the states of an event of `PackageGroupTrigger`, or raise what it says went wrong.
+def outcome_of(event: Mapping[str, Any], status: str) -> Mapping[str, Any]:
+    """Give an event that has this status, or raise what it says went wrong.
 
     Where the task's `execution_timeout` was the nearer limit, running into it raises
     `AirflowTaskTimeout`, as in the worker.
     """
     from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-    from airflow_provider_dli.api.errors import DliError, PackageGroupTimeoutError, restored
+    from airflow_provider_dli.api.errors import restored
 
-    if event.get("status") == "ready":
-        return dict(event.get("states") or {})
+    if event.get("status") == status:
+        return event
     if not event.get("message"):
-        raise DliError(f"The wait ended with an event that this version cannot read: {event}")
+        raise _unreadable(event)
     error = restored(event)
-    by_execution_timeout = event.get("limit") == "execution_timeout"
-    if by_execution_timeout and isinstance(error, PackageGroupTimeoutError):
+    if event.get("limit") == "execution_timeout" and isinstance(error, TimeoutError):
         raise AirflowTaskTimeout(str(error)) from error
     raise error
+
+
+def states_of(event: Mapping[str, Any]) -> dict[str, str]:
+    """Give the states of an event of `PackageGroupTrigger`, or raise what it says went wrong."""
+    return dict(outcome_of(event, "ready").get("states") or {})
+
+
+def batch_of(event: Mapping[str, Any]) -> SparkBatch:
+    """Give the job of an event of `SparkBatchTrigger`, or raise what it says went wrong."""
+    from airflow_provider_dli.api.batch_models import SparkBatch
+
+    batch = outcome_of(event, "ended").get("batch")
+    if not isinstance(batch, Mapping) or "id" not in batch:
+        raise _unreadable(event)
+    return SparkBatch.from_dict(batch)
 
 
 def check_complete(group: str | None, names: Collection[str], states: Mapping[str, str]) -> None:
@@ -63,3 +85,9 @@ def check_complete(group: str | None, names: Collection[str], states: Mapping[st
     left_out = {name: ABSENT for name in names if name not in states}
     if left_out:
         raise failed(group, Readiness(Verdict.FAILED, left_out))
+
+
+def _unreadable(event: Mapping[str, Any]) -> DliError:
+    from airflow_provider_dli.api.errors import DliError
+
+    return DliError(f"The wait ended with an event that this version cannot read: {event}")

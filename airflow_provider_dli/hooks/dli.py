@@ -6,22 +6,22 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
-from airflow_provider_dli.api import batches, checks
+from airflow_provider_dli.api import checks
 from airflow_provider_dli.api import packages as calls
 from airflow_provider_dli.api.errors import InputError, PackageGroupExistsError
+from airflow_provider_dli.api.patience import MAX_UNKNOWN_TIME
 from airflow_provider_dli.api.readiness import ABSENT, Verdict, judge
-from airflow_provider_dli.api.waiting import MAX_UNKNOWN_TIME, Wait
-from airflow_provider_dli.hooks.base import DliBaseHook
+from airflow_provider_dli.api.waiting import Wait
+from airflow_provider_dli.hooks.batches import DliBatchHook
 from airflow_provider_dli.hooks.progress import StateLog
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.batch_models import SparkBatch
     from airflow_provider_dli.api.models import Package, PackageGroup, PackageListing
     from airflow_provider_dli.api.wire import Call
 
 
-class DliHook(DliBaseHook):
-    """Packages and package groups of Data Lake Insight on Huawei Cloud or Open Telekom Cloud.
+class DliHook(DliBatchHook):
+    """Packages and Spark jobs of Data Lake Insight on Huawei Cloud or Open Telekom Cloud.
 
     Nothing is looked up or connected before the first method is called. Methods raise
     ``InputError`` for wrong values before any request, and the other errors of
@@ -210,24 +210,6 @@ class DliHook(DliBaseHook):
         :param name: name of the package
         """
         self._run(self._client.perform(calls.change_owner(new_owner, group, name)))
-
-    def list_batches(
-        self, *, name: str | None = None, queue: str | None = None, state: str | None = None
-    ) -> tuple[SparkBatch, ...]:
-        """List Spark batch jobs, also those that have ended, as long as DLI keeps them.
-
-        :param name: only jobs of this name
-        :param queue: only jobs of this queue
-        :param state: only jobs that the service has in this state, such as ``running``
-        """
-        return self._run(batches.every(self._client.perform, name=name, queue=queue, state=state))
-
-    def get_batch(self, batch_id: str) -> SparkBatch:
-        """Show one Spark batch job, with what it was submitted with.
-
-        :param batch_id: id of the job, as the listing gives it
-        """
-        return self._run(self._client.perform(batches.show(batch_id)))
 
     def _upload_typed(self, paths: Sequence[str], kind: str, group: str) -> PackageGroup:
         call = calls.upload_typed(

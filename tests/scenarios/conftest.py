@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from fake_clock import FakeClock
@@ -22,7 +24,8 @@ def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     options = {}
     if "mode" in request.fixturenames:
         mode = request.getfixturevalue("mode")
-        options = {"clock": mode.now, "upload_seconds": mode.seconds(30)}
+        seconds = mode.seconds(30)
+        options = {"clock": mode.now, "upload_seconds": seconds, "batch_seconds": seconds}
     with running(**options) as emulator:
         yield emulator
 
@@ -32,3 +35,14 @@ def dli(emulator: Emulator, connect: Callable[..., None]) -> Emulator:
     """An emulator with the connection `dli_default` to it."""
     connect()
     return emulator
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Set the connection `dli_default`."""
+
+    def set_connection(fields: dict[str, Any], **extra: Any) -> None:
+        changed = fields | {"extra": fields["extra"] | extra}
+        monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", json.dumps(changed))
+
+    return set_connection

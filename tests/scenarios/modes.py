@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -14,9 +15,11 @@ import pytest
 from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
 from airflow.triggers.base import BaseTrigger
 from fake_clock import FakeClock
+from task_runs import TaskRun, context
 
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.operators.packages import UploadPackageGroupOperator
+from airflow_provider_dli.operators.spark import SparkBatchOperator
 
 PATIENCE = 10
 """Seconds after which a wait in the triggerer counts as hanging."""
@@ -73,18 +76,24 @@ def event(trigger: BaseTrigger, meanwhile: Callable[[], bool] = lambda: True) ->
     return only
 
 
-def deferred(operator: BaseOperator) -> TaskDeferred:
+def deferred(operator: BaseOperator, run: TaskRun | None = None) -> TaskDeferred:
     """Execute a task that has to wait in the triggerer."""
     with pytest.raises(TaskDeferred) as caught:
-        operator.execute({})
+        operator.execute(_context(run))
     return caught.value
 
 
-def resume(operator: BaseOperator, left: TaskDeferred, payload: dict[str, Any]) -> Any:
+def resume(
+    operator: BaseOperator, left: TaskDeferred, payload: dict[str, Any], run: TaskRun | None = None
+) -> Any:
     """Go on with a task in the worker, after its event."""
     return operator.resume_execution(
-        left.method_name, {**plain(left.kwargs or {}), "event": payload}, {}
+        left.method_name, {**plain(left.kwargs or {}), "event": payload}, _context(run)
     )
+
+
+def _context(run: TaskRun | None) -> Any:
+    return {} if run is None else context(run)
 
 
 @dataclass
@@ -131,7 +140,25 @@ class Mode:
             **defaults | arguments, deferrable=self.name == "triggerer"
         )
 
-    def run(self, operator: Any, meanwhile: Callable[[], bool] = lambda: True) -> Any:
+    def spark(self, **arguments: Any) -> SparkBatchOperator:
+        """Give a task that runs a job and waits for its end."""
+        defaults = {
+            "task_id": "run",
+            "file": "obs://bucket/application.py",
+            "queue_name": "queue",
+            "spark_version": "3.3.1",
+            "execution_agency_urn": "agency",
+            "poll_interval": self.seconds(10),
+            "timeout": self.seconds(3600),
+        }
+        return SparkBatchOperator(**defaults | arguments, deferrable=self.name == "triggerer")
+
+    def run(
+        self,
+        operator: Any,
+        meanwhile: Callable[[], bool] = lambda: True,
+        run: TaskRun | None = None,
+    ) -> Any:
         """Run a task from its beginning to its end, wherever it waits; `meanwhile` is of `once`."""
         if self.clock is not None:
             operator.hook = DliHook(
@@ -140,6 +167,7 @@ class Mode:
                 project_id=operator.project_id,
                 clock=Eventful(self.clock, meanwhile),
             )
-            return operator.execute({})
-        left = deferred(operator)
-        return resume(operator, left, event(again(left.trigger), meanwhile))
+            return operator.execute(_context(run))
+        later = deepcopy(operator)  # what goes on is made anew, and knows nothing
+        left = deferred(operator, run)
+        return resume(later, left, event(again(left.trigger), meanwhile), run)

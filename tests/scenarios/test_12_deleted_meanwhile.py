@@ -1,15 +1,22 @@
-"""Fault: somebody deletes the group, or one of its packages, while a task waits for it.
+"""Fault: somebody deletes the group, or one of its packages, while a task waits for it; or cancels
+the Spark job in the console, or deletes its record.
 
 Expected: the task fails at the next look in both modes, naming what is gone and hinting that
-somebody may have deleted it. It does not wait for its timeout.
+somebody may have deleted or cancelled it. It does not wait for its timeout. A job without a record
+may be one that DLI does not find for the moment, so that takes `max_unknown_time`.
 """
 
 from __future__ import annotations
 
 import pytest
-from scenarios.modes import Mode
+from scenarios.jobs import NEVER, job, looks, submissions
+from scenarios.modes import Mode, once
 
-from airflow_provider_dli.api.errors import PackageGroupFailedError
+from airflow_provider_dli.api.errors import (
+    PackageGroupFailedError,
+    SparkBatchFailedError,
+    SparkBatchLostError,
+)
 from airflow_provider_dli.emulator import Emulator
 
 GONE = r"is ABSENT.*nobody deletes the group meanwhile"
@@ -63,3 +70,50 @@ def test_nothing_is_deleted_by_the_task_itself(mode: Mode, dli: Emulator) -> Non
         mode.run(mode.upload())
 
     assert {record.method for record in dli.requests} == {"POST", "GET"}
+
+
+def test_a_job_that_is_cancelled_in_the_console_fails_the_task_and_says_so(
+    mode: Mode, dli: Emulator
+) -> None:
+    dli.set_batch_timeline("*", NEVER)
+
+    def cancel() -> None:
+        dli.set_batch_state(job(dli)["id"], "dead")
+
+    with pytest.raises(SparkBatchFailedError, match="cancelled or ended outside Airflow"):
+        mode.run(mode.spark(timeout=None), once(lambda: looks(dli), cancel))
+
+    assert submissions(dli) == 1
+
+
+def test_a_job_that_the_service_ends_is_said_to_be_ended_outside_airflow(
+    mode: Mode, dli: Emulator
+) -> None:
+    dli.set_batch_timeline("*", NEVER)
+
+    def end() -> None:
+        dli.write_batch_log(job(dli)["id"], ["ERROR ApplicationMaster: RECEIVED SIGNAL TERM"])
+        dli.set_batch_state(job(dli)["id"], "dead")
+
+    with pytest.raises(SparkBatchFailedError, match="cancelled or ended outside Airflow: ERROR"):
+        mode.run(mode.spark(timeout=None), once(lambda: looks(dli), end))
+
+
+def test_a_job_whose_record_is_gone_is_lost_and_no_success(mode: Mode, dli: Emulator) -> None:
+    dli.set_batch_timeline("*", [(0, "running"), (mode.seconds(30), None)])
+    limit = mode.seconds(60)
+
+    with pytest.raises(
+        SparkBatchLostError,
+        match=f"has no record of it any more; it was running before, for {limit:g} seconds",
+    ):
+        mode.run(mode.spark(timeout=None, max_unknown_time=limit))
+
+    assert submissions(dli) == 1
+
+
+def test_a_job_whose_record_comes_back_is_waited_for(mode: Mode, dli: Emulator) -> None:
+    gone, back, ended = mode.seconds(20), mode.seconds(50), mode.seconds(90)
+    dli.set_batch_timeline("*", [(0, "running"), (gone, None), (back, "x"), (ended, "success")])
+
+    assert mode.run(mode.spark(timeout=None))["state"] == "success"

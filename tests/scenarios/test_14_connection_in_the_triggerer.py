@@ -20,11 +20,15 @@ from scenarios.servers import serving
 
 from airflow_provider_dli.emulator import Emulator, running
 from airflow_provider_dli.triggers.packages import PackageGroupTrigger
+from airflow_provider_dli.triggers.spark import SparkBatchTrigger
 
 LARGEST_GAP = 0.1
 
 
-async def with_heartbeat(*triggers: PackageGroupTrigger) -> tuple[list[Any], float]:
+Trigger = PackageGroupTrigger | SparkBatchTrigger
+
+
+async def with_heartbeat(*triggers: Trigger) -> tuple[list[Any], float]:
     """Run triggers at once; give their events and the largest gap that the loop had meanwhile."""
     running = asyncio.gather(*map(events, triggers))
     gap, last = 0.0, time.monotonic()
@@ -35,13 +39,13 @@ async def with_heartbeat(*triggers: PackageGroupTrigger) -> tuple[list[Any], flo
     return await running, gap
 
 
-def quietest(make: Callable[[], list[PackageGroupTrigger]]) -> tuple[list[Any], float]:
+def quietest(make: Callable[[], list[Trigger]]) -> tuple[list[Any], float]:
     """Run triggers three times; give the outcomes with the smallest of the largest gaps.
 
     What the machine does beside only adds to a gap. Python's collector would go through all of
     Airflow and the tests: frozen, it looks only at what comes later.
     """
-    asyncio.run(with_heartbeat(trigger()))  # the first one pays for imports
+    asyncio.run(with_heartbeat(*make()[:1]))  # the first one pays for imports
     gc.collect()
     gc.freeze()
     try:
@@ -101,6 +105,53 @@ def test_a_connection_that_is_incomplete_is_one_event_that_says_what_is_missing(
     connect(project_id=None, cloud=None)
 
     (only,) = asyncio.run(events(trigger()))
+
+    assert (only["status"], only["error"]) == ("failed", "InputError")
+    assert "connection 'dli_default': project_id is missing" in only["message"]
+
+
+def of_job(batch_id: str, **fields: Any) -> SparkBatchTrigger:
+    return SparkBatchTrigger(**{"batch_id": batch_id, "poll_interval": 0.2} | fields)
+
+
+def test_many_triggers_of_jobs_that_begin_at_once_do_not_block_the_loop(dli: Emulator) -> None:
+    jobs = [dli.add_batch({"file": "a.py", "name": "job"}, "success") for _ in range(20)]
+    dli.latency = 0.1
+
+    outcomes, gap = quietest(lambda: [of_job(job, driver_log=False) for job in jobs])
+
+    assert [outcome[0]["status"] for outcome in outcomes] == ["ended"] * 20
+    assert gap < LARGEST_GAP
+
+
+def test_each_trigger_of_a_job_gets_its_own_connection(
+    dli: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running() as other:
+        here = dli.add_batch({"file": "a.py", "name": "here"}, "success")
+        there = other.add_batch({"file": "a.py", "name": "there"}, "dead")
+        monkeypatch.setenv("AIRFLOW_CONN_OTHER", connection(other))
+
+        outcomes, _ = asyncio.run(with_heartbeat(of_job(here), of_job(there, dli_conn_id="other")))
+
+    assert [outcome[0]["batch"]["name"] for outcome in outcomes] == ["here", "there"]
+
+
+def test_a_connection_of_a_job_that_does_not_exist_is_no_reason_to_try_another(
+    dli: Emulator,
+) -> None:
+    with pytest.raises(Exception, match="missing"):
+        asyncio.run(events(of_job("b", dli_conn_id="missing")))
+
+    assert dli.requests == []
+
+
+def test_an_incomplete_connection_of_a_job_is_one_event_that_says_what_is_missing(
+    dli: Emulator, connect: Callable[..., None]
+) -> None:
+    connect(project_id=None, cloud=None)
+
+    (only,) = asyncio.run(events(of_job("b")))
 
     assert (only["status"], only["error"]) == ("failed", "InputError")
     assert "connection 'dli_default': project_id is missing" in only["message"]

@@ -7,6 +7,7 @@ of the task while it is deferred holds no secret.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import ssl
@@ -21,12 +22,14 @@ import trustme
 from fake_clock import FakeClock
 from scenarios.modes import Mode, again, deferred, event, resume
 from scenarios.servers import Answer, Asked, Server, listing, serving
+from task_runs import first
 
 from airflow_provider_dli.api.errors import AnswerLostError
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.sensors.packages import PackageGroupSensor
 from airflow_provider_dli.triggers.packages import PackageGroupTrigger
+from airflow_provider_dli.triggers.spark import SparkBatchTrigger
 
 CANARIES = {
     "login": "canary-access-key",
@@ -397,3 +400,105 @@ def test_what_is_stored_of_a_deferred_task_says_the_connection_and_nothing_of_it
     }
     assert (stored["dli_conn_id"], stored["region"]) == ("other", "eu-de")
     assert "canary" not in json.dumps([path, stored, left.kwargs, str(left), repr(left)])
+
+
+# Spark jobs
+
+SUCCEEDED = {"id": "b-1", "name": "job", "state": "success", "req_body": ""}
+
+
+def of_jobs(asked: Asked) -> Answer:
+    """Answer as `everything` does, and of jobs: one has succeeded, and wrote a line."""
+    path = urlsplit(asked.path).path
+    if "/batches/" not in path:
+        return everything(asked)
+    body = {"id": "b-1", "from": 0, "total": 1, "log": ["a line"]}
+    return 200, {}, json.dumps(body if path.endswith("/log") else SUCCEEDED).encode()
+
+
+def look_at_job(mode: Mode, **arguments: Any) -> None:
+    """Look at a job once and read its log, each as in a process of its own."""
+    gc.collect()
+    if mode.clock:
+        with DliHook("other", clock=mode.clock, **arguments) as hook:
+            assert hook.wait_for_batch("b-1").is_terminal
+        return
+    trigger = SparkBatchTrigger(
+        batch_id="b-1", dli_conn_id="other", poll_interval=0.1, deadline=None, **arguments
+    )
+    assert "canary" not in json.dumps(trigger.serialize())
+    assert event(again(trigger))["status"] == "ended"
+
+
+@pytest.mark.parametrize("arguments", [{}, {"project_id": "another", "region": "eu-de"}], ids=str)
+@pytest.mark.parametrize("through_proxy", [False, True], ids=["direct", "proxy"])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_trigger_of_a_job_asks_as_the_worker_does(
+    monkeypatch: pytest.MonkeyPatch, name: str, through_proxy: bool, arguments: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "canary-of-environment")
+    monkeypatch.setenv("HUAWEICLOUD_SDK_SK", "canary-of-environment")
+    requests = []
+    for mode in modes():
+        with serving(of_jobs) as server:
+            addresses = {"metadata_endpoint": server.origin}
+            if through_proxy:
+                addresses |= {"endpoint": "http://dli.nowhere.invalid", **ADDRESSES}
+                addresses["proxy"] = f"http://user:canary-proxy@127.0.0.1:{server.port}"
+            else:
+                addresses |= {"endpoint": server.origin, "iam_endpoint": server.origin}
+            connected(monkeypatch, **addresses, **SETTINGS[name][0])
+            look_at_job(mode, **arguments)
+        requests.append([told(asked, server.origin) for asked in server.asked])
+
+    worker, triggerer = requests
+    assert triggerer == worker
+    looked, read = (asked["path"] for asked in worker[-2:])
+    project = "another" if arguments else SETTINGS[name][1][-1].split("/")[2]
+    assert looked == f"/v2.0/{project}/batches/b-1"
+    assert read.startswith(f"/v2.0/{project}/batches/b-1/log?")
+
+
+def test_what_is_stored_of_a_deferred_job_says_the_connection_and_nothing_of_it(
+    dli: Emulator, connect: Callable[..., None]
+) -> None:
+    connect(security_token=None, ca_bundle=None)
+    secret = {"spark.hadoop.fs.obs.secret.key": "canary-of-the-job"}
+    task = Mode("triggerer", None).spark(args=["canary-argument"], conf=secret, region="eu-de")
+
+    left = deferred(task, first(task))
+
+    path, stored = left.trigger.serialize()
+    # Whoever adds a field has to say here that it may be stored.
+    assert stored.keys() == {
+        *("batch_id", "is_new", "dli_conn_id", "region", "project_id", "poll_interval", "deadline"),
+        *("max_unknown_time", "limit", "auto_recovery", "driver_log", "cancel_on_kill"),
+    }
+    assert (stored["dli_conn_id"], stored["region"]) == ("dli_default", "eu-de")
+    kept = json.dumps([path, stored, left.kwargs, str(left), repr(left)])
+    assert "canary" not in kept
+    assert dli.auth_token not in kept
+
+
+def test_the_cancel_of_the_trigger_asks_as_that_of_the_worker_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    requests = []
+    for mode in modes():
+        gc.collect()
+        with serving(of_jobs) as server:
+            connected(monkeypatch, endpoint=server.origin, project_id="p1")
+            if mode.clock:
+                with DliHook("other", clock=mode.clock, project_id="p2") as hook:
+                    hook.cancel_batch("b-1")
+            else:
+                trigger = SparkBatchTrigger(batch_id="b-1", dli_conn_id="other", project_id="p2")
+                asyncio.run(again(trigger).on_kill())
+        requests.append([told(asked, server.origin) for asked in server.asked])
+
+    worker, triggerer = requests
+    assert triggerer == worker
+    assert [asked["asked"] for asked in worker] == [
+        ("DELETE", "/v2.0/p2/batches/b-1"),
+        ("GET", "/v2.0/p2/batches/b-1"),
+    ]

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from fake_clock import FakeClock
+from scenarios.credentials import ISSUING, MOSTLY_WORKER, fetches, fields
 from scenarios.modes import PATIENCE, Mode, event, events, eventually, once
 
 from airflow_provider_dli.api.errors import AuthenticationError, restored
@@ -25,53 +26,12 @@ from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.triggers.packages import PackageGroupTrigger
 
-FETCHED = ["password", "metadata", "agency"]
-# The lines that they share take real time in the triggerer, so one of them has to do there.
-MOSTLY_WORKER = pytest.mark.parametrize(
-    ("mode", "auth_type"),
-    [*(("worker", auth_type) for auth_type in FETCHED), ("triggerer", "password")],
-    indirect=["mode"],
-)
-ISSUING = {
-    "password": "/v3/auth/tokens",
-    "metadata": "/openstack/latest/securitykey",
-    "agency": "/v3.0/OS-CREDENTIAL/securitytokens",
-}
-
-
-def fields(emulator: Emulator, auth_type: str) -> dict[str, Any]:
-    """Give the fields of a connection that fetches what it asks with."""
-    known = emulator.settings
-    addresses = {"iam_endpoint": emulator.url, "metadata_endpoint": emulator.url}
-    extra = emulator.airflow_connection["extra"] | {"auth_type": auth_type, "read_timeout": 5}
-    extra |= addresses | {"account": known.account, "agency": known.agencies[0]}
-    login = {"login": emulator.access_key, "password": emulator.secret_key}
-    if auth_type == "password":
-        login = {"login": known.users[0], "password": known.password}
-    return {"conn_type": "dli", **login, "extra": extra}
-
-
-@pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Set the connection `dli_default`."""
-
-    def set_connection(fields: dict[str, Any], **extra: Any) -> None:
-        changed = fields | {"extra": fields["extra"] | extra}
-        monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", json.dumps(changed))
-
-    return set_connection
-
 
 def looks(emulator: Emulator) -> list[int | str]:
     """Give the status of each look at the listing so far."""
     return [
         r.status for r in emulator.requests if (r.method, r.path[-10:]) == ("GET", "/resources")
     ]
-
-
-def fetches(emulator: Emulator, auth_type: str) -> list[float]:
-    """Give the times at which a credential was issued so far."""
-    return [r.time for r in emulator.requests if r.path == ISSUING[auth_type]]
 
 
 def states(result: dict[str, Any]) -> set[str]:

@@ -4,6 +4,8 @@ and every kind of trouble, while all loggers log at DEBUG.
 Expected: no access key, secret key, token, password, signature or password of a proxy, given or
 fetched, is in a log, on the terminal, in a result, a template field, a row, an event, an address,
 or an error with all that it carries along. `CALLS` has each public name: who adds one adds it here.
+Nor are the arguments and the settings of a Spark job, but as the fields of its task, which Airflow
+shows and masks.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -38,9 +40,15 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from fake_clock import FakeClock
 from scenarios.modes import again, plain
 from scenarios.servers import Answer, Asked, Server, serving, speaking
+from task_runs import StateStore, TaskRun
+from task_runs import context as context_of
 
+from airflow_provider_dli.api.account import Account
+from airflow_provider_dli.api.driver_log import DriverLog
 from airflow_provider_dli.api.errors import DliError, InputError
 from airflow_provider_dli.api.objects import FileToSend
+from airflow_provider_dli.api.retry import TRANSIENT
+from airflow_provider_dli.api.spark_jobs import SparkJob
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.get_provider_info import get_provider_info
 from airflow_provider_dli.hooks.dli import DliHook
@@ -49,12 +57,15 @@ from airflow_provider_dli.operators.packages import (
     DeletePackageGroupOperator,
     UploadPackageGroupOperator,
 )
+from airflow_provider_dli.operators.spark import CancelSparkBatchOperator, SparkBatchOperator
 from airflow_provider_dli.operators.staging import StagePackagesOperator
 from airflow_provider_dli.sensors.packages import PackageGroupSensor
+from airflow_provider_dli.sensors.spark import SparkBatchSensor
 from airflow_provider_dli.triggers.packages import (
     PackageGroupTrigger,
     PackageGroupUpdatedTrigger,
 )
+from airflow_provider_dli.triggers.spark import SparkBatchTrigger
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Unverified HTTPS request"),
@@ -71,9 +82,20 @@ CANARIES = {
     "proxy": PROXY_PASSWORD,
     "other": "canary-of-another-field",
 }
+OF_THE_JOB = "canary-of-the-job"
+"""What a job is told, as an argument and in a setting; a service that repeats it is believed."""
+
 PROXY_USER = f"user:{quote(PROXY_PASSWORD, safe='')}@"
 PATHS = ["obs://bucket/jars/a.jar", "obs://bucket/jars/b.jar"]
 JAR = b"PK a"
+SPARK = {
+    "file": "obs://bucket/a.py",
+    "spark_version": "3.3.1",
+    "args": ["--password", OF_THE_JOB],
+    "conf": {"spark.hadoop.fs.obs.secret.key": OF_THE_JOB, "spark.plain": OF_THE_JOB},
+    "tags": {"team": "data"},
+}
+NO_JOB = "0a324461-d9d9-45da-a52a-3b3c7a3d809e"
 # The digest of what is staged is no secret, and as long as a signature.
 A_SIGNATURE = re.compile(rf"\b(?!{hashlib.sha256(JAR).hexdigest()})[0-9a-f]{{64}}\b")
 
@@ -186,6 +208,23 @@ class World:
         path.write_bytes(JAR)
         return FileToSend(path, "a.jar", len(JAR), hashlib.sha256(JAR).hexdigest())
 
+    @cached_property
+    def job(self) -> str:
+        """The id of a Spark job, where one can be submitted."""
+        try:
+            return self.hook.submit_batch(SparkJob(**SPARK, queue="queue", name="job")).batch.id
+        except DliError:
+            return NO_JOB
+
+    @cached_property
+    def is_quick(self) -> bool:
+        """Whether what DLI answers is not asked for again, in the machine's own seconds."""
+        try:
+            self.hook.get_batch(self.job)
+        except Exception as error:
+            return not isinstance(error, TRANSIENT)
+        return True
+
     @property
     def extra(self) -> dict[str, Any]:
         """What the connection says."""
@@ -201,11 +240,12 @@ class World:
             urlopen(Request(f"{endpoint}/{bucket}", method="PUT"), timeout=1).close()  # noqa: S310 - ours
         return bucket
 
-    def task(self, kind: type, **arguments: Any) -> Any:
+    def task(self, operator: type, /, **arguments: Any) -> Any:
         """Make a task, and look at what Airflow shows of it."""
-        task = kind(task_id="t", **arguments)
+        task = operator(task_id="t", **arguments)
         task.hook = self.hook
-        self.trap.show(task, {name: getattr(task, name) for name in task.template_fields})
+        shown = set(task.template_fields) - {"args", "conf"}
+        self.trap.show(task, {name: getattr(task, name) for name in shown})
         return task
 
     def upload(self, **arguments: Any) -> Any:
@@ -219,11 +259,21 @@ class World:
         return task
 
     def sensor(self, **arguments: Any) -> Any:
-        return self.task(PackageGroupSensor, **{"group": "g", "timeout": 30} | arguments)
+        defaults = {"group": "g", "timeout": 30, "poke_interval": 0.1}
+        return self.task(PackageGroupSensor, **defaults | arguments)
+
+    def spark(self, **arguments: Any) -> Any:
+        defaults = {"queue_name": "queue", "timeout": 30.0}
+        return self.task(SparkBatchOperator, **SPARK | defaults | arguments)
+
+    def job_sensor(self, **arguments: Any) -> Any:
+        defaults = {"batch_id": self.job, "timeout": 30, "poke_interval": 0.1}
+        return self.task(SparkBatchSensor, **defaults | arguments)
 
     def trigger(self, kind: type = PackageGroupTrigger, **fields: Any) -> Any:
         """Make a trigger as a triggerer makes it of its row, and look at the row."""
-        trigger = again(kind(**{"group": "g", "poll_interval": 0.1} | fields))
+        of_kind = {"batch_id": self.job} if kind is SparkBatchTrigger else {"group": "g"}
+        trigger = again(kind(**of_kind | {"poll_interval": 0.1} | fields))
         self.trap.show(trigger, trigger.serialize())
         return trigger
 
@@ -232,6 +282,13 @@ class World:
         """The event of one wait in the triggerer; `execute_complete` of all tasks takes it."""
         # Its time is up at the first look, whatever that shows.
         wait = self.trigger(packages=["a.jar"], deadline=time.time())
+        payload: dict[str, Any] = asyncio.run(self._first(wait))
+        return payload
+
+    @cached_property
+    def job_payload(self) -> dict[str, Any]:
+        """The event of one wait for a Spark job."""
+        wait = self.trigger(SparkBatchTrigger, deadline=time.time())
         payload: dict[str, Any] = asyncio.run(self._first(wait))
         return payload
 
@@ -255,9 +312,9 @@ class World:
 
         return asyncio.run(watch())
 
-    def deferred(self, task: Any, ti: object = None) -> object:
+    def deferred(self, task: Any, ti: object = None, context: Any = None) -> object:
         try:
-            return task.execute({"ti": ti} if ti else {})
+            return task.execute(context or ({"ti": ti} if ti else {}))
         except TaskDeferred as left:
             self.trap.show(left, left.trigger.serialize(), left.kwargs)
             return left.kwargs
@@ -283,6 +340,94 @@ def staged_in_the_triggerer(world: World) -> object:
     left = world.deferred(world.stage(deferrable=True, group="d"), ti)
     event = {"status": "ready", "states": {"a.jar": "READY"}}
     return left, ti.values, world.stage(group="d").execute_complete({"ti": ti}, event)
+
+
+@dataclass
+class Run:
+    """One try of a Spark task, and what Airflow keeps of it."""
+
+    world: World
+    number: str
+    store: StateStore = field(default_factory=StateStore)
+
+    def __enter__(self) -> Any:
+        self.instance = TaskRun(run_id=self.number)
+        return context_of(self.instance, self.store)
+
+    def __exit__(self, *_: object) -> None:
+        self.world.trap.show(self.instance.xcoms, dict(self.store))
+
+
+def job_in_the_worker(world: World) -> object:
+    with Run(world, "executed") as context:
+        return world.spark(conf=None, args=[OF_THE_JOB]).execute(context)
+
+
+def job_in_the_triggerer(world: World) -> object:
+    with Run(world, "deferred") as context:
+        left = world.deferred(world.spark(deferrable=True), context=context)
+        world.trap.show(left)
+        return world.spark().execute_complete(context, world.job_payload)
+
+
+def job_that_is_killed(world: World) -> object:
+    with Run(world, "killed") as context:
+        task = world.spark(wait_for_completion=False)
+        try:
+            return task.execute(context), task.on_kill()
+        finally:
+            task.on_kill()
+
+
+def job_whose_triggerer_is_gone(world: World) -> object:
+    with Run(world, "gone") as context:
+        kwargs = {"error": "Trigger/execution timeout"}
+        return world.spark().resume_execution("__fail__", kwargs, context)
+
+
+def job_with_a_wrong_field(world: World) -> object:
+    """Tell it wrong, in each way in which a setting or an argument may be."""
+    wrong: list[dict[str, Any]] = [
+        {"conf": OF_THE_JOB},
+        {"conf": {"spark.x": [OF_THE_JOB]}},
+        {"args": OF_THE_JOB},
+        {"args": [{"password": OF_THE_JOB}]},
+        {"args": {OF_THE_JOB: OF_THE_JOB}},
+    ]
+    for fields in wrong:
+        try:
+            world.spark(**fields).execute({})
+        except Exception as error:
+            world.trap.show(error)
+    return None
+
+
+def submitted(world: World) -> object:
+    """Submit a job twice, the second time with an id of which nobody knows."""
+    job = SparkJob(**SPARK, queue="queue", name="submitted")
+    world.trap.show(job, world.hook.submit_batch(job, is_first=False, earlier=("before",)))
+    return world.hook.submit_batch(replace(job, name="lost"), known_id=NO_JOB)
+
+
+def account_of(world: World, kind: type) -> object:
+    """Read the connection as a trigger does, and do something with what it says."""
+
+    async def shown(account: Account) -> None:
+        world.trap.show(account)
+
+    trigger = world.trigger(kind, canary="of another version")
+    trigger.warn_of_unknown_fields()
+    return asyncio.run(trigger.account()), asyncio.run(trigger.on_account(shown))
+
+
+def of_jobs(world: World, *arguments: str) -> object:
+    """Run a command for jobs where it has not to wait: its clock is that of the machine."""
+    return command("jobs", *arguments) if world.is_quick else None
+
+
+def killed_in_the_triggerer(world: World) -> object:
+    """End a wait where that has not to wait."""
+    return asyncio.run(world.trigger(SparkBatchTrigger).on_kill()) if world.is_quick else None
 
 
 def multipart(world: World) -> object:
@@ -316,6 +461,11 @@ def report(world: World) -> object:
 
 def nothing(world: World) -> object:
     """Stand for a name that only Airflow calls, and without an account."""
+    return None
+
+
+def part(world: World) -> object:
+    """Stand for a name that one of the others calls."""
     return None
 
 
@@ -360,9 +510,50 @@ CALLS: dict[str, Callable[[World], object]] = {
     ).execute({}),
     "DliHook.now": lambda w: w.hook.now(),
     "DliHook.list_batches": lambda w: w.hook.list_batches(),
-    "DliHook.get_batch": lambda w: w.hook.get_batch("0a324461-d9d9-45da-a52a-3b3c7a3d809e"),
+    "DliHook.get_batch": lambda w: w.hook.get_batch(NO_JOB),
+    "DliHook.apart": lambda w: w.hook.apart(2.0).account,
+    "DliHook.submit_batch": submitted,
+    "DliHook.batch_progress": lambda w: w.hook.batch_progress()(w.hook.get_batch(w.job)),
+    "DliHook.wait_for_batch": lambda w: w.hook.wait_for_batch(w.job, timeout=30),
+    "DliHook.get_batch_log": lambda w: w.hook.get_batch_log(w.job),
+    "DliHook.read_batch_log": lambda w: w.hook.read_batch_log(DriverLog(w.job)),
+    "DliHook.explain_batch": lambda w: w.hook.explain_batch(w.hook.get_batch(w.job)),
+    "DliHook.cancel_batch": lambda w: w.hook.cancel_batch(w.job),
+    "DliHook.cancel_batches_named": lambda w: w.hook.cancel_batches_named("job", "lost"),
+    "SparkBatchOperator.execute": job_in_the_worker,
+    "SparkBatchOperator.execute_complete": job_in_the_triggerer,
+    "SparkBatchOperator.on_kill": job_that_is_killed,
+    "SparkBatchOperator.resume_execution": job_whose_triggerer_is_gone,
+    "SparkBatchOperator.responsible": job_with_a_wrong_field,
+    **{
+        f"SparkBatchOperator.{name}": part
+        for name in (
+            *("run_job", "follow", "count_as_none", "job_label", "recovers", "earlier_names"),
+            "check_alive",
+        )
+    },
+    "CancelSparkBatchOperator.execute": lambda w: w.task(
+        CancelSparkBatchOperator, batch_id=[w.job, NO_JOB]
+    ).execute({}),
+    "SparkBatchSensor.execute": lambda w: w.deferred(w.job_sensor(deferrable=True)),
+    "SparkBatchSensor.poke": lambda w: w.job_sensor().poke({}),
+    "SparkBatchSensor.execute_complete": lambda w: w.job_sensor().execute_complete(
+        {}, w.job_payload
+    ),
+    "SparkBatchTrigger.run": lambda w: w.job_payload,
+    "SparkBatchTrigger.serialize": lambda w: w.trigger(SparkBatchTrigger).serialize(),
+    "SparkBatchTrigger.on_kill": killed_in_the_triggerer,
+    "SparkBatchTrigger.account": lambda w: account_of(w, SparkBatchTrigger),
+    "PackageGroupTrigger.account": lambda w: account_of(w, PackageGroupTrigger),
+    "PackageGroupUpdatedTrigger.account": lambda w: account_of(w, PackageGroupUpdatedTrigger),
+    **{
+        f"{kind}.{name}": part
+        for kind in ("SparkBatchTrigger", "PackageGroupTrigger", "PackageGroupUpdatedTrigger")
+        for name in ("on_account", "warn_of_unknown_fields")
+    },
     "ObsHook.account": lambda w: w.obs.account,
     "ObsHook.project_id": lambda w: w.obs.project_id,
+    "ObsHook.apart": lambda w: w.obs.apart().account,
     "ObsHook.now": lambda w: w.obs.now(),
     "ObsHook.test_connection": lambda w: w.obs.test_connection(),
     "ObsHook.diagnose": lambda w: w.obs.diagnose(),
@@ -388,6 +579,19 @@ CALLS: dict[str, Callable[[World], object]] = {
     "airflow_cli.get_cli_commands": nothing,
     "command.argument": nothing,
     "command.at_work": nothing,
+    "command.at_least": nothing,
+    "command.seconds": nothing,
+    "command.telling": lambda w: (
+        of_jobs(w, "log", w.job),
+        of_jobs(w, "log", w.job, "--follow", "--interval=0.05"),
+    ),
+    "jobs.hook_of": lambda w: (of_jobs(w, "list"), of_jobs(w, "list", "--json")),
+    "jobs.cancelled": lambda w: of_jobs(w, "cancel", w.job, "--yes", "--json"),
+    "jobs.show_outcomes": lambda w: of_jobs(w, "cancel", w.job, NO_JOB, "--yes"),
+    "orphans.judged": lambda w: of_jobs(w, "orphans"),
+    "task_instances.standings": lambda w: of_jobs(w, "orphans", "--cancel", "--yes", "--json"),
+    "terminal.is_agreed": lambda w: of_jobs(w, "cancel", w.job),
+    **{f"terminal.{name}": part for name in ("console", "moment", "table")},
     "__main__.main": lambda w: staged_by_command(w, "--json"),
 }
 
@@ -501,6 +705,16 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return set_connection
 
 
+def issued_by(emulator: Emulator | None) -> set[str]:
+    """Give the credentials that a service may have given meanwhile."""
+    secrets = {ISSUED[name] for name in ("access", "secret", "securitytoken")}
+    if emulator is not None:
+        secrets |= {token.value for token in emulator.issued_tokens}
+        for key in emulator.issued_keys:
+            secrets |= {key.access_key, key.secret_key, key.security_token or "canary"}
+    return secrets
+
+
 @pytest.fixture
 def examined(
     trap: Trap, capfd: pytest.CaptureFixture[str], tmp_path: Path
@@ -520,15 +734,13 @@ def examined(
                 trap.show(name, result)
         world.hook.close()
         world.obs.close()
-        secrets = set(CANARIES.values())
-        secrets |= {ISSUED[name] for name in ("access", "secret", "securitytoken")}
-        if server is not None:
-            trap.show(*(asked.path for asked in server.asked))
+        secrets = {*CANARIES.values(), *issued_by(emulator)}
         if emulator is not None:
             trap.show(*((record.path, dict(record.query)) for record in emulator.requests))
-            secrets |= {token.value for token in emulator.issued_tokens}
-            for key in emulator.issued_keys:
-                secrets |= {key.access_key, key.secret_key, key.security_token or "canary"}
+        if server is None:
+            secrets.add(OF_THE_JOB)
+        else:
+            trap.show(*(asked.path for asked in server.asked))
         trap.show(*capfd.readouterr())
         return trap.leaks({form for secret in secrets for form in spellings(secret)})
 
@@ -538,7 +750,7 @@ def examined(
 def emulator_of_canaries(**options: Any) -> Any:
     names = ("access_key", "secret_key", "security_token", "auth_token", "password")
     known = {name: CANARIES[name] for name in names}
-    return running(upload_seconds=0.05, **known, **options)
+    return running(upload_seconds=0.01, batch_seconds=0.01, **known, **options)
 
 
 @pytest.mark.usefixtures("asyncio_debug")
@@ -615,7 +827,7 @@ def test_nothing_leaks_when_the_credential_is_wrong_or_ends(
     use: Callable[..., None], examined: Callable[..., list[str]], auth_type: str
 ) -> None:
     """The emulator knows other keys and another password, so that it names and refuses ours."""
-    with running() as emulator:
+    with running(upload_seconds=0.01, batch_seconds=0.01) as emulator:
         use(auth_type, emulator.url)
 
         assert examined(emulator) == []

@@ -1,5 +1,5 @@
 """Fault: a task does not wait, but is deferrable, by itself or by `[operators] default_deferrable`;
-or all is READY already when it would defer.
+or all is READY, or its job has ended, already when it would defer.
 
 Expected: it returns at once, without a trigger.
 """
@@ -12,11 +12,19 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
+from fake_clock import FakeClock
+from task_runs import TaskRun, context, retried
 
 import airflow_provider_dli.operators.packages as operators
+import airflow_provider_dli.operators.spark as jobs
 import airflow_provider_dli.sensors.packages as sensors
-from airflow_provider_dli.api.errors import PackageGroupFailedError
+from airflow_provider_dli.api.errors import (
+    PackageGroupFailedError,
+    QuotaError,
+    SparkBatchFailedError,
+)
 from airflow_provider_dli.emulator import Emulator, Fault
+from airflow_provider_dli.hooks.dli import DliHook
 
 ARGUMENTS = {"task_id": "stage", "paths": ["obs://bucket/a.jar"], "group": "g", "kind": "jar"}
 
@@ -122,3 +130,82 @@ def test_an_upload_that_is_refused_does_not_defer(dli: Emulator) -> None:
 
     with pytest.raises(Exception, match=r"DLI\.0003"):
         operator.execute({})
+
+
+# Spark jobs
+
+JOB = {
+    "task_id": "run",
+    "file": "obs://bucket/a.py",
+    "queue_name": "q",
+    "spark_version": "3.3.1",
+    "execution_agency_urn": "agency",
+}
+
+
+def asked(dli: Emulator) -> list[str]:
+    return [record.method for record in dli.requests]
+
+
+def test_a_task_that_does_not_wait_for_its_job_does_not_defer(dli: Emulator) -> None:
+    result = jobs.SparkBatchOperator(**JOB, wait_for_completion=False, deferrable=True).execute({})
+
+    assert result["state"] == "starting"
+    assert asked(dli) == ["GET", "POST"]
+
+
+@pytest.mark.usefixtures("by_default")
+def test_a_task_that_does_not_wait_for_its_job_does_not_defer_by_default_either(
+    dli: Emulator,
+) -> None:
+    operator = read_anew(jobs).SparkBatchOperator(**JOB, wait_for_completion=False)
+
+    assert operator.deferrable is True
+    assert operator.execute({})["state"] == "starting"
+    assert asked(dli) == ["GET", "POST"]
+
+
+@pytest.mark.usefixtures("by_default", "dli")
+def test_the_configuration_makes_a_task_with_a_job_deferrable() -> None:
+    with pytest.raises(TaskDeferred):
+        read_anew(jobs).SparkBatchOperator(**JOB).execute({})
+
+
+@pytest.mark.usefixtures("by_default")
+def test_the_argument_wins_over_the_configuration_for_jobs_too() -> None:
+    assert read_anew(jobs).SparkBatchOperator(**JOB, deferrable=False).deferrable is False
+
+
+def test_a_retry_that_finds_the_job_ended_well_does_not_defer(dli: Emulator) -> None:
+    dli.set_batch_timeline("*", [(0, "success")])
+    run = TaskRun(task_id="run", max_tries=1)
+    first = jobs.SparkBatchOperator(**JOB, retries=1, wait_for_completion=False)
+    first.execute(context(run))
+
+    again = jobs.SparkBatchOperator(**JOB, retries=1, deferrable=True)
+
+    assert again.execute(context(retried(run)))["state"] == "success"
+    assert list(dli.submissions.values()) == [1]
+
+
+@pytest.mark.parametrize("state", ["success", "dead"])
+def test_a_job_that_ended_before_its_lost_submission_was_found_does_not_defer(
+    dli: Emulator, state: str
+) -> None:
+    dli.set_batch_timeline("*", [(0, state)])
+    dli.add_fault(Fault("reset", method="POST", when="after"))
+    operator = jobs.SparkBatchOperator(**JOB, deferrable=True)
+    operator.hook = DliHook(clock=FakeClock())
+
+    if state == "success":
+        assert operator.execute({})["state"] == "success"
+    else:
+        with pytest.raises(SparkBatchFailedError):
+            operator.execute({})
+
+
+def test_a_submission_that_is_refused_does_not_defer(dli: Emulator) -> None:
+    dli.add_fault(Fault("quota-exceeded", method="POST"))
+
+    with pytest.raises(QuotaError):
+        jobs.SparkBatchOperator(**JOB, deferrable=True).execute({})

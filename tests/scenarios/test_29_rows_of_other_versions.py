@@ -14,11 +14,18 @@ from typing import Any
 
 import pytest
 from scenarios.modes import Mode, again, deferred, event, events, plain, resume
+from task_runs import first
 
-from airflow_provider_dli.api.errors import InputError, PackageGroupFailedError, restored
+from airflow_provider_dli.api.errors import (
+    InputError,
+    PackageGroupFailedError,
+    SparkBatchFailedError,
+    restored,
+)
 from airflow_provider_dli.emulator import Emulator
 from airflow_provider_dli.operators.packages import UploadPackageGroupOperator
 from airflow_provider_dli.triggers.packages import PackageGroupTrigger
+from airflow_provider_dli.triggers.spark import SparkBatchTrigger
 
 GOOD = {"group": "g", "packages": ["a.jar"], "poll_interval": 0.1}
 
@@ -158,3 +165,150 @@ def test_an_event_that_leaves_a_package_out_is_no_success(
 
     with pytest.raises(PackageGroupFailedError, match=r"b\.jar"):
         resume(operator, left, {"status": "ready", "states": {"a.jar": "READY"}})
+
+
+# Spark jobs
+
+JOB = {"poll_interval": 0.1, "driver_log": False}
+
+
+@pytest.fixture
+def job(dli: Emulator) -> str:
+    """Give the id of a job that has succeeded."""
+    return dli.add_batch({"file": "a.py", "name": "job"}, "success")
+
+
+def outcome_of_job(row: dict[str, Any]) -> dict[str, Any]:
+    (only,) = asyncio.run(events(SparkBatchTrigger(**plain(row))))
+    return only
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {},
+        JOB,
+        JOB | {"added_later": {"nested": [1, None]}, "endpoint": "https://elsewhere.example"},
+        JOB | {"deadline": None, "limit": None},
+        JOB | {"deadline": 4_000_000_000},
+        JOB | {"is_new": None, "cancel_on_kill": None},
+    ],
+)
+def test_a_row_of_a_job_with_fields_too_many_or_too_few_is_waited_for(
+    job: str, row: dict[str, Any]
+) -> None:
+    only = outcome_of_job({"batch_id": job} | row)
+
+    assert (only["status"], only["batch_id"], only["batch"]["state"]) == ("ended", job, "success")
+
+
+JOB_NONSENSE: list[tuple[dict[str, Any], str]] = [
+    ({"batch_id": None}, "batch_id is missing"),
+    ({"batch_id": ""}, "batch_id is ''"),
+    ({"batch_id": 7}, "batch_id is 7"),
+    ({"batch_id": ["a"]}, r"batch_id is \['a'\]"),
+    ({"poll_interval": "abc"}, "poll_interval is 'abc'"),
+    ({"poll_interval": 0}, "poll_interval is 0"),
+    ({"max_unknown_time": "soon"}, "max_unknown_time is 'soon'"),
+    ({"deadline": "tomorrow"}, "deadline is 'tomorrow'"),
+    ({"deadline": False}, "deadline is False"),
+    ({"auto_recovery": "no"}, "auto_recovery is 'no'"),
+    ({"auto_recovery": None}, "auto_recovery is "),
+    ({"region": "Mars!"}, "region is 'Mars!'"),
+    ({"project_id": "a/b"}, "project_id is 'a/b'"),
+    ({"dli_conn_id": 7}, "dli_conn_id is 7"),
+]
+
+
+@pytest.mark.parametrize(("row", "message"), JOB_NONSENSE, ids=lambda value: str(value)[-40:])
+def test_a_row_of_a_job_that_makes_no_sense_is_one_event_that_says_so(
+    dli: Emulator, job: str, row: dict[str, Any], message: str
+) -> None:
+    only = outcome_of_job({"batch_id": job, "deadline": time.time() + 0.4} | JOB | row)
+
+    assert (only["status"], only.get("error")) == ("failed", "InputError")
+    with pytest.raises(InputError, match=message):
+        raise restored(only)
+    assert dli.requests == []
+
+
+@pytest.mark.parametrize("name", SparkBatchTrigger.fields)
+def test_a_null_in_any_field_of_a_job_is_one_event(job: str, name: str) -> None:
+    only = outcome_of_job({"batch_id": job, "deadline": time.time() + 0.4} | JOB | {name: None})
+
+    assert only["status"] == "ended" or only["error"] == "InputError"
+
+
+@pytest.mark.parametrize("value", ["no", "", 0, 7, [], {}], ids=repr)
+@pytest.mark.parametrize("name", ["driver_log", "cancel_on_kill", "is_new", "limit"])
+def test_what_no_verdict_hangs_on_may_be_anything(job: str, name: str, value: object) -> None:
+    assert outcome_of_job({"batch_id": job} | JOB | {name: value})["status"] == "ended"
+
+
+def test_a_job_of_a_row_from_before_the_policies_is_cancelled_as_the_operator_does_by_default(
+    dli: Emulator,
+) -> None:
+    job = dli.add_batch({"file": "a.py", "name": "job"}, "running")
+
+    asyncio.run(SparkBatchTrigger(batch_id=job).on_kill())
+
+    assert dli.batches()[job]["state"] == "dead"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"status": "failed", "error": "ErrorOfALaterVersion", "message": "the moon is full"},
+        {"status": "failed", "message": "the moon is full", "fields": None, "notes": None},
+    ],
+)
+def test_an_event_of_a_job_from_another_version_fails_the_task_with_its_words(
+    dli: Emulator, payload: dict[str, Any]
+) -> None:
+    operator = Mode("triggerer", None).spark()
+    left = deferred(operator, first(operator))
+
+    with pytest.raises(Exception, match="the moon is full"):
+        resume(operator, left, payload, first(operator))
+
+
+def test_an_event_that_leaves_the_kind_of_try_out_is_taken_for_the_first_versions(
+    dli: Emulator,
+) -> None:
+    """Such an event tells of a job that its own try submitted, so it is not run again."""
+    operator = Mode("triggerer", None).spark()
+    left = deferred(operator, first(operator))
+    (job,) = dli.batches().values()
+    payload = {"status": "ended", "batch": {"id": job["id"], "raw_state": "dead"}}
+
+    with pytest.raises(SparkBatchFailedError):
+        resume(operator, left, payload, first(operator))
+    assert sum(dli.submissions.values()) == 1
+
+
+def test_an_event_that_tells_more_of_a_job_than_this_version_knows_is_its_success(
+    dli: Emulator,
+) -> None:
+    operator = Mode("triggerer", None).spark()
+    left = deferred(operator, first(operator))
+    told = {"id": "7", "raw_state": "success", "added_later": [1]}
+
+    result = resume(operator, left, {"status": "ended", "batch": told}, first(operator))
+
+    assert (result["batch_id"], result["state"]) == ("7", "success")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [{}, {"status": "ended"}, {"status": "ended", "batch": {}}, {"status": "new word"}],
+    ids=str,
+)
+def test_an_event_of_a_job_that_cannot_be_read_fails_the_task(
+    dli: Emulator, payload: dict[str, Any]
+) -> None:
+    operator = Mode("triggerer", None).spark()
+    left = deferred(operator, first(operator))
+
+    with pytest.raises(Exception, match="event"):
+        resume(operator, left, payload, first(operator))
+    assert sum(dli.submissions.values()) == 1

@@ -8,14 +8,17 @@ from airflow_provider_dli.operators.packages import (
     DeletePackageGroupOperator,
     UploadPackageGroupOperator,
 )
+from airflow_provider_dli.operators.spark import CancelSparkBatchOperator, SparkBatchOperator
 from airflow_provider_dli.sensors.packages import PackageGroupSensor
+from airflow_provider_dli.sensors.spark import SparkBatchSensor
 
+SHARED_CONF = {"spark.run": "{{ params.run }}", "spark.cores": "{{ params.cores }}"}
 SHARED_TAGS = {"run": "{{ params.run }}"}
 
 with DAG(
     dag_id="rendered",
     schedule=None,
-    params={"run": "r1", "kind": "jar", "project": None},
+    params={"run": "r1", "kind": "jar", "project": None, "cores": 2},
     render_template_as_native_obj=True,
 ) as dag:
 
@@ -83,4 +86,61 @@ with DAG(
     deleted = DeletePackageGroupOperator.partial(task_id="deleted").expand(
         group=["mapped-1", "mapped-2"]
     )
+    job_by_jinja = SparkBatchOperator(
+        task_id="job_by_jinja",
+        name="by-jinja-{{ params.run }}",
+        file="obs://bucket/{{ params.run }}/a.jar",
+        class_name="org.example.{{ params.run | upper }}",
+        args=["{{ params.cores }}", "obs://bucket/{{ params.run }}", 7],
+        queue_name="queue_{{ params.run }}",
+        packages=None,
+        conf=SHARED_CONF,
+        tags=SHARED_TAGS,
+        executor_cores="{{ params.cores }}",
+        auto_recovery="{{ 1 == 1 }}",
+        image="{{ params.project }}",
+        spark_version="{{ '3.1.1' }}",
+        on_clear="{{ 'reattach' }}",
+        dli_conn_id="dli_{{ 'default' }}",
+        region="{{ 'eu-' ~ 'de' }}",
+        project_id="{{ params.project }}",
+        poll_interval=0.1,
+    )
+    job_by_xcom = SparkBatchOperator(
+        task_id="job_by_xcom",
+        name=name(),
+        file="obs://bucket/a.py",
+        py_files=found,
+        queue_name="queue",
+        conf=SHARED_CONF,
+        spark_version="3.1.1",
+        poll_interval=0.1,
+    )
+    jobs = SparkBatchOperator.partial(
+        task_id="jobs",
+        file="obs://bucket/a.py",
+        queue_name="queue",
+        spark_version="3.1.1",
+        conf=SHARED_CONF,
+        wait_for_completion=False,
+    ).expand(args=[["first"], ["{{ params.run }}"]])
+    deferred_job = SparkBatchOperator(
+        task_id="deferred_job",
+        name="deferred-{{ params.run }}",
+        file="obs://bucket/a.py",
+        queue_name="queue",
+        spark_version="3.1.1",
+        poll_interval=0.1,
+        deferrable=True,
+    )
+    sensed_job = SparkBatchSensor(
+        task_id="sensed_job",
+        batch_id="{{ ti.xcom_pull('job_by_jinja', key='batch_id') }}",
+        poke_interval=0.1,
+        timeout=5,
+    )
+    cancelled = CancelSparkBatchOperator(
+        task_id="cancelled", batch_id=jobs.output.map(lambda job: job["batch_id"])
+    )
+    job_by_jinja >> sensed_job
     [by_jinja, by_xcom, without, mapped, mapped_by_kwargs, deferred] >> sensed >> deleted

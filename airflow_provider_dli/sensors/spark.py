@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sensor for Spark jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_provider_dli.hooks.deferral import TimeLimits, batch_of
+from airflow_provider_dli.hooks.mixin import DliHookMixin
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dli.api.batch_models import SparkBatch
+    from airflow_provider_dli.hooks.batch_log import BatchProgress
+    from airflow_provider_dli.hooks.dli import DliHook
+
+RECOVERY = 60.0
+"""Seconds for which a dead job with auto recovery may still be started again."""
+
+
+class SparkBatchSensor(DliHookMixin, BaseSensorOperator):
+    """Wait until a Spark job has ended well; one that is dead fails the task and says why.
+
+    Who submitted the job does not matter, and it is never cancelled. A dead job stays dead, so
+    there is no retry for one; with ``soft_fail`` the task is skipped. Modes ``poke`` and
+    ``reschedule``, or ``deferrable``.
+
+    .. code-block:: python
+
+        SparkBatchSensor(
+            task_id="ended", batch_id="{{ ti.xcom_pull('submit', key='batch_id') }}"
+        )
+
+    The XCom value holds ``batch_id``, ``name``, ``state``, ``queue``, ``project_id`` and
+    ``region``.
+
+    :param batch_id: id of the job (templated)
+    :param auto_recovery: the job was submitted with it: it is dead only when two looks say so
+    :param max_unknown_time: with ``deferrable``: seconds for which DLI may be out of reach, the job
+        be absent, or its state be a word that nobody knows
+    :param deferrable: wait in the triggerer, where all waits share their polls
+    :param driver_log: with ``deferrable``: write the driver's log into the task's
+    :param dli_conn_id: connection of type ``dli`` (templated)
+    :param region: wins over the connection's region (templated)
+    :param project_id: wins over the connection's project id (templated)
+    """
+
+    template_fields: Sequence[str] = ("batch_id", "dli_conn_id", "region", "project_id")
+    ui_color = "#fdf1e3"
+
+    def __init__(
+        self,
+        *,
+        batch_id: str,
+        auto_recovery: bool = False,
+        max_unknown_time: float = 300.0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        driver_log: bool = False,
+        dli_conn_id: str = "dli_default",
+        region: str | None = None,
+        project_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+        self.auto_recovery = auto_recovery
+        self.max_unknown_time = max_unknown_time
+        self.deferrable = deferrable
+        self.driver_log = driver_log
+        self.dli_conn_id = dli_conn_id
+        self.region = region
+        self.project_id = project_id
+
+    @cached_property
+    def _observe(self) -> BatchProgress:
+        return self.hook.batch_progress()
+
+    def execute(self, context: Context) -> Any:
+        """Wait in the worker, or look once and go on waiting in the triggerer."""
+        from airflow_provider_dli.api import checks
+
+        checks.boolean("auto_recovery", self.auto_recovery)
+        checks.boolean("driver_log", self.driver_log)
+        if not checks.boolean("deferrable", self.deferrable):
+            return super().execute(context)
+        from airflow_provider_dli.api.errors import NotFoundError
+        from airflow_provider_dli.api.retry import TRANSIENT
+        from airflow_provider_dli.triggers.spark import SparkBatchTrigger
+
+        checks.seconds("poke_interval", self.poke_interval)
+        checks.seconds("max_unknown_time", self.max_unknown_time)
+        limits = TimeLimits(self, checks.seconds("timeout", self.timeout))
+        try:
+            looked = self.poke(context)
+        except (*TRANSIENT, NotFoundError) as error:
+            self.log.warning("Left to the triggerer, since the first look failed: %s", error)
+        else:
+            if looked:
+                return looked.xcom_value
+        self.defer(
+            trigger=SparkBatchTrigger(
+                batch_id=self.batch_id,
+                dli_conn_id=self.dli_conn_id,
+                region=self.region,
+                project_id=self.project_id,
+                poll_interval=self.poke_interval,
+                deadline=limits.deadline,
+                max_unknown_time=self.max_unknown_time,
+                limit=limits.limit,
+                auto_recovery=self.auto_recovery,
+                driver_log=self.driver_log,
+                cancel_on_kill=False,
+            ),
+            method_name="execute_complete",
+            timeout=limits.backstop,
+        )
+        return None  # `defer` raises
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
+        from airflow_provider_dli.api.errors import SparkBatchTimeoutError
+
+        try:
+            batch = batch_of(event)
+        except SparkBatchTimeoutError as error:
+            # What a sensor's own timeout raises, so that soft_fail skips the task.
+            raise AirflowSensorTimeout(str(error)) from error
+        with self.hook as hook:
+            return self._result(hook, batch)
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once."""
+        with self.hook as hook:
+            batch = hook.get_batch(self.batch_id)
+            self._observe(batch)
+            if not batch.is_terminal or self._may_recover(hook, batch):
+                return PokeReturnValue(False)
+            return PokeReturnValue(True, self._result(hook, batch))
+
+    def _may_recover(self, hook: DliHook, batch: SparkBatch) -> bool:
+        """Whether the job is dead only between two runs of its driver."""
+        from airflow_provider_dli.api.batch_models import BatchState
+
+        if batch.state is not BatchState.DEAD or not self.auto_recovery or not batch.update_time:
+            return False
+        return hook.now() - batch.update_time / 1000 < RECOVERY
+
+    def _result(self, hook: DliHook, batch: SparkBatch) -> dict[str, Any]:
+        from airflow_provider_dli.api.batch_models import BatchState
+
+        if batch.state is BatchState.DEAD:
+            error = hook.explain_batch(batch)
+            raise AirflowFailException(str(error)) from error
+        return batch.summary | {"project_id": hook.project_id, "region": hook.account.region}

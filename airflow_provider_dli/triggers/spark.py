@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The trigger that waits for a Spark job, and cancels it when somebody ends its task."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.triggers.base import BaseTrigger
+
+from airflow_provider_dli.api import checks
+from airflow_provider_dli.api.errors import DliError
+from airflow_provider_dli.api.patience import MAX_UNKNOWN_TIME
+from airflow_provider_dli.hooks.batch_log import BatchProgress
+from airflow_provider_dli.triggers.declared import Aside, DeclaredFields, aside, event_of
+
+if TYPE_CHECKING:
+    from airflow.triggers.base import TriggerEvent
+
+    from airflow_provider_dli.api.account import Account
+    from airflow_provider_dli.api.batch_models import SparkBatch
+    from airflow_provider_dli.api.batch_waiting import BatchWait
+    from airflow_provider_dli.api.driver_log import DriverLog
+    from airflow_provider_dli.api.flows import Client
+    from airflow_provider_dli.api.wire import Flow
+
+LAST_READ = 20.0
+"""Seconds for which the end of the driver's log is waited for at most: many may ask at once."""
+
+VERIFY_FOR = 20.0
+"""Seconds for which a cancelled job is looked at: Airflow gives `on_kill` thirty."""
+
+
+class SparkBatchTrigger(DeclaredFields, BaseTrigger):
+    """Wait until a Spark job has ended; all waits of a triggerer on one account share their polls.
+
+    It gives one event: a dictionary with ``batch_id`` and ``status`` ``ended`` and the job as
+    ``batch``, or ``failed`` with what :func:`~airflow_provider_dli.api.errors.restored` makes an
+    error of. From Airflow 3.3 on it cancels the job when somebody marks or clears the task; the
+    end of a triggerer cancels nothing.
+
+    :param batch_id: id of the job
+    :param is_new: this try submitted it; goes into the event
+    :param dli_conn_id: connection of type ``dli``
+    :param region: wins over the connection's region
+    :param project_id: wins over the connection's project id
+    :param poll_interval: seconds between two looks; the first ones come sooner
+    :param deadline: Unix seconds at which the wait ends; survives a restart of the triggerer
+    :param max_unknown_time: seconds for which DLI may be out of reach, the job be absent, or its
+        state be a word that nobody knows
+    :param limit: what the deadline comes from, ``timeout`` or ``execution_timeout``
+    :param auto_recovery: the job is started again when its driver fails
+    :param driver_log: write the driver's log into the task's while the job runs
+    :param cancel_on_kill: cancel the job when somebody ends the task
+    """
+
+    fields: ClassVar[dict[str, Any]] = {
+        "batch_id": None,
+        "is_new": True,
+        "dli_conn_id": "dli_default",
+        "region": None,
+        "project_id": None,
+        "poll_interval": 10.0,
+        "deadline": None,
+        "max_unknown_time": MAX_UNKNOWN_TIME,
+        "limit": "timeout",
+        "auto_recovery": False,
+        "driver_log": True,
+        "cancel_on_kill": True,
+    }
+    last_read: ClassVar[float] = LAST_READ
+    batch_id: Any
+    is_new: Any
+    poll_interval: Any
+    deadline: Any
+    max_unknown_time: Any
+    limit: Any
+    auto_recovery: Any
+    driver_log: Any
+    cancel_on_kill: Any
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Give the one event."""
+        try:
+            progress = BatchProgress(aside, time.time)
+            wait = self._wait(progress)
+            # One for the whole wait, also where the account changes: it knows what was read.
+            lines = self._lines()
+            batch = await self.on_account(partial(self._until_ended, wait, progress, lines))
+        except DliError as error:
+            outcome = {"status": "failed", "limit": self.limit, **error.as_dict()}
+        else:
+            outcome = {"status": "ended", "batch": batch.as_dict()}
+        await Aside.written()
+        yield event_of({"batch_id": self.batch_id, "is_new": self.is_new, **outcome})
+
+    def _lines(self) -> DriverLog | None:
+        from airflow_provider_dli.api.driver_log import DriverLog
+
+        if not self.driver_log:
+            return None
+        return DriverLog(self.batch_id, auto_recovery=bool(self.auto_recovery))
+
+    def _wait(self, progress: BatchProgress) -> BatchWait:
+        from airflow_provider_dli.api.batch_waiting import BatchWait
+
+        self.warn_of_unknown_fields()
+        return BatchWait(
+            checks.stored_name("batch_id", self.batch_id),
+            checks.boolean("auto_recovery", self.auto_recovery),
+            observe=progress,
+            deadline=None if self.deadline is None else checks.seconds("deadline", self.deadline),
+            poll_interval=checks.seconds("poll_interval", self.poll_interval),
+            max_unknown_time=checks.seconds("max_unknown_time", self.max_unknown_time),
+            trouble=progress.trouble,
+        )
+
+    async def _until_ended(
+        self, wait: BatchWait, progress: BatchProgress, lines: DriverLog | None, account: Account
+    ) -> SparkBatch:
+        from airflow_provider_dli.hooks import desks  # loaded with the account
+
+        if lines is None:
+            return await desks.until_ended(account, wait)
+        # The end of the log is read when the wait is over.
+        async with desks.kept(account):
+            return await self._with_log(wait, progress, lines, account)
+
+    async def _with_log(
+        self, wait: BatchWait, progress: BatchProgress, lines: DriverLog, account: Account
+    ) -> SparkBatch:
+        from airflow_provider_dli.hooks import desks
+
+        def ask(client: Client) -> Flow[None]:
+            return progress.follow(lines, client.once)
+
+        read = partial(desks.run_in_turn, account, ask)
+        following = asyncio.ensure_future(self._follow(progress, read))
+        try:
+            batch = await desks.until_ended(account, wait)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        if progress.may_have_log:
+            # Not as long for everybody: hundreds of events in one moment would hold up the loop.
+            seconds = self.last_read * (1 - wait.jitter() / 2)
+            try:
+                async with asyncio.timeout(seconds):
+                    await read()
+            except TimeoutError:
+                aside.info("The end of the driver's log was not read in time; DLI has it.")
+        return batch
+
+    async def _follow(self, progress: BatchProgress, read: Callable[[], Awaitable[None]]) -> None:
+        from airflow_provider_dli.hooks import desks
+
+        while True:
+            await desks.pause(self.poll_interval)
+            if progress.may_have_log:
+                await read()
+
+    async def on_kill(self) -> None:
+        """Cancel the job: somebody marked or cleared the task.
+
+        Airflow 3.3 cancels this very method after a second, again and again, and calls it also on
+        healthy jobs of a triggerer that stood still.
+        """
+        if self.cancel_on_kill:
+            await _to_its_end(self._cancel())
+
+    async def _cancel(self) -> None:
+        from airflow_provider_dli.triggers.ownership import is_still_deferred
+
+        if await is_still_deferred(getattr(self, "task_instance", None), self.batch_id):
+            aside.warning(
+                "Spark job %s is not cancelled: its task is still deferred, so another triggerer "
+                "waits for it.",
+                self.batch_id,
+            )
+            return
+        try:
+            last = await self.on_account(self._cancelled)
+        except DliError as error:
+            aside.warning("Spark job %s could not be cancelled: %s", self.batch_id, error)
+        else:
+            state = "unknown to DLI" if last is None else last.raw_state
+            aside.info("Spark job %s was cancelled, and is %s", self.batch_id, state)
+
+    async def _cancelled(self, account: Account) -> SparkBatch | None:
+        from airflow_provider_dli.api.cancelling import cancel
+        from airflow_provider_dli.hooks import desks
+
+        return await desks.run(
+            account, lambda client: cancel(client, self.batch_id, seconds=VERIFY_FOR)
+        )
+
+
+async def _to_its_end(act: Awaitable[None]) -> None:
+    """Await something to its end, however often this is cancelled meanwhile."""
+    task = asyncio.ensure_future(act)
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            continue
+    task.result()

@@ -1,0 +1,388 @@
+"""A task that is ended from outside: what becomes of the job that it is responsible for."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from conftest import connection
+from fake_clock import FakeClock
+from scenarios.jobs import NEVER, cancels, job, submissions
+from scenarios.modes import Mode, once
+from task_runs import TaskRun, cleared, context, first, retried
+
+from airflow_provider_dli.api.errors import DliError, SparkBatchFailedError
+from airflow_provider_dli.emulator import Emulator, Fault, running
+from airflow_provider_dli.operators.responsible import ON_KILL_LIMIT
+from airflow_provider_dli.operators.spark import SparkBatchOperator
+
+if version("apache-airflow").startswith("2."):
+    from airflow.exceptions import AirflowTaskTerminated
+    from airflow.exceptions import TaskDeferralError as DeferralTimeout
+else:
+    from airflow.sdk.exceptions import AirflowTaskTerminated
+    from airflow.sdk.exceptions import TaskDeferralTimeout as DeferralTimeout
+
+# A signal may come where a library just opened a socket.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture
+def mode(clock: FakeClock, connect: Callable[..., None], emulator: Emulator) -> Mode:
+    """The worker, on a clock that nobody waits for."""
+    connect()
+    emulator.set_batch_timeline("*", NEVER)
+    return Mode("worker", clock)
+
+
+@pytest.fixture
+def dli(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """An emulator on the machine's clock, with a connection to it and jobs that do not end."""
+    with running() as emulator:
+        monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", connection(emulator))
+        emulator.set_batch_timeline("*", NEVER)
+        yield emulator
+
+
+def spark(**arguments: Any) -> SparkBatchOperator:
+    """Give a task on the machine's clock."""
+    return Mode("worker", None).spark(**{"poll_interval": 0.1, "timeout": None} | arguments)
+
+
+def submitted() -> SparkBatchOperator:
+    """Give a task that has submitted its job."""
+    operator = spark(wait_for_completion=False)
+    operator.execute(context(first(operator)))
+    return operator
+
+
+def polled(mode: Mode, operator: SparkBatchOperator, act: Callable[[], object]) -> Any:
+    """Execute a task in whose time something happens when its job is looked at."""
+    started = mode.now()
+    return mode.run(operator, once(lambda: mode.now() - started > 60, act), first(operator))
+
+
+# In the middle of a poll
+
+
+def test_a_task_that_is_killed_cancels_its_job_once(mode: Mode, emulator: Emulator) -> None:
+    operator = mode.spark()
+
+    with pytest.raises(SparkBatchFailedError):
+        polled(mode, operator, operator.on_kill)
+
+    assert cancels(emulator) == 1
+    assert job(emulator)["state"] == "dead"
+
+
+def test_what_the_task_says_of_it_has_the_end_of_the_job(
+    mode: Mode, emulator: Emulator, task_log: Callable[[], str]
+) -> None:
+    operator = mode.spark()
+
+    with pytest.raises(SparkBatchFailedError):
+        polled(mode, operator, operator.on_kill)
+
+    assert f"Spark job {job(emulator)['id']} has ended: dead" in task_log()
+
+
+def test_a_task_that_leaves_its_job_follows_it_to_the_end(mode: Mode, emulator: Emulator) -> None:
+    emulator.set_batch_timeline("*", [(0, "running"), (600, "success")])
+    operator = mode.spark(on_kill="leave")
+
+    result = polled(mode, operator, operator.on_kill)
+
+    assert (result["state"], cancels(emulator)) == ("success", 0)
+
+
+def test_a_second_signal_sends_no_second_cancel(mode: Mode, emulator: Emulator) -> None:
+    operator = mode.spark()
+
+    def twice() -> None:
+        operator.on_kill()
+        operator.on_kill()
+
+    with pytest.raises(SparkBatchFailedError):
+        polled(mode, operator, twice)
+
+    assert cancels(emulator) == 1
+
+
+def test_a_killed_task_with_tries_left_cancels_its_job_too(mode: Mode, emulator: Emulator) -> None:
+    operator = mode.spark(retries=3)
+
+    with pytest.raises(SparkBatchFailedError):
+        polled(mode, operator, operator.on_kill)
+
+    assert job(emulator)["state"] == "dead"
+
+
+def test_a_job_that_goes_on_is_said_to_go_on(dli: Emulator, task_log: Callable[[], str]) -> None:
+    dli.add_fault(Fault(method="DELETE", times=None, body={"msg": "deleted"}))
+    operator = submitted()
+
+    operator.on_kill()
+
+    assert "was cancelled, but 2 s later it is still running" in task_log()
+
+
+def test_a_cancel_that_is_refused_is_said_and_raises_nothing(
+    dli: Emulator, task_log: Callable[[], str]
+) -> None:
+    dli.add_fault(Fault("forbidden", method="DELETE", times=None))
+    operator = submitted()
+
+    operator.on_kill()
+
+    assert "could not be cancelled: " in task_log()
+
+
+def test_a_retry_that_is_killed_submits_no_other_job(mode: Mode, emulator: Emulator) -> None:
+    run = first(mode.spark(retries=2))
+    mode.run(mode.spark(retries=2, wait_for_completion=False), run=run)
+    operator = mode.spark(retries=2)
+
+    with pytest.raises(SparkBatchFailedError):
+        mode.run(operator, once(lambda: True, operator.on_kill), retried(run))
+
+    assert submissions(emulator) == 1
+    assert job(emulator)["state"] == "dead"
+
+
+# Before there is anything to cancel, and after
+
+
+def test_a_task_that_has_not_begun_asks_nothing(dli: Emulator) -> None:
+    spark().on_kill()
+
+    assert dli.requests == []
+
+
+def test_a_task_whose_job_has_ended_asks_nothing_more(dli: Emulator) -> None:
+    dli.set_batch_timeline("*", [(0, "success")])
+    operator = spark()
+    operator.execute(context(first(operator)))
+    dli.clear_requests()
+
+    operator.on_kill()
+
+    assert dli.requests == []
+
+
+def test_a_connection_that_cannot_be_read_is_said(
+    dli: Emulator, monkeypatch: pytest.MonkeyPatch, task_log: Callable[[], str]
+) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_DLI_DEFAULT")
+    operator = spark()
+    with pytest.raises(AirflowNotFoundException):
+        operator.execute(context(first(operator)))
+
+    operator.on_kill()
+
+    assert "the connection cannot be read (AirflowNotFoundException)" in task_log()
+
+
+@contextlib.contextmanager
+def signalled(*after: float, act: Callable[[], object]) -> Iterator[None]:
+    """Have the process get signals so many seconds later, as Airflow has it get SIGTERM."""
+    left = list(after)
+
+    def handle(*_: object) -> None:
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, left.pop(0))
+        act()
+
+    before = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, left.pop(0))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def terminated(operator: SparkBatchOperator) -> Callable[[], None]:
+    """Give what Airflow 2 does with a signal."""
+
+    def act() -> None:
+        operator.on_kill()
+        raise AirflowTaskTerminated
+
+    return act
+
+
+def test_a_task_that_is_killed_while_it_looks_for_its_job_leaves_none(dli: Emulator) -> None:
+    """Airflow 3 lets it go on after `on_kill`."""
+    dli.add_fault(Fault("hang", seconds=0.5, path="/batches", method="GET"))
+    operator = spark()
+
+    with signalled(0.2, act=operator.on_kill), pytest.raises(DliError, match="task was ended"):
+        operator.execute(context(first(operator)))
+
+    assert {batch["state"] for batch in dli.batches().values()} <= {"dead"}
+
+
+@pytest.mark.parametrize("wait_for_completion", [True, False])
+def test_a_job_that_is_submitted_while_the_task_is_killed_is_cancelled(
+    dli: Emulator, wait_for_completion: bool
+) -> None:
+    dli.add_fault(Fault("hang", seconds=0.6, method="POST"))
+    operator = spark(wait_for_completion=wait_for_completion)
+
+    with signalled(0.3, act=operator.on_kill), pytest.raises(DliError, match="task was ended"):
+        operator.execute(context(first(operator)))
+
+    assert submissions(dli) == 1
+    assert job(dli)["state"] == "dead"
+
+
+def test_a_job_that_is_submitted_while_airflow_2_ends_the_task_is_cancelled(dli: Emulator) -> None:
+    dli.add_fault(Fault("hang", seconds=0.6, method="POST"))
+    operator = spark()
+
+    with signalled(0.3, act=terminated(operator)), pytest.raises(AirflowTaskTerminated):
+        operator.execute(context(first(operator)))
+
+    assert job(dli)["state"] == "dead"
+
+
+def test_a_second_signal_does_not_cut_the_cancel_off(dli: Emulator) -> None:
+    dli.add_fault(Fault("hang", seconds=0.6, method="DELETE"))
+    operator = spark()
+
+    with signalled(0.4, 0.2, act=terminated(operator)), pytest.raises(AirflowTaskTerminated):
+        operator.execute(context(first(operator)))
+
+    assert cancels(dli) == 1
+    assert job(dli)["state"] == "dead"
+
+
+def test_a_signal_in_the_middle_of_a_look_keeps_nobody_from_the_cancel(dli: Emulator) -> None:
+    dli.add_fault(Fault("hang", seconds=1.5, method="GET", path="/batches/*", skip=1))
+    operator = spark(driver_log=False, poll_interval=0.2)
+    took: list[float] = []
+
+    def kill() -> None:
+        started = time.monotonic()
+        operator.on_kill()
+        took.append(time.monotonic() - started)
+
+    with signalled(2.0, act=kill), pytest.raises(SparkBatchFailedError):
+        operator.execute(context(first(operator)))
+
+    assert cancels(dli) == 1
+    assert took[0] < 1
+
+
+def test_a_service_that_is_silent_holds_nobody_up_for_long(
+    dli: Emulator, task_log: Callable[[], str]
+) -> None:
+    """Five seconds after the signal Airflow 3 kills the process."""
+    dli.add_fault(Fault("hang", method="DELETE", times=None))
+    operator = submitted()
+
+    started = time.monotonic()
+    operator.on_kill()
+
+    assert ON_KILL_LIMIT - 0.5 < time.monotonic() - started < ON_KILL_LIMIT + 0.5
+    assert "is still being cancelled; look whether it has ended" in task_log()
+
+
+# Ended by Airflow itself while it was deferred
+
+
+def failed(
+    operator: SparkBatchOperator, run: TaskRun, error: str = "Trigger timeout"
+) -> BaseException:
+    """Go on with a deferred task as Airflow does when its trigger gave no event."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - of another class in each Airflow
+        operator.resume_execution("__fail__", {"error": error}, context(run))
+    return caught.value
+
+
+def begun(dli: Emulator, **arguments: Any) -> TaskRun:
+    """Give the run of a task that submitted its job and waits."""
+    operator = spark(**arguments, wait_for_completion=False)
+    run = first(operator)
+    operator.execute(context(run))
+    dli.clear_requests()
+    return run
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_deferral_that_times_out_cancels_the_job(dli: Emulator, retries: int) -> None:
+    run = begun(dli, retries=retries)
+
+    error = failed(spark(retries=retries), run)
+
+    assert isinstance(error, DeferralTimeout)
+    assert cancels(dli) == 1
+    assert job(dli)["state"] == "dead"
+
+
+def test_a_deferral_that_times_out_may_leave_the_job(dli: Emulator) -> None:
+    run = begun(dli)
+
+    error = failed(spark(on_timeout="leave"), run)
+
+    assert "may still run: the task leaves it" in error.__notes__[0]
+    assert cancels(dli) == 0
+
+
+def test_a_trigger_that_failed_leaves_the_job_to_the_next_try(dli: Emulator) -> None:
+    run = begun(dli, retries=1)
+
+    failed(spark(retries=1), run, "Trigger failure")
+
+    assert cancels(dli) == 0
+
+
+@pytest.mark.parametrize(("policy", "cancelled"), [("cancel", 1), ("leave", 0)])
+def test_a_trigger_that_failed_for_good_ends_the_job_as_told(
+    dli: Emulator, policy: Any, cancelled: int
+) -> None:
+    run = begun(dli)
+
+    failed(spark(on_failure=policy), run, "Trigger failure")
+
+    assert cancels(dli) == cancelled
+
+
+def test_a_job_of_before_a_clear_that_was_taken_over_is_cancelled_too(dli: Emulator) -> None:
+    run = cleared(begun(dli))
+    spark(on_clear="reattach", wait_for_completion=False).execute(context(run))
+
+    failed(spark(on_clear="reattach"), run)
+
+    assert submissions(dli) == 1
+    assert job(dli)["state"] == "dead"
+
+
+def test_the_error_of_airflow_stays_what_it_is_when_the_job_cannot_be_cancelled(
+    dli: Emulator,
+) -> None:
+    run = begun(dli)
+    dli.add_fault(Fault("forbidden", path="/batches*", times=None))
+
+    error = failed(spark(), run)
+
+    assert isinstance(error, DeferralTimeout)
+    assert "could not be cancelled" in error.__notes__[0]
+
+
+def test_an_error_stays_what_it_is_when_the_connection_is_gone(
+    dli: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = retried(begun(dli, retries=1))
+    monkeypatch.delenv("AIRFLOW_CONN_DLI_DEFAULT")
+
+    with pytest.raises(AirflowNotFoundException) as caught:
+        spark(retries=1).execute(context(run))
+
+    assert "its connection cannot be read (AirflowNotFoundException)" in caught.value.__notes__[0]
