@@ -5,21 +5,26 @@ VENV ?= .venv
 AIRFLOW ?=
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-triggerer test-browser format lint-format lint types clean
+.PHONY: demo test test-triggerer test-browser test-spark format lint-format lint types clean
 
 demo: $(VENV)/installed
 	$(BIN)/python demo/run.py
 
+# In as many processes as there are cores.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
 
-# Airflow's own triggerer process, with its database: takes minutes.
+# Airflow's own processes (triggerer, scheduler, workers), with its database: takes minutes.
 test-triggerer: $(VENV)/installed
 	$(BIN)/python -m pytest -m triggerer
 
 # The connection form in Airflow's UI, in Chromium: takes a minute. SCREENSHOTS=1 renews docs/images.
 test-browser: $(VENV)/installed
 	$(BIN)/python -m pytest -m browser
+
+# Jobs on a real Spark of this machine, which is installed here and needs Java: takes minutes.
+test-spark: $(VENV)/spark-installed
+	$(BIN)/python -m pytest -m spark
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .
@@ -43,4 +48,8 @@ $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' $(AIRFLOW)
+	touch $@
+
+$(VENV)/spark-installed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[spark]'
 	touch $@

@@ -90,7 +90,13 @@ SDK = Candidate("airflow.sdk itself", "apache-airflow-task-sdk", ())
 OURS = Candidate(
     "dli",
     "airflow-provider-dli",
-    ("airflow_provider_dli.operators.packages", "airflow_provider_dli.sensors.packages"),
+    tuple(
+        f"airflow_provider_dli.{room}"
+        for room in (
+            *("operators.packages", "operators.staging", "operators.spark"),
+            *("sensors.packages", "sensors.spark"),
+        )
+    ),
 )
 CANDIDATES = (
     Candidate("empty provider", "apache-airflow-providers-common-compat", ("empty_provider",)),
