@@ -72,6 +72,8 @@ def defer(waits: list[tuple[str, dict[str, Any]]]) -> None:
             instance.try_number = 1
             instance.start_date = datetime.now(UTC)
             session.add(instance)
+            if "batch_id" in kwargs:
+                _push(instance, kwargs["batch_id"], session)
 
 
 def _first_instance(session: Any, run_id: str) -> TaskInstance:
@@ -107,6 +109,29 @@ def _first_instance(session: Any, run_id: str) -> TaskInstance:
 def _another(first: TaskInstance, number: int) -> TaskInstance:
     version = {} if IS_2 else {"dag_version_id": first.dag_version_id}
     return TaskInstance(first.task, run_id=first.run_id, map_index=number, **version)
+
+
+def _push(instance: TaskInstance, batch_id: str, session: Any) -> None:
+    """Have the XCom value that a task pushes when it has submitted its Spark job."""
+    if IS_2:
+        from airflow.models.xcom import XCom as Model
+
+        how = {}
+    else:
+        from airflow.models.xcom import XComModel as Model
+
+        how = {"serialize": False}  # the task does that
+    session.flush()
+    Model.set(
+        "batch_id",
+        batch_id,
+        dag_id=instance.dag_id,
+        task_id=instance.task_id,
+        run_id=instance.run_id,
+        map_index=instance.map_index,
+        session=session,
+        **how,
+    )
 
 
 if __name__ == "__main__":

@@ -44,13 +44,15 @@ class Wait:
 
 
 class Component:
-    """One `airflow triggerer` or `airflow scheduler`, with its children."""
+    """One `airflow triggerer`, `scheduler` or `api-server`, with its children."""
 
     def __init__(self, environment: dict[str, str], log: Path, *arguments: str) -> None:
         self._log = log
+        if arguments[0] != "api-server":  # which has no such server
+            arguments = (*arguments, "--skip-serve-logs")
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "airflow", *arguments, "--skip-serve-logs"],
+                [sys.executable, "-m", "airflow", *arguments],
                 env=environment,
                 cwd=log.parent,
                 stdin=subprocess.DEVNULL,
@@ -161,6 +163,11 @@ class Stage:
         """Ask the database."""
         with contextlib.closing(self._database(timeout=20)) as database:
             return database.execute(query).fetchall()
+
+    def write(self, statement: str) -> None:
+        """Change the database."""
+        with contextlib.closing(self._database(timeout=20)) as database:
+            database.execute(statement)
 
     @contextlib.contextmanager
     def frozen(self, component: Component) -> Iterator[None]:

@@ -16,8 +16,11 @@ pytestmark = [
 ]
 
 TRIGGER = "airflow_provider_dli.triggers.packages.PackageGroupTrigger"
+SPARK_TRIGGER = "airflow_provider_dli.triggers.spark.SparkBatchTrigger"
 WAITS = 500
 LATENCY = 3.0
+PAGES = 5
+"""Of the listing of so many jobs; each takes the latency."""
 POLL_INTERVAL = 4.0
 LARGEST_GAP = 0.25
 """Seconds. A blocking call would take LATENCY; the benchmark tells how small the gaps are."""
@@ -72,6 +75,46 @@ def test_500_waits_on_a_slow_service_block_nobody_and_cost_one_listing_for_all(
     assert stage.standstills == standstills
     assert later - memory < FLAT
     assert stage.errors == []
+
+
+@pytest.mark.parametrize("driver_log", [False, True])
+def test_500_waits_for_jobs_on_a_slow_service_block_nobody_and_share_the_listing(
+    stage: Stage, emulator: Emulator, probe: Probe, driver_log: bool
+) -> None:
+    jobs = [emulator.add_batch({"name": f"job-{number}"}, "running") for number in range(WAITS)]
+    write(emulator, jobs, 50)
+    emulator.latency = 1.0
+    fields = {"poll_interval": POLL_INTERVAL, "driver_log": driver_log}
+    stage.defer(SPARK_TRIGGER, *({"batch_id": job, **fields} for job in jobs))
+    stage.start_triggerer()
+    stage.until("all have started", lambda: len(stage.lines("trigger waits", "starting")) > WAITS)
+
+    started = time.time()
+    answered(stage, emulator, 3 * PAGES)
+    settled, memory = time.time(), probe.memory
+    emulator.clear_requests()
+    # All of them have something to tell, but none has ended.
+    for job in jobs:
+        emulator.set_batch_state(job, "recovering")
+    write(emulator, jobs, 50)
+    answered(stage, emulator, 3 * PAGES)
+    later = probe.memory
+    for job in jobs:
+        emulator.set_batch_state(job, "success")
+    waits = stage.resumed(range(1, WAITS + 1))
+
+    looks = [request for request in emulator.requests if not request.path.endswith("/log")]
+    assert [wait.event["batch"]["state"] for wait in waits] == ["success"] * WAITS
+    assert {request.method for request in emulator.requests} == {"GET"}
+    assert len(looks) <= PAGES * ((time.time() - settled) / POLL_INTERVAL + 2)
+    assert probe.largest_gap(started) < LARGEST_GAP
+    assert later - memory < FLAT
+    assert stage.errors == []
+
+
+def write(emulator: Emulator, jobs: list[str], lines: int) -> None:
+    for job in jobs:
+        emulator.write_batch_log(job, [f"a line of {job}"] * lines)
 
 
 def put(emulator: Emulator, groups: list[str], packages: dict[str, str]) -> None:
