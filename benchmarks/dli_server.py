@@ -23,6 +23,7 @@ from urllib.request import Request, urlopen
 
 MEMBERS = 5
 LARGE, SMALL = 10_000, 100
+JOBS = 1_000
 NEVER = float("inf")
 
 Fields = dict[str, Any]
@@ -70,6 +71,11 @@ class Control:
         stamps: list[float] = self._tell({"project": project})
         return stamps
 
+    def logs_asked(self, project: str) -> list[float]:
+        """Give those at which it was asked for the log of a job."""
+        stamps: list[float] = self._tell({"project": project, "logs": True})
+        return stamps
+
     def _tell(self, order: Fields) -> Any:
         request = Request(f"{self.origin}/control", json.dumps(order).encode())  # noqa: S310 - ours
         with urlopen(request, timeout=30) as answer:  # noqa: S310 - ours
@@ -81,6 +87,7 @@ class _Project:
 
     def __init__(self) -> None:
         self.asked: list[float] = []
+        self.logs_asked: list[float] = []
         self.ready_at: dict[str, float] = {}
         self.all_ready_at = NEVER
 
@@ -162,21 +169,66 @@ class _Dli:
         project = self._projects[order["project"]]
         project.ready_at.update(order.get("ready_at", {}))
         project.all_ready_at = order.get("all_ready_at", project.all_ready_at)
-        return _encoded(project.asked)
+        return _encoded(project.logs_asked if order.get("logs") else project.asked)
 
-    def answer(self, path: str) -> bytes | None:
+    def answer(self, path: str, query: str) -> bytes | None:
         """Give what is true at the moment of asking; a change during the delay is not seen."""
-        found = re.fullmatch(r"/v2\.0/(\w+)/(resources|batches/([\w-]+)/state)", path)
+        found = re.fullmatch(r"/v2\.0/(\w+)/(resources|batches(?:/([\w-]+)(/state|/log)?)?)", path)
         if found is None:
             return None
-        project, now = self._projects[found[1]], time.time()
+        name, what, job, part = found.groups()
+        project, now = self._projects[name], time.time()
         project.asked.append(now)
-        if found[2] == "resources":
-            size = LARGE if found[1].startswith("large") else SMALL
-            return self._listings.body(project, size, now)
+        if what == "resources":
+            return self._listings.body(project, LARGE if name.startswith("large") else SMALL, now)
+        fields = {field: value for field, _, value in map(_halves, query.split("&"))}
+        if job is None:
+            return _encoded(_jobs(project, int(fields["from"]), int(fields["size"]), now))
+        if part == "/log":
+            project.logs_asked.append(now)
+            return _encoded(_log(job, int(fields["from"])))
         # https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0127.html
-        state = "success" if project.is_ready(found[3], now) else "running"
-        return _encoded({"id": found[3], "state": state})
+        state = "success" if project.is_ready(job, now) else "running"
+        return _encoded({"id": job, "state": state} if part else _job(job, state))
+
+
+def _halves(field: str) -> tuple[str, str, str]:
+    return field.partition("=")
+
+
+def _jobs(project: _Project, start: int, size: int, now: float) -> Fields:
+    """Give a page: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0125.html."""
+    names = [group_name(number) for number in range(start, min(start + size, JOBS))]
+    states = ["success" if project.is_ready(name, now) else "running" for name in names]
+    return {"from": start, "total": JOBS, "sessions": list(map(_job, names, states))}
+
+
+def _job(job: str, state: str) -> Fields:
+    """Give a job: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0126.html."""
+    return {
+        "id": job,
+        "appId": "",
+        "name": f"daily-count-{job}",
+        "owner": "somebody",
+        "proxyUser": "",
+        "state": state,
+        "kind": "",
+        "log": ["stdout: ", "stderr: ", "YARN Diagnostics: "],
+        "sc_type": "A",
+        "cluster_name": "spark",
+        "queue": "spark",
+        "image": "",
+        "create_time": 1547090015131,
+        "update_time": 1547091098666 + (state == "success"),
+        "req_body": json.dumps({"file": "obs://bucket/count.py", "conf": {"spark.x": "y" * 400}}),
+        "duration": 1083535,
+    }
+
+
+def _log(job: str, start: int) -> Fields:
+    """Give a log: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0128.html."""
+    lines = [f"line {number} of the driver" for number in range(20)]
+    return {"id": job, "from": start, "total": len(lines), "log": lines[start:]}
 
 
 class _Connection(asyncio.Protocol):
@@ -198,13 +250,14 @@ class _Connection(asyncio.Protocol):
             if not end or len(rest) < size:
                 return
             self._seen = rest[size:]
-            self._asked(head.split(b" ", 2)[1].decode().partition("?")[0], rest[:size])
+            self._asked(head.split(b" ", 2)[1].decode(), rest[:size])
 
-    def _asked(self, path: str, body: bytes) -> None:
+    def _asked(self, target: str, body: bytes) -> None:
+        path, _, query = target.partition("?")
         if path == "/control":
             self._send(self._dli.control(json.loads(body)))
             return
-        answer = self._dli.answer(path)
+        answer = self._dli.answer(path, query)
         asyncio.get_running_loop().call_later(self._dli.delay, self._send, answer)
 
     def _send(self, body: bytes | None) -> None:

@@ -129,7 +129,7 @@ class Bench:
                 raise RuntimeError(f"a waiting process failed:\n{log.read()[-3000:]}")
 
     def _environment(self, job: Fields) -> dict[str, str]:
-        ours = job["trigger"] == "ours"
+        ours = job["trigger"] != "huawei"
         # Without proxies, since the server is on this machine.
         environment = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
         environment["AIRFLOW_HOME"] = str(self._home / job["trigger"])

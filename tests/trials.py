@@ -167,7 +167,7 @@ class Trial:
         emulator = self._ground.emulator
         emulator.reset()
         if isinstance(self._ground.clock, SkippingClock):
-            self._ground.clock.time = 0.0
+            self._ground.clock.time = 0.0  # too far ahead, what the triggerer signs would be old
         self._ground.connect(self._read_timeout)
         if self._mishap.kind in ANSWERS:
             method, path, _ = CALLS[self._mishap.place]
@@ -268,12 +268,10 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def tried(
-    ground: Ground, seed: str, draw: Callable[[Random], Mishap] = drawn, retries: int = 3
-) -> Outcome:
+def tried(ground: Ground, seed: str, draw: Callable[[Random], Mishap] = drawn) -> Outcome:
     """Run a task with a mishap; one that came too late to strike is drawn anew."""
     random = Random(seed)  # noqa: S311 - what goes wrong is no secret
     while True:
-        outcome = Trial(ground, draw(random), random, retries).run()
+        outcome = Trial(ground, draw(random), random).run()
         if outcome.struck:
             return outcome

@@ -12,7 +12,7 @@ SEED = "2026"
 
 @pytest.mark.parametrize("kind", IN_WORKER)
 def test_a_fault_leaves_one_job_when_the_task_waits_in_the_worker(kind: str) -> None:
-    with ground("dli_worker", is_deferred=False) as own:
+    with ground("dli", is_deferred=False) as own:
         outcomes = [
             tried(own, f"{SEED}-{number}", lambda random: drawn(random, (kind,)))
             for number in range(5)
@@ -23,7 +23,7 @@ def test_a_fault_leaves_one_job_when_the_task_waits_in_the_worker(kind: str) -> 
 
 @pytest.mark.parametrize("kind", [XCOM, WORKER, TRIGGERER])
 def test_a_fault_leaves_one_job_when_the_task_is_deferred(kind: str) -> None:
-    with ground("dli_triggerer", is_deferred=True) as own:
+    with ground("dli", is_deferred=True) as own:
         outcome = tried(own, SEED, lambda random: drawn(random, (kind,)))
 
     assert outcome.is_well, outcome
