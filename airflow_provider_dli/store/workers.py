@@ -3,59 +3,116 @@
 
 from __future__ import annotations
 
-import threading
+import _thread
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
 from types import TracebackType
 from typing import Self
 
 Task = Callable[[], None]
 
+NOTICED = 0.05
+"""Seconds after which an interrupt is noticed that came just before Python began to wait."""
+
 
 class Workers:
     """At most `number` tasks at a time. None is left when the block ends, however it ends.
 
-    `stop` has to end at once what tasks are waiting for.
+    `stop` has to end at once what tasks are waiting for. Only a second interrupt, while the threads
+    end after the first, may leave some of them behind: they begin no task and hold up no exit.
     """
 
+    # An interrupt may come anywhere in the main thread, also inside of Python's own Thread.start,
+    # Semaphore and Condition. There it leaves locks behind that the threads then wait for, so the
+    # main thread uses only what is whole in itself: SimpleQueue, Lock and start_new_thread.
+
     def __init__(self, number: int, stop: Callable[[], None]) -> None:
+        self._number = number
         self._stop = stop
-        self._names = f"obs-{id(self)}"
-        self._pool = ThreadPoolExecutor(number, thread_name_prefix=self._names)
+        self._tasks: SimpleQueue[Task | None] = SimpleQueue()
         # No task waits with its data in memory.
-        self._free = threading.Semaphore(number)
-        self._lock = threading.Lock()
+        self._free: SimpleQueue[None] = SimpleQueue()
+        self._release(number)
+        self._threads: list[Thread] = []
+        self._wanted = 0
+        self._is_over = False
+        self._beginning = Lock()
+        self._failing = Lock()
         self._failure: BaseException | None = None
 
     def submit(self, task: Task) -> None:
         """Let a thread carry out a task, as soon as one is free; raises what failed before."""
-        self._free.acquire()
+        self._wait_for_one()
         self._raise_failure()
-        self._pool.submit(self._carry_out, task)
+        self._tasks.put(task)
+        if self._wanted < self._number:
+            self._wanted += 1
+            _thread.start_new_thread(self._begin, ())
 
     def join(self) -> None:
         """Wait until all tasks are done; raises what failed. None can be submitted any more."""
-        self._pool.shutdown(wait=True)
+        for _ in range(self._number):
+            self._wait_for_one()
+        self._end()
         self._raise_failure()
 
-    def _carry_out(self, task: Task) -> None:
+    def _wait_for_one(self) -> None:
+        while True:
+            try:
+                return self._free.get(timeout=NOTICED)
+            except Empty:
+                pass
+
+    def _begin(self) -> None:  # pragma: no cover  # of such a thread coverage sees nothing
+        """Begin a thread, from one where no interrupt comes."""
+        try:
+            with self._beginning:
+                if not self._is_over:
+                    thread = Thread(target=self._work, name="obs", daemon=True)
+                    thread.start()
+                    self._threads.append(thread)
+        except BaseException as error:
+            self._fail(error)
+
+    def _work(self) -> None:
+        while self._carry_out(self._tasks.get()):
+            pass
+
+    def _carry_out(self, task: Task | None) -> bool:
+        """Say whether there was a task."""
+        if task is None:
+            return False
         try:
             if self._failure is None:
                 task()
         except BaseException as error:
             self._fail(error)
-        finally:
-            self._free.release()
+        self._release(1)
+        return True
+
+    def _release(self, number: int) -> None:
+        for _ in range(number):
+            self._free.put(None)
 
     def _fail(self, error: BaseException) -> None:
-        with self._lock:
+        with self._failing:
             is_first, self._failure = self._failure is None, self._failure or error
         if is_first:
+            self._release(self._number)  # whoever waits need not wait for the others
             self._stop()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+    def _end(self) -> None:
+        with self._beginning:
+            self._is_over = True
+        for _ in self._threads:
+            self._tasks.put(None)
+        for thread in self._threads:
+            thread.join()
 
     def __enter__(self) -> Self:
         return self
@@ -68,8 +125,5 @@ class Workers:
     ) -> None:
         if error is not None:
             self._fail(error)
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        # An interrupt may have come while the pool began one, of which it then does not know.
-        for thread in threading.enumerate():
-            if thread.name.startswith(self._names):
-                thread.join()
+        self._end()
+        self._failure = None  # it knows all frames, and they know us

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -43,31 +45,30 @@ def test_it_serves_until_a_signal_and_ends_with_status_0(number):
 
 
 @pytest.fixture
-def run(capsys):
+def run():
     """Runs the command in this process until it serves, then ends it with a signal."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def run(*arguments: str, meanwhile: Callable[[str], None] | None = None) -> str:
-        printed = ""
+        # Not `capsys`: to read it in a thread loses what is printed at this moment.
+        printed = io.StringIO()
 
         def interrupt() -> None:
-            nonlocal printed
-            while not any(thread.name == "dli-emulator" for thread in threading.enumerate()):
+            while printed.getvalue().count("\n") < 2:
                 time.sleep(0.001)
             try:
                 if meanwhile is not None:
-                    while printed.count("\n") < 2:
-                        printed += capsys.readouterr().out
-                    meanwhile(printed)
+                    meanwhile(printed.getvalue())
             finally:
                 os.kill(os.getpid(), signal.SIGTERM)
 
         interrupter = threading.Thread(target=interrupt, daemon=True)
         interrupter.start()
-        status = main(["--port", "0", *arguments])
+        with contextlib.redirect_stdout(printed):
+            status = main(["--port", "0", *arguments])
         assert status == 0
         interrupter.join()
-        return printed + capsys.readouterr().out
+        return printed.getvalue()
 
     yield run
     for number, handler in before.items():

@@ -662,7 +662,7 @@ def test_an_interrupt_ends_all_threads_at_once(
         if step(asked) == "part" and turn.acquire(blocking=False):
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         if step(asked) == "part":
-            held.wait(5)
+            held.wait(60)
         return None
 
     front.rule = rule
@@ -673,7 +673,7 @@ def test_an_interrupt_ends_all_threads_at_once(
 
     took = time.monotonic() - started
     held.set()
-    assert took < 3
+    assert took < 30
     assert threads_of_ours() == []
     assert "abort" not in front.methods()
 

@@ -424,7 +424,7 @@ def look_at_job(mode: Mode, **arguments: Any) -> None:
             assert hook.wait_for_batch("b-1").is_terminal
         return
     trigger = SparkBatchTrigger(
-        batch_id="b-1", dli_conn_id="other", poll_interval=0.1, deadline=None, **arguments
+        batch_id="b-1", dli_conn_id="other", poll_interval=30, deadline=None, **arguments
     )
     assert "canary" not in json.dumps(trigger.serialize())
     assert event(again(trigger))["status"] == "ended"
