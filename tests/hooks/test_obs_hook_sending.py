@@ -212,17 +212,25 @@ def test_what_a_lost_network_broke_off_is_left_and_gone_on_with(
     task_log: Callable[[], str],
 ) -> None:
     file = make(5 * PART)
+    there: set[int] = set()
+
+    def after(asked: Asked, _: Answer) -> None:
+        # Of one that was broken off with part 4 the store may have a piece.
+        if len(asked.body) == PART:
+            there.update(map(int, query(asked)["partNumber"]))
+
     front.rule = lambda asked: HANGS_UP if query(asked).get("partNumber") == ["4"] else None
+    front.after = after
 
     with pytest.raises(AnswerLostError):
         watched.upload_files(bucket, [file])
 
     assert "abort" not in front.methods()
-    there = {number for number in front.parts() if number != 4}
+    already = set(there)
     front.rule = lambda _: None
     front.asked.clear()
     watched.upload_files(bucket, [file])
-    assert {4} <= set(front.parts()) <= {1, 2, 3, 4, 5} - there | {4, 5}
+    assert {4} <= set(front.parts()) <= {1, 2, 3, 4, 5} - already | {4, 5}
     assert front.methods()[:2] == ["list uploads", "list parts"]
     assert "begin" not in front.methods()
     assert is_there(watched, bucket, file)
