@@ -711,16 +711,16 @@ def test_after_a_kill_the_next_run_sends_only_what_is_missing(
             arrived.extend(map(int, query(asked)["partNumber"]))
             if len(arrived) >= 3:
                 three.set()
-                killed.wait(10)
+                killed.wait(60)
 
     front.after = after
     command = [sys.executable, "-c", CHILD, bucket, str(file.path), file.key]
     with subprocess.Popen(
         [*command, str(file.size), file.sha256], stderr=subprocess.DEVNULL
     ) as child:
-        assert three.wait(30)
+        assert three.wait(120)
         child.send_signal(kill)
-        child.wait(10)
+        child.wait(60)
     killed.set()
     # A request may still be on its way to the store.
     time.sleep(0.3)
