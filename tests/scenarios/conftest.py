@@ -31,9 +31,11 @@ def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def dli(emulator: Emulator, connect: Callable[..., None]) -> Emulator:
-    """An emulator with the connection `dli_default` to it."""
-    connect()
+def dli(
+    request: pytest.FixtureRequest, emulator: Emulator, connect: Callable[..., None]
+) -> Emulator:
+    """An emulator with the connection `dli_default` to it; a "read timeout" comes soon."""
+    connect(read_timeout=0.05 if "read timeout" in request.node.name else 5)
     return emulator
 
 

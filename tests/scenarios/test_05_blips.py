@@ -14,47 +14,19 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 from conftest import connection
 from fake_clock import FakeClock
+from scenarios.blips import BLIPS
 from scenarios.modes import Mode, again, deferred, event, resume
 
 from airflow_provider_dli.api.errors import (
-    AnswerLostError,
-    DliError,
     NotSentError,
     PackageGroupFailedError,
     PackageGroupTimeoutError,
-    ServiceError,
-    UnusableAnswerError,
 )
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.sensors.packages import PackageGroupSensor
 
 WARNING = "The wait goes on in spite of this"
-
-BLIPS: dict[str, tuple[dict[str, Any], type[DliError]]] = {
-    "500": ({"status": 500, "body": "oops"}, ServiceError),
-    "502": ({"status": 502, "body": "<html>bad gateway</html>"}, ServiceError),
-    "503": ({"action": "unavailable"}, ServiceError),
-    "503 html": ({"action": "unavailable-html"}, ServiceError),
-    "504": ({"action": "gateway-timeout"}, ServiceError),
-    "400 DLI.0999": ({"action": "internal-error"}, ServiceError),
-    "reset": ({"action": "reset"}, AnswerLostError),
-    "cut off": ({"action": "cut-off"}, AnswerLostError),
-    "read timeout": ({"action": "hang"}, AnswerLostError),
-    "html": ({"action": "html"}, UnusableAnswerError),
-    "malformed": ({"action": "malformed-json"}, UnusableAnswerError),
-    "empty body": ({"action": "empty-body"}, UnusableAnswerError),
-    "empty object": ({"action": "empty-object"}, UnusableAnswerError),
-    "a list": ({"status": 200, "body": "[]"}, UnusableAnswerError),
-}
-
-
-@pytest.fixture
-def dli(
-    request: pytest.FixtureRequest, emulator: Emulator, connect: Callable[..., None]
-) -> Emulator:
-    connect(read_timeout=0.05 if "read timeout" in request.node.name else 5)
-    return emulator
 
 
 def blip(arguments: dict[str, Any], times: int | None) -> Fault:

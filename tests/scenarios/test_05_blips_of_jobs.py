@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 from fake_clock import FakeClock
+from scenarios import blips
 from scenarios.jobs import cancels, job, looks, submissions
 from scenarios.modes import Mode, again, deferred, event, resume
 from task_runs import first, retried
 
 from airflow_provider_dli.api.errors import (
-    AnswerLostError,
-    DliError,
     NotSentError,
     ServiceError,
     SparkBatchLostError,
@@ -31,35 +30,12 @@ from airflow_provider_dli.hooks.dli import DliHook
 
 WARNING = "The wait goes on in spite of this"
 
-BLIPS: dict[str, tuple[dict[str, Any], type[DliError]]] = {
-    "500": ({"status": 500, "body": "oops"}, ServiceError),
-    "502": ({"status": 502, "body": "<html>bad gateway</html>"}, ServiceError),
-    "503": ({"action": "unavailable"}, ServiceError),
-    "503 html": ({"action": "unavailable-html"}, ServiceError),
-    "504": ({"action": "gateway-timeout"}, ServiceError),
-    "400 DLI.0999": ({"action": "internal-error"}, ServiceError),
-    "reset": ({"action": "reset"}, AnswerLostError),
-    "cut off": ({"action": "cut-off"}, AnswerLostError),
-    "read timeout": ({"action": "hang"}, AnswerLostError),
-    "html": ({"action": "html"}, UnusableAnswerError),
-    "malformed": ({"action": "malformed-json"}, UnusableAnswerError),
-    "empty body": ({"action": "empty-body"}, UnusableAnswerError),
-    "empty object": ({"action": "empty-object"}, UnusableAnswerError),
-    "a list": ({"status": 200, "body": "[]"}, UnusableAnswerError),
-    "of another job": ({"status": 200, "body": {"id": "x", "state": "dead"}}, UnusableAnswerError),
-}
+OF_ANOTHER = ({"status": 200, "body": {"id": "x", "state": "dead"}}, UnusableAnswerError)
+BLIPS = blips.BLIPS | {"of another job": OF_ANOTHER}
 ABSENT: dict[str, dict[str, Any]] = {
     "400 DLI.0002": {"status": 400, "body": {"error_code": "DLI.0002", "error_msg": "no job"}},
     "404": {"action": "not-found"},
 }
-
-
-@pytest.fixture
-def dli(
-    request: pytest.FixtureRequest, emulator: Emulator, connect: Callable[..., None]
-) -> Emulator:
-    connect(read_timeout=0.05 if "read timeout" in request.node.name else 5)
-    return emulator
 
 
 def blip(arguments: dict[str, Any], times: int | None) -> Fault:
@@ -172,18 +148,6 @@ def test_a_job_that_is_never_known_is_lost_after_the_unknown_time(
         mode.run(mode.spark(max_unknown_time=limit))
 
     assert submissions(dli) == 1
-
-
-def test_a_job_of_which_nobody_hears_is_cancelled_when_no_try_is_left(
-    mode: Mode, dli: Emulator
-) -> None:
-    dli.set_batch_timeline("*", [(0, "starting"), (0.001, "PAUSED")])
-
-    with pytest.raises(SparkBatchLostError):
-        mode.run(mode.spark(max_unknown_time=mode.seconds(40)))
-
-    assert cancels(dli) == 1
-    assert job(dli)["state"] == "dead"
 
 
 def test_after_trouble_that_lasted_the_job_is_cancelled_when_the_service_is_back(

@@ -12,51 +12,27 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from scenarios.blips import LOST
 from scenarios.jobs import NEVER, states, submissions, submit
 from scenarios.modes import Mode
 from task_runs import TaskRun, first, retried
 
 from airflow_provider_dli.api.errors import (
-    AnswerLostError,
     DliError,
     ServiceError,
     SparkBatchFailedError,
     SparkBatchLostError,
-    UnusableAnswerError,
 )
 from airflow_provider_dli.emulator import Emulator, Fault
 
 # What happens before a task waits is the same in both modes.
 pytestmark = pytest.mark.parametrize("mode", ["worker"], indirect=True)
 
-LOSSES: dict[str, tuple[dict[str, Any], type[DliError]]] = {
-    "500": ({"status": 500, "body": "oops"}, ServiceError),
-    "502": ({"status": 502, "body": "<html>bad gateway</html>"}, ServiceError),
-    "503": ({"action": "unavailable"}, ServiceError),
-    "503 html": ({"action": "unavailable-html"}, ServiceError),
-    "504": ({"action": "gateway-timeout"}, ServiceError),
-    "400 DLI.0999": ({"action": "internal-error"}, ServiceError),
-    "reset": ({"action": "reset"}, AnswerLostError),
-    "cut off": ({"action": "cut-off"}, AnswerLostError),
-    "read timeout": ({"action": "hang"}, AnswerLostError),
-    "html": ({"action": "html"}, UnusableAnswerError),
-    "malformed": ({"action": "malformed-json"}, UnusableAnswerError),
-    "empty body": ({"action": "empty-body"}, UnusableAnswerError),
-    "empty object": ({"action": "empty-object"}, UnusableAnswerError),
-}
 LOOKS = {"method": "GET", "path": "/batches"}
 
 
-@pytest.fixture
-def dli(
-    request: pytest.FixtureRequest, emulator: Emulator, connect: Callable[..., None]
-) -> Emulator:
-    connect(read_timeout=0.05 if "read timeout" in request.node.name else 5)
-    return emulator
-
-
 def lose(dli: Emulator, name: str, when: str) -> None:
-    dli.add_fault(Fault(**LOSSES[name][0], method="POST", path="/batches", when=when))
+    dli.add_fault(Fault(**LOST[name][0], method="POST", path="/batches", when=when))
 
 
 def run_of(mode: Mode, retries: int = 0) -> TaskRun:
@@ -67,7 +43,7 @@ def posts(dli: Emulator) -> int:
     return sum(record.method == "POST" for record in dli.requests)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", LOST)
 def test_a_job_whose_submission_had_no_answer_is_taken_over(
     mode: Mode, dli: Emulator, name: str, task_log: Callable[[], str]
 ) -> None:
@@ -80,14 +56,14 @@ def test_a_job_whose_submission_had_no_answer_is_taken_over(
     assert "the job is looked for by its name, and not submitted again: POST" in task_log()
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", LOST)
 def test_a_submission_that_was_lost_on_its_way_is_left_to_the_retry(
     mode: Mode, dli: Emulator, name: str
 ) -> None:
     lose(dli, name, "before")
     run = run_of(mode, retries=1)
 
-    with pytest.raises(LOSSES[name][1], match=r"POST /v2\.0/.*/batches") as caught:
+    with pytest.raises(LOST[name][1], match=r"POST /v2\.0/.*/batches") as caught:
         mode.run(mode.spark(retries=1), run=run)
 
     assert "DLI lists no job named" in caught.value.__notes__[0]

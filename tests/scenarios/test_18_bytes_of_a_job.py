@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,6 @@ OURS, THEIRS = b"print('ours')\n", b"print('theirs')\n"
 def emulator(object_store: str, clock: FakeClock) -> Iterator[Emulator]:
     with running(obs_endpoint=object_store, clock=clock.now) as emulator:
         yield emulator
-
-
-@pytest.fixture
-def dli(emulator: Emulator, connect: Callable[..., None]) -> Emulator:
-    connect()
-    return emulator
 
 
 class Team:
