@@ -19,6 +19,9 @@ LONGEST = 128
 CONF = "spark.airflow."
 """What the names of the entries in a job's `conf` begin with that tell whose it is."""
 
+BATCH_ID = "batch_id"
+"""The key of the XCom value by which a task has the id of its job, from the submission on."""
+
 _DIGITS = 16
 
 

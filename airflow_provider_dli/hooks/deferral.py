@@ -22,6 +22,19 @@ class Limited(Protocol):
     execution_timeout: timedelta | None
 
 
+class Waiting(Limited, Protocol):
+    """A task that may wait for something, here or in the triggerer."""
+
+    wait_for_completion: bool
+    deferrable: bool
+    poll_interval: float
+    max_unknown_time: float
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds; None leaves the limit to the task's own."""
+
+
 class TimeLimits:
     """When a wait that begins now has to end: by its own timeout or by the task's.
 
@@ -40,6 +53,22 @@ class TimeLimits:
         self.limit = "execution_timeout" if left < own else "timeout"
         self.deadline = None if is_endless else now + seconds
         self.backstop = None if is_endless else timedelta(seconds=seconds) + GRACE
+
+
+def limits_of(task: Waiting, started: float | None = None) -> TimeLimits:
+    """Check the arguments of a task's wait, and let its time begin.
+
+    `started` is the Unix time at which the task began, where that was earlier.
+    """
+    from airflow_provider_dli.api import checks
+
+    for field in ("wait_for_completion", "deferrable"):
+        checks.boolean(field, getattr(task, field))
+    for field in ("poll_interval", "max_unknown_time"):
+        checks.seconds(field, getattr(task, field))
+    if task.timeout is not None:
+        checks.seconds("timeout", task.timeout)
+    return TimeLimits(task, task.timeout, started)
 
 
 def outcome_of(event: Mapping[str, Any], status: str) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
-from airflow_provider_dli.hooks.deferral import TimeLimits, batch_of
+from airflow_provider_dli.hooks.deferral import TimeLimits, batch_of, limits_of
 from airflow_provider_dli.operators.job_owner import Keeper, owner_of
 from airflow_provider_dli.operators.responsible import Policy, ResponsibleOperator
 
@@ -115,12 +115,7 @@ class FollowingOperator(ResponsibleOperator):
         """Check the arguments of the wait, and let its time begin."""
         from airflow_provider_dli.api import checks
 
-        for field in ("wait_for_completion", "deferrable", "driver_log"):
-            checks.boolean(field, getattr(self, field))
-        for field in ("poll_interval", "max_unknown_time"):
-            checks.seconds(field, getattr(self, field))
-        if self.timeout is not None:
-            checks.seconds("timeout", self.timeout)
+        checks.boolean("driver_log", self.driver_log)
         policies: Mapping[str, str] = {
             "on_timeout": self.timeout_policy,
             "on_kill": self.kill_policy,
@@ -128,7 +123,7 @@ class FollowingOperator(ResponsibleOperator):
         }
         for field, policy in policies.items():
             checks.choice(field, policy, get_args(Policy))
-        return TimeLimits(self, self.timeout)
+        return limits_of(self)
 
     def _defer(self, job: Submission, limits: TimeLimits) -> None:
         from airflow_provider_dli.triggers.spark import SparkBatchTrigger

@@ -6,15 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dli.api.job_names import Owner
+from airflow_provider_dli.api.job_names import BATCH_ID, Owner
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context
 
     from airflow_provider_dli.api.log import Log
-
-BATCH_ID = "batch_id"
-"""The key of the XCom value that a task has from its submission on."""
 
 _KEPT = "dli_spark_batch"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_dli.hooks.deferral import TimeLimits
+from airflow_provider_dli.hooks.deferral import TimeLimits, limits_of
 from airflow_provider_dli.hooks.mixin import DliHookMixin
 
 if TYPE_CHECKING:
@@ -51,11 +51,8 @@ class PackageWaitOperator(DliHookMixin, BaseOperator):
         """
         from airflow_provider_dli.api import checks
 
-        checks.boolean("wait_for_completion", self.wait_for_completion)
-        checks.boolean("deferrable", self.deferrable)
-        for field in ("poll_interval", "timeout", "max_unknown_time"):
-            checks.seconds(field, getattr(self, field))
-        return TimeLimits(self, self.timeout, started)
+        checks.seconds("timeout", self.timeout)  # packages are never waited for without end
+        return limits_of(self, started)
 
     def _waited(
         self,

@@ -6,10 +6,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-_log = logging.getLogger(__name__)
+from airflow_provider_dli.api.job_names import BATCH_ID
 
-BATCH_ID = "batch_id"
-"""The key of the XCom value that a task has from its submission on."""
+_log = logging.getLogger(__name__)
 
 
 async def is_still_deferred(ti: Any, batch_id: str) -> bool:
