@@ -50,12 +50,12 @@ def begin(
     """Start a run of a DAG and wait until its task is in a state, with its job submitted."""
     dli.clear_faults()
 
-    def start(dag_id: str, *states: str) -> Run:
+    def start(dag_id: str, state: str) -> Run:
         run = Run(airflow, dli, dag_id, re.sub(r"\W+", "-", request.node.name))
         run.start()
         run.until("the job is submitted", lambda: run.jobs)
-        run.until_state(*states)
-        if "deferred" in states:
+        run.until_state(state)
+        if state == "deferred":
             # Before that Airflow calls nobody who could end the job.
             run.until_waiting()
         return run
@@ -112,7 +112,7 @@ def test_a_deferred_task_that_is_cleared_ends_the_old_job_and_keeps_the_new_one(
     run.until("a new job", lambda: len(run.jobs) == 2)
     old, new = run.jobs
     run.until_dead(old)
-    run.until_state("deferred")
+    run.until_waiting(workers=2)
     assert run.jobs[-1]["state"] == "running"
     assert run.cancels(new) == 0
     finish(run)
@@ -208,6 +208,8 @@ def test_a_worker_that_waits_for_airflow_can_cancel_its_job(airflow: Whole, dli:
         (job,) = run.jobs
         os.kill(run.of_task("pid"), signal.SIGTERM)
         run.until_dead(job, seconds=4)
+    run.until("the next try", lambda: len(run.jobs) == 2)
+    finish(run)
 
 
 # By Airflow
@@ -218,6 +220,7 @@ def test_a_deferral_that_times_out_cancels_the_job_once(airflow: Whole, dli: Emu
     with airflow.stage.frozen(airflow.triggerer):
         run.start()
         run.until_state("deferred")
+        run.until_heard_of(workers=1)
         (job,) = run.jobs
 
         # The limit is two minutes after the task's own at least: those are over.
@@ -228,7 +231,8 @@ def test_a_deferral_that_times_out_cancels_the_job_once(airflow: Whole, dli: Emu
 
         run.until_dead(job)
         run.until("a new job", lambda: len(run.jobs) == 2)
-    run.until_state("deferred")
+    # One deferred, one was told of the timeout, one deferred again.
+    run.until_waiting(workers=3)
     finish(run)
     assert run.cancels(job) == 1
 

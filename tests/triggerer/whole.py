@@ -124,11 +124,22 @@ class Run:
         name = f"{self.dag_id}/{self.run_id}/run/"
         return self.airflow.stage.lines(name, *words)
 
-    def until_waiting(self) -> None:
-        """Wait until the task waits in the triggerer, and its worker has gone."""
+    def until_waiting(self, *, workers: int = 1) -> None:
+        """Wait until the task waits in the triggerer, after so many workers."""
+        self.until_state("deferred")
         self.until("its trigger runs", lambda: self.lines("starting"))
-        ended = ("TaskInstance Finished", f"dag_id={self.dag_id},", f"run_id={self.run_id},")
-        self.until("its worker has gone", lambda: self.airflow.stage.lines(*ended))
+        self.until_heard_of(workers)
+
+    def until_heard_of(self, workers: int) -> None:
+        """Wait until the scheduler has heard of the end of so many workers.
+
+        It takes a task that is resumed before that for one whose worker was killed.
+        """
+        ended = ("executor event", f"dag_id='{self.dag_id}'", f"run_id='{self.run_id}'")
+        self.until(
+            f"the end of {workers} workers is known",
+            lambda: len(self.airflow.stage.lines(*ended)) >= workers,
+        )
 
     def until_dead(self, job: dict[str, Any], *, seconds: float = 30) -> None:
         """Wait until a job was ended."""
