@@ -7,24 +7,21 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import (
-    AirflowSensorTimeout,
-    BaseSensorOperator,
-    PokeReturnValue,
-    conf,
-)
+from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
-from airflow_provider_dli.hooks.deferral import TimeLimits, check_complete, states_of
-from airflow_provider_dli.hooks.mixin import DliHookMixin
+from airflow_provider_dli.hooks.deferral import check_complete, states_of
+from airflow_provider_dli.sensors.waiting import WaitSensor
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.triggers.base import BaseTrigger
 
+    from airflow_provider_dli.hooks.deferral import TimeLimits
     from airflow_provider_dli.hooks.dli import DliHook
     from airflow_provider_dli.hooks.progress import StateLog
 
 
-class PackageGroupSensor(DliHookMixin, BaseSensorOperator):
+class PackageGroupSensor(WaitSensor):
     """Wait until a DLI package group, or some packages of it, are READY.
 
     Who uploads the group does not matter. An absent group or package is waited for; a package
@@ -87,52 +84,24 @@ class PackageGroupSensor(DliHookMixin, BaseSensorOperator):
     def _observe(self) -> StateLog:
         return self.hook.state_log()
 
-    def execute(self, context: Context) -> Any:
-        """Wait in the worker, or look once and go on waiting in the triggerer."""
-        from airflow_provider_dli.api import checks
-
-        if not checks.boolean("deferrable", self.deferrable):
-            return super().execute(context)
-        from airflow_provider_dli.api.retry import TRANSIENT
+    def _trigger(self, limits: TimeLimits) -> BaseTrigger:
         from airflow_provider_dli.triggers.packages import PackageGroupTrigger
 
-        checks.seconds("poke_interval", self.poke_interval)
-        checks.seconds("max_unknown_time", self.max_unknown_time)
-        limits = TimeLimits(self, checks.seconds("timeout", self.timeout))
-        try:
-            looked = self.poke(context)
-        except TRANSIENT as error:
-            self.log.warning("Left to the triggerer, since the first look failed: %s", error)
-        else:
-            if looked:
-                return looked.xcom_value
-        self.defer(
-            trigger=PackageGroupTrigger(
-                group=self.group,
-                packages=None if self.packages is None else list(self.packages),
-                kind=self.kind,
-                dli_conn_id=self.dli_conn_id,
-                region=self.region,
-                project_id=self.project_id,
-                poll_interval=self.poke_interval,
-                deadline=limits.deadline,
-                max_unknown_time=self.max_unknown_time,
-                limit=limits.limit,
-            ),
-            method_name="execute_complete",
-            timeout=limits.backstop,
+        return PackageGroupTrigger(
+            group=self.group,
+            packages=None if self.packages is None else list(self.packages),
+            kind=self.kind,
+            dli_conn_id=self.dli_conn_id,
+            region=self.region,
+            project_id=self.project_id,
+            poll_interval=self.poke_interval,
+            deadline=limits.deadline,
+            max_unknown_time=self.max_unknown_time,
+            limit=limits.limit,
         )
-        return None  # `defer` raises
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
-        from airflow_provider_dli.api.errors import PackageGroupTimeoutError
-
-        try:
-            states = states_of(event)
-        except PackageGroupTimeoutError as error:
-            # What a sensor's own timeout raises, so that soft_fail skips the task.
-            raise AirflowSensorTimeout(str(error)) from error
+    def _complete(self, event: dict[str, Any]) -> dict[str, Any]:
+        states = states_of(event)
         check_complete(self.group, self.packages or (), states)
         with self.hook as hook:
             return self._result(hook, states)

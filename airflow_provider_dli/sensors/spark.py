@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
-    AirflowSensorTimeout,
-    BaseSensorOperator,
     PokeReturnValue,
     conf,
 )
 
-from airflow_provider_dli.hooks.deferral import TimeLimits, batch_of
-from airflow_provider_dli.hooks.mixin import DliHookMixin
+from airflow_provider_dli.hooks.deferral import batch_of
+from airflow_provider_dli.sensors.waiting import WaitSensor
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.triggers.base import BaseTrigger
 
     from airflow_provider_dli.api.batch_models import SparkBatch
     from airflow_provider_dli.hooks.batch_log import BatchProgress
+    from airflow_provider_dli.hooks.deferral import TimeLimits
     from airflow_provider_dli.hooks.dli import DliHook
 
 RECOVERY = 60.0
 """Seconds for which a dead job with auto recovery may still be started again."""
 
 
-class SparkBatchSensor(DliHookMixin, BaseSensorOperator):
+class SparkBatchSensor(WaitSensor):
     """Wait until a Spark job has ended well; one that is dead fails the task and says why.
 
     Who submitted the job does not matter, and it is never cancelled. A dead job stays dead, so
@@ -56,6 +56,7 @@ class SparkBatchSensor(DliHookMixin, BaseSensorOperator):
     :param project_id: wins over the connection's project id (templated)
     """
 
+    switches = ("deferrable", "auto_recovery", "driver_log")
     template_fields: Sequence[str] = ("batch_id", "dli_conn_id", "region", "project_id")
     ui_color = "#fdf1e3"
 
@@ -86,56 +87,30 @@ class SparkBatchSensor(DliHookMixin, BaseSensorOperator):
     def _observe(self) -> BatchProgress:
         return self.hook.batch_progress()
 
-    def execute(self, context: Context) -> Any:
-        """Wait in the worker, or look once and go on waiting in the triggerer."""
-        from airflow_provider_dli.api import checks
-
-        checks.boolean("auto_recovery", self.auto_recovery)
-        checks.boolean("driver_log", self.driver_log)
-        if not checks.boolean("deferrable", self.deferrable):
-            return super().execute(context)
+    def _passing(self) -> tuple[type[Exception], ...]:
         from airflow_provider_dli.api.errors import NotFoundError
-        from airflow_provider_dli.api.retry import TRANSIENT
+
+        return (*super()._passing(), NotFoundError)
+
+    def _trigger(self, limits: TimeLimits) -> BaseTrigger:
         from airflow_provider_dli.triggers.spark import SparkBatchTrigger
 
-        checks.seconds("poke_interval", self.poke_interval)
-        checks.seconds("max_unknown_time", self.max_unknown_time)
-        limits = TimeLimits(self, checks.seconds("timeout", self.timeout))
-        try:
-            looked = self.poke(context)
-        except (*TRANSIENT, NotFoundError) as error:
-            self.log.warning("Left to the triggerer, since the first look failed: %s", error)
-        else:
-            if looked:
-                return looked.xcom_value
-        self.defer(
-            trigger=SparkBatchTrigger(
-                batch_id=self.batch_id,
-                dli_conn_id=self.dli_conn_id,
-                region=self.region,
-                project_id=self.project_id,
-                poll_interval=self.poke_interval,
-                deadline=limits.deadline,
-                max_unknown_time=self.max_unknown_time,
-                limit=limits.limit,
-                auto_recovery=self.auto_recovery,
-                driver_log=self.driver_log,
-                cancel_on_kill=False,
-            ),
-            method_name="execute_complete",
-            timeout=limits.backstop,
+        return SparkBatchTrigger(
+            batch_id=self.batch_id,
+            dli_conn_id=self.dli_conn_id,
+            region=self.region,
+            project_id=self.project_id,
+            poll_interval=self.poke_interval,
+            deadline=limits.deadline,
+            max_unknown_time=self.max_unknown_time,
+            limit=limits.limit,
+            auto_recovery=self.auto_recovery,
+            driver_log=self.driver_log,
+            cancel_on_kill=False,
         )
-        return None  # `defer` raises
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
-        from airflow_provider_dli.api.errors import SparkBatchTimeoutError
-
-        try:
-            batch = batch_of(event)
-        except SparkBatchTimeoutError as error:
-            # What a sensor's own timeout raises, so that soft_fail skips the task.
-            raise AirflowSensorTimeout(str(error)) from error
+    def _complete(self, event: dict[str, Any]) -> dict[str, Any]:
+        batch = batch_of(event)
         with self.hook as hook:
             return self._result(hook, batch)
 
