@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 import threading
@@ -16,6 +15,7 @@ from airflow_provider_dli.api.answers import Asked, interpret, server_time
 from airflow_provider_dli.api.auth import Lease
 from airflow_provider_dli.api.errors import AuthenticationError, DliError, NotSentError
 from airflow_provider_dli.api.retry import TRANSIENT
+from airflow_provider_dli.api.skew import Skew
 from airflow_provider_dli.api.wire import Call, Flow, Request, send, sleep
 
 T = TypeVar("T")
@@ -27,14 +27,8 @@ ten minutes before; of a short life it is a tenth."""
 PAUSE = 30.0
 """Seconds until the next try, where a fetch failed and the credential at hand is still good."""
 
-MAX_SKEW = 600.0
-"""Seconds by which the clocks may differ before a refusal is put down to them; the service itself
-allows 15 minutes."""
-
 _SERVER_TIME = re.compile(r"server time: ?(\d{8}T\d{6}Z)")
 _BUSY = 0.05
-
-_log = logging.getLogger(__name__)
 
 
 class Source(Protocol):
@@ -64,7 +58,7 @@ class Identity:
         self._lease: Lease | None = None
         self._renew_at = math.inf
         self._fetching = False
-        self._skew = 0.0
+        self._skew = Skew("the service")
 
     def lease(self, now: Callable[[], float]) -> Flow[Lease]:
         """Give the credential, fetched if need be.
@@ -111,7 +105,7 @@ class Identity:
 
     def _at(self, now: Callable[[], float]) -> float:
         """Give the time on the service's clock, as far as that is known."""
-        return now() + self._skew
+        return now() + self._skew.seconds
 
     def exchange(
         self,
@@ -128,7 +122,7 @@ class Identity:
         may_set_clock = may_renew = True
         lease = yield from self.lease(now)
         while True:
-            skew = self._skew
+            skew = self._skew.seconds
             request = lease.credential.authorise(unsigned, now() + skew)
             response = yield from send(request)
             try:
@@ -138,7 +132,8 @@ class Identity:
                 # Named nowhere else: its traceback would keep this identity alive.
                 theirs = _named_time(error.message) or server_time(response)
                 ahead = None if theirs is None else theirs - now()
-                if may_set_clock and lease.credential.is_signing and self._sets_clock(ahead, skew):
+                is_signed = lease.credential.is_signing
+                if may_set_clock and is_signed and self._skew.explains(ahead, skew):
                     may_set_clock = False
                     continue
                 fresh = (yield from self.renewed(lease, now)) if may_renew else None
@@ -147,20 +142,6 @@ class Identity:
                     _add_expiry(error, lease)
                     raise
                 lease = fresh
-
-    def _sets_clock(self, ahead: float | None, skew: float) -> bool:
-        """Whether a request signed with this skew failed for it: the service is `ahead` of us."""
-        if ahead is None or abs(ahead - skew) <= MAX_SKEW:
-            return False
-        if abs(ahead - self._skew) > MAX_SKEW:  # else another flow has found out by now
-            self._skew = ahead
-            _log.warning(
-                "This machine's clock is %.0f s %s the service's, which refused the signature. It "
-                "is signed again with the service's time; set the clock.",
-                abs(ahead),
-                "behind" if ahead > 0 else "ahead of",
-            )
-        return True
 
     def renewed(self, refused: Lease, now: Callable[[], float]) -> Flow[Lease | None]:
         """Give what comes in place of a refused credential, if anything does.

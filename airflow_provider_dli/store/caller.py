@@ -122,7 +122,7 @@ class ObsCaller:
         lease = self.signatory.lease()
         tried: set[str] = set()
         while True:
-            skew = self.signatory.skew
+            skew = self.signatory.skew.seconds
             attempt = _Attempt(self, lease, bucket, key)
             try:
                 return attempt.carry_out(ask, self.clock.now() + skew)
@@ -130,7 +130,8 @@ class ObsCaller:
                 # The answer to a HEAD says nothing but 403.
                 if isinstance(error, PermissionDeniedError) and error.code:
                     raise
-                if "clock" not in tried and self.signatory.sets_clock(attempt.time, skew):
+                ahead = None if attempt.time is None else attempt.time - self.clock.now()
+                if "clock" not in tried and self.signatory.skew.explains(ahead, skew):
                     tried.add("clock")
                     continue
                 fresh = self.signatory.mended(lease, tried)

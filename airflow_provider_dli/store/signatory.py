@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -11,13 +10,12 @@ from typing import Protocol, TypeVar
 from airflow_provider_dli.api.account import Account
 from airflow_provider_dli.api.auth import Lease, Token
 from airflow_provider_dli.api.errors import AuthenticationError, InputError
-from airflow_provider_dli.api.identity import MAX_SKEW, Identity, Source, identity_of
+from airflow_provider_dli.api.identity import Identity, Source, identity_of
+from airflow_provider_dli.api.skew import Skew
 from airflow_provider_dli.api.sources import Password, TokenKeys
 from airflow_provider_dli.api.wire import Flow
 
 T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
 
 
 class Run(Protocol):
@@ -50,7 +48,7 @@ class Signatory:
         self._learn = learn
         self._lock = threading.Lock()
         self._lease: Lease | None = None
-        self.skew = 0.0
+        self.skew = Skew("OBS")
         self._be(account)
 
     def _be(self, account: Account) -> None:
@@ -75,22 +73,6 @@ class Signatory:
                 tried.add("reread")
                 return self._current()
         return None
-
-    def sets_clock(self, theirs: float | None, skew: float) -> bool:
-        """Whether a signature made with this skew failed for it; `theirs` is the service's time."""
-        ahead = None if theirs is None else theirs - self._now()
-        if ahead is None or abs(ahead - skew) <= MAX_SKEW:
-            return False
-        with self._lock:
-            if abs(ahead - self.skew) > MAX_SKEW:  # else another thread has found out by now
-                self.skew = ahead
-                _log.warning(
-                    "This machine's clock is %.0f s %s that of OBS, which refused the signature. "
-                    "It is signed again with the service's time; set the clock.",
-                    abs(ahead),
-                    "behind" if ahead > 0 else "ahead of",
-                )
-        return True
 
     def _current(self) -> Lease:
         try:

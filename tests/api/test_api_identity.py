@@ -546,7 +546,7 @@ KEYS = AccessKey("access", "secret")
 
 @pytest.mark.parametrize(
     ("ahead", "words"),
-    [(1200, "1200 s behind the service's"), (-1200, "1200 s ahead of the service's")],
+    [(1200, "1200 s behind that of the service"), (-1200, "1200 s ahead of that of the service")],
 )
 def test_a_signature_of_another_time_is_made_anew_with_the_services_time(
     cloud: Cloud, caplog: pytest.LogCaptureFixture, ahead: float, words: str
