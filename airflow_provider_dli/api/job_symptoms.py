@@ -105,14 +105,24 @@ _JVM_GONE = re.compile(
 )
 
 
-def cause_of(lines: Sequence[str]) -> JobCause | None:
-    """Give the most specific cause that the lines tell of, `None` where they tell of none."""
-    return _found(lines)[0]
+def cause_of(lines: Sequence[str]) -> tuple[JobCause | None, str]:
+    """Give the most specific cause that the lines tell of, with the line that does.
 
-
-def evidence(lines: Sequence[str]) -> str:
-    """Give the line that tells of the cause, empty where none does."""
-    return _found(lines)[1]
+    `None` and an empty line where they tell of none.
+    """
+    # What DLI counts as a line may hold several. To search long ones for long would hold up a loop.
+    single = [part[:_SEARCHED] for line in lines for part in line.splitlines()]
+    grave = [line for line in single if not _HARMLESS.match(line)]
+    candidates = [(cause, _last_match(words, grave)) for cause, words in _TABLE]
+    candidates += [
+        (JobCause.PYTHON_EXCEPTION, _raised(grave)),
+        (JobCause.JAVA_EXCEPTION, _thrown(grave)),
+    ]
+    # A job goes on after a warning, so that one is the last thing to believe, and forbids no retry.
+    candidates += [
+        (cause, _last_match(words, single)) for cause, words in _TABLE if not cause.is_permanent
+    ]
+    return next((found for found in candidates if found[1]), (None, ""))
 
 
 def explain(
@@ -125,7 +135,7 @@ def explain(
     :param lines: the end of its driver's log; a hundred lines tell more than twenty
     :param console_url: where the job is shown
     """
-    cause, line = _found(lines)
+    cause, line = cause_of(lines)
     said = (
         f"{cause.message.removesuffix('.')}: {_cut(line)}\n{cause.remedy}"
         if cause
@@ -142,22 +152,6 @@ def explain(
         cause=cause.key if cause else "",
         is_permanent=cause is not None and cause.is_permanent,
     )
-
-
-def _found(lines: Sequence[str]) -> tuple[JobCause | None, str]:
-    # What DLI counts as a line may hold several. To search long ones for long would hold up a loop.
-    single = [part[:_SEARCHED] for line in lines for part in line.splitlines()]
-    grave = [line for line in single if not _HARMLESS.match(line)]
-    candidates = [(cause, _last_match(words, grave)) for cause, words in _TABLE]
-    candidates += [
-        (JobCause.PYTHON_EXCEPTION, _raised(grave)),
-        (JobCause.JAVA_EXCEPTION, _thrown(grave)),
-    ]
-    # A job goes on after a warning, so that one is the last thing to believe, and forbids no retry.
-    candidates += [
-        (cause, _last_match(words, single)) for cause, words in _TABLE if not cause.is_permanent
-    ]
-    return next((found for found in candidates if found[1]), (None, ""))
 
 
 def _last_match(words: re.Pattern[str], lines: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_dli.api.job_causes import JobCause
-from airflow_provider_dli.api.job_symptoms import cause_of, evidence, explain
+from airflow_provider_dli.api.job_symptoms import cause_of, explain
 
 DOCS = Path(__file__).parents[2] / "docs" / "spark.md"
 
@@ -176,9 +176,10 @@ def test_a_log_tells_its_cause_and_the_line_that_told(
 ) -> None:
     lines = ["26/11/21 11:43:01 INFO SparkContext: Running Spark version 3.5.9", *log.splitlines()]
 
-    assert cause_of(lines) is cause
-    assert evidence(lines) in lines or line is not None
-    assert line is None or evidence(lines) == line
+    found, evidence = cause_of(lines)
+
+    assert found is cause
+    assert evidence == line or (line is None and evidence in lines)
 
 
 def test_every_cause_has_a_sample() -> None:
@@ -196,8 +197,7 @@ def test_every_cause_has_a_sample() -> None:
     ],
 )
 def test_a_log_without_a_cause_tells_none(log: list[str]) -> None:
-    assert cause_of(log) is None
-    assert evidence(log) == ""
+    assert cause_of(log) == (None, "")
 
 
 def test_permanent_is_what_a_retry_would_meet_again() -> None:
@@ -222,13 +222,13 @@ def test_permanent_is_what_a_retry_would_meet_again() -> None:
     ],
 )
 def test_a_warning_forbids_no_retry(warning: str) -> None:
-    assert cause_of([warning]) is None
+    assert cause_of([warning])[0] is None
 
 
 def test_a_warning_is_believed_last() -> None:
     lines = [*WAITING.splitlines(), *DIVISION.splitlines()]
 
-    assert cause_of(lines) is JobCause.PYTHON_EXCEPTION
+    assert cause_of(lines)[0] is JobCause.PYTHON_EXCEPTION
 
 
 def test_what_python_says_when_its_jvm_is_gone_is_no_cause() -> None:
@@ -238,13 +238,15 @@ def test_what_python_says_when_its_jvm_is_gone_is_no_cause() -> None:
         "py4j.protocol.Py4JNetworkError: Answer from Java side is empty",
     ]
 
-    assert cause_of(gone) is None
-    assert cause_of([*OUT_OF_MEMORY.splitlines(), *gone]) is JobCause.DRIVER_OUT_OF_MEMORY
+    assert cause_of(gone)[0] is None
+    assert cause_of([*OUT_OF_MEMORY.splitlines(), *gone])[0] is JobCause.DRIVER_OUT_OF_MEMORY
 
 
 def test_a_line_of_the_log_may_hold_several() -> None:
-    assert cause_of([NO_MODULE]) is JobCause.MISSING_MODULE
-    assert evidence([NO_MODULE]).startswith("ModuleNotFoundError")
+    found, evidence = cause_of([NO_MODULE])
+
+    assert found is JobCause.MISSING_MODULE
+    assert evidence.startswith("ModuleNotFoundError")
 
 
 # the error
