@@ -10,14 +10,16 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/python demo/run.py
 
-# In as many processes as there are cores. Each begins with a stretch of its own, so that neighbours
+# In two processes for each core. Each begins with a stretch of its own, so that neighbours
 # share what takes long to set up, and takes from others when it is done.
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
-# Airflow's own processes (triggerer, scheduler, workers), with its database: takes minutes.
+# Airflow's own processes (triggerer, scheduler, workers), with its database: takes minutes. What
+# measures has the machine for itself.
 test-triggerer: $(VENV)/installed
-	$(BIN)/python -m pytest -m triggerer
+	$(BIN)/python -m pytest -m "triggerer and not alone" -n auto --dist loadfile
+	$(BIN)/python -m pytest -m "triggerer and alone"
 
 # The connection form in Airflow's UI, in Chromium: takes a minute. SCREENSHOTS=1 renews docs/images.
 test-browser: $(VENV)/installed

@@ -45,6 +45,12 @@ from airflow_provider_dli.emulator import Emulator, running
 from airflow_provider_dli.hooks.dli import DliHook
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Take two processes for each core: half of their time tests wait for servers and deadlines."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_collection_finish() -> None:
     """Let the collector pass over Airflow and the tests: where we call it, it took 0.2 s a time."""
     gc.collect()

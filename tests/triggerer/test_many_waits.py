@@ -11,6 +11,7 @@ from triggerer.stage import Stage
 from airflow_provider_dli.emulator import Emulator
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.filterwarnings("ignore"),
     pytest.mark.filterwarnings("error:::airflow_provider_dli"),
 ]
