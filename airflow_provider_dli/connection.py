@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.auth import AccessKey, Token
-from airflow_provider_dli.api.endpoints import Cloud, dli_origin, iam_origin, obs_origin
+from airflow_provider_dli.api.access.account import Account
+from airflow_provider_dli.api.access.auth import AccessKey, Token
+from airflow_provider_dli.api.access.endpoints import Cloud, dli_origin, iam_origin, obs_origin
+from airflow_provider_dli.api.access.identity import Source
+from airflow_provider_dli.api.access.sources import METADATA, Agency, Metadata, Password
 from airflow_provider_dli.api.errors import InputError
-from airflow_provider_dli.api.identity import Source
-from airflow_provider_dli.api.sources import METADATA, Agency, Metadata, Password
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection

@@ -20,7 +20,7 @@ import requests
 from report import Row, installed, options, publish, spread, verdict
 
 from airflow_provider_dli.api import packages
-from airflow_provider_dli.api.account import Account
+from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.hooks.dli import DliHook
 
 GOAL = 1.15

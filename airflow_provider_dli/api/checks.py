@@ -15,7 +15,7 @@ from typing import Any
 from unicodedata import category
 from urllib.parse import unquote
 
-from airflow_provider_dli.api.endpoints import Cloud, obs_url
+from airflow_provider_dli.api.access.endpoints import Cloud, obs_url
 from airflow_provider_dli.api.errors import InputError
 
 KINDS = ("jar", "pyFile", "file", "modelFile")

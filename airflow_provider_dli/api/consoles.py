@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.endpoints import Cloud, dli_origin
+from airflow_provider_dli.api.access.account import Account
+from airflow_provider_dli.api.access.endpoints import Cloud, dli_origin
 
 
 def job_page(account: Account, batch_id: str) -> str | None:

@@ -14,8 +14,10 @@ from functools import partial
 from typing import TypeVar
 
 from airflow_provider_dli.api import packages
-from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.auth import Lease
+from airflow_provider_dli.api.access.account import Account
+from airflow_provider_dli.api.access.auth import Lease
+from airflow_provider_dli.api.access.identity import Identity, identity_of
+from airflow_provider_dli.api.access.projects import find_project
 from airflow_provider_dli.api.errors import (
     AuthenticationError,
     DliError,
@@ -23,10 +25,8 @@ from airflow_provider_dli.api.errors import (
     NotSentError,
     ThrottledError,
 )
-from airflow_provider_dli.api.identity import Identity, identity_of
 from airflow_provider_dli.api.models import PackageGroup, PackageListing
 from airflow_provider_dli.api.pace import Pace
-from airflow_provider_dli.api.projects import find_project
 from airflow_provider_dli.api.retry import DEFAULT_RETRY, Retry
 from airflow_provider_dli.api.waiting import Wait
 from airflow_provider_dli.api.wire import Call, Flow, sleep

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
-from airflow_provider_dli.api.account import Account
+from airflow_provider_dli.api.access.account import Account
 
 FIRST_GAP = 0.05
 LONGEST_GAP = 5.0

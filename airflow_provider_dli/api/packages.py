@@ -14,8 +14,8 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from airflow_provider_dli.api import checks, loose
+from airflow_provider_dli.api.access.endpoints import Cloud
 from airflow_provider_dli.api.answers import server_time
-from airflow_provider_dli.api.endpoints import Cloud
 from airflow_provider_dli.api.errors import InputError, WireError
 from airflow_provider_dli.api.models import Package, PackageGroup, PackageListing
 from airflow_provider_dli.api.wire import Call, Response, encode

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_dli.commands.command import CONNECTION, JSON, Command, at_work
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.findings import Finding, Report
+    from airflow_provider_dli.api.doctor.findings import Finding, Report
 
 _WIDEST = 100
 

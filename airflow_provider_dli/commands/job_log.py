@@ -56,7 +56,7 @@ def _log(options: argparse.Namespace, out: TextIO) -> int:
 
 def _last_lines(hook: DliHook, batch_id: str, count: int, index: int | None) -> list[str]:
     """Read the last lines: of as many runs of the driver as they take, or of one."""
-    from airflow_provider_dli.api.driver_log import DriverLog
+    from airflow_provider_dli.api.jobs.driver_log import DriverLog
 
     log, lines = DriverLog(batch_id), deque[str](maxlen=count)
     log.index = index or 0

@@ -23,7 +23,7 @@ from airflow_provider_dli.commands.command import (
 from airflow_provider_dli.commands.terminal import console, is_agreed, moment, table
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.batch_models import SparkBatch
+    from airflow_provider_dli.api.jobs.models import SparkBatch
     from airflow_provider_dli.hooks.dli import DliHook
 
 STATES = ("starting", "running", "recovering", "success", "dead", "unknown")

@@ -22,7 +22,7 @@ from airflow_provider_dli.commands.jobs import (
 from airflow_provider_dli.commands.terminal import console, is_agreed, moment, table
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.batch_models import SparkBatch
+    from airflow_provider_dli.api.jobs.models import SparkBatch
     from airflow_provider_dli.commands.task_instances import Standing, Submitter
     from airflow_provider_dli.hooks.dli import DliHook
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_dli.api.errors import DliError
-from airflow_provider_dli.api.job_names import CONF
+from airflow_provider_dli.api.jobs.names import CONF
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.batch_models import SparkBatch
+    from airflow_provider_dli.api.jobs.models import SparkBatch
 
 # Four parameters each, and SQLite may take no more than 999 in a statement.
 _AT_ONCE = 200

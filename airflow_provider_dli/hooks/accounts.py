@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from airflow.providers.common.compat.connection import get_async_connection
 
-from airflow_provider_dli.api.account import Account
+from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.connection import account_from
 
 if TYPE_CHECKING:

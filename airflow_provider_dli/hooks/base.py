@@ -17,8 +17,8 @@ from airflow_provider_dli.connection import account_from
 from airflow_provider_dli.transport.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.account import Account
-    from airflow_provider_dli.api.findings import Report
+    from airflow_provider_dli.api.access.account import Account
+    from airflow_provider_dli.api.doctor.findings import Report
     from airflow_provider_dli.api.wire import Flow
     from airflow_provider_dli.transport.blocking import BlockingTransport
 
@@ -111,9 +111,9 @@ class DliBaseHook(BaseHook):
         Raises nothing for what is wrong with them: the report says it.
         """
         # Imported here, since DAGs do not need it.
-        from airflow_provider_dli.api.causes import Cause
-        from airflow_provider_dli.api.diagnosis import diagnose
-        from airflow_provider_dli.api.findings import unreadable
+        from airflow_provider_dli.api.doctor.causes import Cause
+        from airflow_provider_dli.api.doctor.diagnosis import diagnose
+        from airflow_provider_dli.api.doctor.findings import unreadable
 
         try:
             account = self.account

@@ -6,18 +6,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from airflow_provider_dli.api import batches, checks
+from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.errors import DliError, InputError
+from airflow_provider_dli.api.jobs import batches
 from airflow_provider_dli.api.patience import MAX_UNKNOWN_TIME
 from airflow_provider_dli.hooks.base import DliBaseHook
 from airflow_provider_dli.hooks.batch_log import BatchProgress
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.batch_models import BatchLog, SparkBatch
-    from airflow_provider_dli.api.driver_log import DriverLog
     from airflow_provider_dli.api.errors import SparkBatchFailedError
-    from airflow_provider_dli.api.spark_jobs import SparkJob
-    from airflow_provider_dli.api.submission import Submission
+    from airflow_provider_dli.api.jobs.driver_log import DriverLog
+    from airflow_provider_dli.api.jobs.models import BatchLog, SparkBatch
+    from airflow_provider_dli.api.jobs.spark_job import SparkJob
+    from airflow_provider_dli.api.jobs.submission import Submission
     from airflow_provider_dli.api.wire import Flow
 
 VERIFY_FOR = 60.0
@@ -51,7 +52,7 @@ class DliBatchHook(DliBaseHook):
         :param known_id: id of the job that was submitted before, where it is known
         :param earlier: other names under which the job may have been submitted
         """
-        from airflow_provider_dli.api.submission import Wanted, submit
+        from airflow_provider_dli.api.jobs.submission import Wanted, submit
 
         if not job.name:
             raise InputError("name", job.name, "give the job a name of its own")
@@ -102,8 +103,8 @@ class DliBatchHook(DliBaseHook):
         :param driver_log: write the driver's log into this one while the job runs, or give what
             takes each of its lines
         """
-        from airflow_provider_dli.api.batch_waiting import BatchWait, until_ended
-        from airflow_provider_dli.api.driver_log import DriverLog
+        from airflow_provider_dli.api.jobs.driver_log import DriverLog
+        from airflow_provider_dli.api.jobs.waiting import BatchWait, until_ended
 
         progress = self.batch_progress()
         until = None if timeout is None else self._clock.now() + checks.seconds("timeout", timeout)
@@ -178,8 +179,8 @@ class DliBatchHook(DliBaseHook):
         :param batch: a job that has ended without success
         """
         from airflow_provider_dli.api import consoles
-        from airflow_provider_dli.api.driver_log import last_lines
-        from airflow_provider_dli.api.job_symptoms import explain
+        from airflow_provider_dli.api.jobs.driver_log import last_lines
+        from airflow_provider_dli.api.jobs.symptoms import explain
 
         lines: list[str] = []
         try:
@@ -198,7 +199,7 @@ class DliBatchHook(DliBaseHook):
         :param batch_id: id of the job
         :param seconds: how long to look
         """
-        from airflow_provider_dli.api.cancelling import cancel
+        from airflow_provider_dli.api.jobs.cancelling import cancel
 
         last = self._run(cancel(self._client, batch_id, seconds=seconds))
         if last is None:
@@ -223,7 +224,7 @@ class DliBatchHook(DliBaseHook):
         :param seconds: how long to look at each of them
         :param late: for how many seconds to look for one that is only just being submitted
         """
-        from airflow_provider_dli.api.cancelling import active_of
+        from airflow_provider_dli.api.jobs.cancelling import active_of
 
         active = self._run(active_of(self._client, names, seconds=late))
         last = [self.cancel_batch(batch_id, seconds=seconds) for batch_id in active]

@@ -23,7 +23,7 @@ from airflow_provider_dli.staging.records import Record
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from airflow_provider_dli.api.batch_models import SparkBatch
+    from airflow_provider_dli.api.jobs.models import SparkBatch
     from airflow_provider_dli.api.objects import StoredObject
     from airflow_provider_dli.hooks.dli import DliHook
 

@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.batch_models import SparkBatch
     from airflow_provider_dli.api.errors import DliError
+    from airflow_provider_dli.api.jobs.models import SparkBatch
 
 GRACE = timedelta(minutes=2)
 """How long after its deadline a wait may still be without an event: then no triggerer runs."""
@@ -98,7 +98,7 @@ def states_of(event: Mapping[str, Any]) -> dict[str, str]:
 
 def batch_of(event: Mapping[str, Any]) -> SparkBatch:
     """Give the job of an event of `SparkBatchTrigger`, or raise what it says went wrong."""
-    from airflow_provider_dli.api.batch_models import SparkBatch
+    from airflow_provider_dli.api.jobs.models import SparkBatch
 
     batch = outcome_of(event, "ended").get("batch")
     if not isinstance(batch, Mapping) or "id" not in batch:

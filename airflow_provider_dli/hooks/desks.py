@@ -12,11 +12,11 @@ from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_dli.api import packages
-from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.batch_looks import BatchLook, BatchLooks
-from airflow_provider_dli.api.batch_models import SparkBatch
+from airflow_provider_dli.api.access.account import Account
+from airflow_provider_dli.api.access.identity import Identity, identity_of
 from airflow_provider_dli.api.flows import Client
-from airflow_provider_dli.api.identity import Identity, identity_of
+from airflow_provider_dli.api.jobs.looks import BatchLook, BatchLooks
+from airflow_provider_dli.api.jobs.models import SparkBatch
 from airflow_provider_dli.api.models import PackageGroup, PackageListing
 from airflow_provider_dli.api.pace import pace_of
 from airflow_provider_dli.api.wire import Flow, sleep

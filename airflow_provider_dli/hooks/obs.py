@@ -14,7 +14,7 @@ from urllib.parse import quote
 from airflow.providers.common.compat.sdk import mask_secret
 
 from airflow_provider_dli.api import checks
-from airflow_provider_dli.api.endpoints import obs_url
+from airflow_provider_dli.api.access.endpoints import obs_url
 from airflow_provider_dli.api.errors import InputError
 from airflow_provider_dli.api.objects import FileToSend, StoredObject
 from airflow_provider_dli.hooks.base import DliBaseHook

@@ -13,8 +13,8 @@ from airflow_provider_dli.operators.responsible import Policy, ResponsibleOperat
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_dli.api.batch_models import SparkBatch
-    from airflow_provider_dli.api.submission import Submission
+    from airflow_provider_dli.api.jobs.models import SparkBatch
+    from airflow_provider_dli.api.jobs.submission import Submission
     from airflow_provider_dli.hooks.dli import DliHook
 
 
@@ -73,7 +73,7 @@ class FollowingOperator(ResponsibleOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
-        from airflow_provider_dli.api.batch_models import BatchState
+        from airflow_provider_dli.api.jobs.models import BatchState
 
         owner = self._owner = owner_of(self, context, self.job_label)
         self.batch_id = event.get("batch_id")
@@ -102,7 +102,7 @@ class FollowingOperator(ResponsibleOperator):
         self.batch_id = None
 
     def _ended(self, hook: DliHook, batch: SparkBatch, keeper: Keeper) -> dict[str, Any]:
-        from airflow_provider_dli.api.batch_models import BatchState
+        from airflow_provider_dli.api.jobs.models import BatchState
 
         if batch.state is BatchState.DEAD:
             keeper.forget()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dli.api.job_names import BATCH_ID, Owner
+from airflow_provider_dli.api.jobs.names import BATCH_ID, Owner
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context

@@ -21,7 +21,7 @@ from airflow_provider_dli.operators.job_owner import owner_of
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_dli.api.job_names import Owner
+    from airflow_provider_dli.api.jobs.names import Owner
     from airflow_provider_dli.hooks.dli import DliHook
 
 Policy = Literal["cancel", "leave"]

@@ -26,10 +26,10 @@ from airflow_provider_dli.operators.responsible import Policy
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_dli.api.batch_models import SparkBatch
-    from airflow_provider_dli.api.job_names import Owner
-    from airflow_provider_dli.api.spark_jobs import SparkJob
-    from airflow_provider_dli.api.submission import Submission
+    from airflow_provider_dli.api.jobs.models import SparkBatch
+    from airflow_provider_dli.api.jobs.names import Owner
+    from airflow_provider_dli.api.jobs.spark_job import SparkJob
+    from airflow_provider_dli.api.jobs.submission import Submission
     from airflow_provider_dli.hooks.dli import DliHook
 
 OnClear = Literal["resubmit", "reattach"]
@@ -259,7 +259,7 @@ class SparkBatchOperator(FollowingOperator):
     @property
     def recovers(self) -> bool:
         """Whether DLI starts the job again when its driver fails."""
-        from airflow_provider_dli.api.job_fields import boolean
+        from airflow_provider_dli.api.jobs.job_fields import boolean
 
         return self.auto_recovery is not None and boolean("auto_recovery", self.auto_recovery)
 
@@ -307,8 +307,8 @@ class SparkBatchOperator(FollowingOperator):
     def _job(self, owner: Owner) -> SparkJob:
         from airflow_provider_dli.api import checks
         from airflow_provider_dli.api.errors import InputError
-        from airflow_provider_dli.api.job_packages import with_packages
-        from airflow_provider_dli.api.spark_jobs import SparkJob
+        from airflow_provider_dli.api.jobs.packages import with_packages
+        from airflow_provider_dli.api.jobs.spark_job import SparkJob
 
         checks.choice("on_clear", self.on_clear, get_args(OnClear))
         given = {field: getattr(self, field) for field in _JOB}
@@ -323,7 +323,7 @@ class SparkBatchOperator(FollowingOperator):
             raise error.about(_SPELLED.get(error.field, error.field)) from None
 
     def _told(self, owner: Owner) -> dict[str, str]:
-        from airflow_provider_dli.api.job_names import CONF
+        from airflow_provider_dli.api.jobs.names import CONF
 
         if self.on_clear != "reattach":
             return owner.conf

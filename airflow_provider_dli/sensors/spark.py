@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.triggers.base import BaseTrigger
 
-    from airflow_provider_dli.api.batch_models import SparkBatch
+    from airflow_provider_dli.api.jobs.models import SparkBatch
     from airflow_provider_dli.hooks.batch_log import BatchProgress
     from airflow_provider_dli.hooks.deferral import TimeLimits
     from airflow_provider_dli.hooks.dli import DliHook
@@ -125,14 +125,14 @@ class SparkBatchSensor(WaitSensor):
 
     def _may_recover(self, hook: DliHook, batch: SparkBatch) -> bool:
         """Whether the job is dead only between two runs of its driver."""
-        from airflow_provider_dli.api.batch_models import BatchState
+        from airflow_provider_dli.api.jobs.models import BatchState
 
         if batch.state is not BatchState.DEAD or not self.auto_recovery or not batch.update_time:
             return False
         return hook.now() - batch.update_time / 1000 < RECOVERY
 
     def _result(self, hook: DliHook, batch: SparkBatch) -> dict[str, Any]:
-        from airflow_provider_dli.api.batch_models import BatchState
+        from airflow_provider_dli.api.jobs.models import BatchState
 
         if batch.state is BatchState.DEAD:
             error = hook.explain_batch(batch)

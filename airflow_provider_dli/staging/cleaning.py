@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from airflow_provider_dli.api.batch_models import SparkBatch
 from airflow_provider_dli.api.errors import InputError, WireError
+from airflow_provider_dli.api.jobs.models import SparkBatch
 from airflow_provider_dli.api.models import PackageGroup
 from airflow_provider_dli.api.objects import StoredObject
 from airflow_provider_dli.staging.content import folder_of

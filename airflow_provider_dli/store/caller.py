@@ -22,8 +22,8 @@ from airflow_provider_dli.api.retry import DEFAULT_RETRY, Retry
 from airflow_provider_dli.api.wire import Response, send
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.account import Account
-    from airflow_provider_dli.api.auth import AccessKey, Lease
+    from airflow_provider_dli.api.access.account import Account
+    from airflow_provider_dli.api.access.auth import AccessKey, Lease
     from airflow_provider_dli.store.signatory import Signatory
     from airflow_provider_dli.transport.bulk import BulkTransport
     from airflow_provider_dli.transport.clock import Clock

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from obs import ObsClient
 
-from airflow_provider_dli.api.auth import AccessKey
+from airflow_provider_dli.api.access.auth import AccessKey
 from airflow_provider_dli.api.wire import Response
 
 Exchange = Callable[[str, str, Mapping[str, str], bytes], Response]

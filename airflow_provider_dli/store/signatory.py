@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.auth import Lease, Token
+from airflow_provider_dli.api.access.account import Account
+from airflow_provider_dli.api.access.auth import Lease, Token
+from airflow_provider_dli.api.access.identity import Identity, Source, identity_of
+from airflow_provider_dli.api.access.skew import Skew
+from airflow_provider_dli.api.access.sources import Password, TokenKeys
 from airflow_provider_dli.api.errors import AuthenticationError, InputError
-from airflow_provider_dli.api.identity import Identity, Source, identity_of
-from airflow_provider_dli.api.skew import Skew
-from airflow_provider_dli.api.sources import Password, TokenKeys
 from airflow_provider_dli.api.wire import Flow
 
 T = TypeVar("T")

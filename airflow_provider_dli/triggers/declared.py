@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_dli.api.account import Account
+from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.errors import AuthenticationError, InputError
 from airflow_provider_dli.hooks.accounts import account_of
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from airflow_provider_dli.api.job_names import BATCH_ID
+from airflow_provider_dli.api.jobs.names import BATCH_ID
 
 _log = logging.getLogger(__name__)
 

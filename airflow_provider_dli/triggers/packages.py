@@ -22,7 +22,7 @@ from airflow_provider_dli.triggers.declared import Aside, DeclaredFields, aside,
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
-    from airflow_provider_dli.api.account import Account
+    from airflow_provider_dli.api.access.account import Account
     from airflow_provider_dli.api.models import PackageGroup
     from airflow_provider_dli.hooks.watchers import Watcher
 

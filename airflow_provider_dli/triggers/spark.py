@@ -20,11 +20,11 @@ from airflow_provider_dli.triggers.declared import Aside, DeclaredFields, aside,
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
-    from airflow_provider_dli.api.account import Account
-    from airflow_provider_dli.api.batch_models import SparkBatch
-    from airflow_provider_dli.api.batch_waiting import BatchWait
-    from airflow_provider_dli.api.driver_log import DriverLog
+    from airflow_provider_dli.api.access.account import Account
     from airflow_provider_dli.api.flows import Client
+    from airflow_provider_dli.api.jobs.driver_log import DriverLog
+    from airflow_provider_dli.api.jobs.models import SparkBatch
+    from airflow_provider_dli.api.jobs.waiting import BatchWait
     from airflow_provider_dli.api.wire import Flow
 
 LAST_READ = 20.0
@@ -98,14 +98,14 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
         yield event_of({"batch_id": self.batch_id, "is_new": self.is_new, **outcome})
 
     def _lines(self) -> DriverLog | None:
-        from airflow_provider_dli.api.driver_log import DriverLog
+        from airflow_provider_dli.api.jobs.driver_log import DriverLog
 
         if not self.driver_log:
             return None
         return DriverLog(self.batch_id, auto_recovery=bool(self.auto_recovery))
 
     def _wait(self, progress: BatchProgress) -> BatchWait:
-        from airflow_provider_dli.api.batch_waiting import BatchWait
+        from airflow_provider_dli.api.jobs.waiting import BatchWait
 
         self.warn_of_unknown_fields()
         return BatchWait(
@@ -190,7 +190,7 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
             aside.info("Spark job %s was cancelled, and is %s", self.batch_id, state)
 
     async def _cancelled(self, account: Account) -> SparkBatch | None:
-        from airflow_provider_dli.api.cancelling import cancel
+        from airflow_provider_dli.api.jobs.cancelling import cancel
         from airflow_provider_dli.hooks import desks
 
         return await desks.run(

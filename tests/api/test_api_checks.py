@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_dli.api import checks
-from airflow_provider_dli.api.endpoints import Cloud
+from airflow_provider_dli.api.access.endpoints import Cloud
 from airflow_provider_dli.api.errors import InputError
 
 URL = "https://bucket.obs.region.example.com/lib/a.jar"

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.auth import Token
+from airflow_provider_dli.api.access.account import Account
+from airflow_provider_dli.api.access.auth import Token
+from airflow_provider_dli.api.access.endpoints import Cloud, dli_origin
 from airflow_provider_dli.api.consoles import job_page, packages_page, spark_ui
-from airflow_provider_dli.api.endpoints import Cloud, dli_origin
 
 BATCH = "1e016f5a-54e9-496e-9767-41af8cb2ebbd"
 

@@ -15,9 +15,10 @@ import pytest
 from fake_clock import FakeClock
 
 from airflow_provider_dli.api import packages
-from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.auth import AccessKey
-from airflow_provider_dli.api.endpoints import Cloud
+from airflow_provider_dli.api.access.account import Account
+from airflow_provider_dli.api.access.auth import AccessKey
+from airflow_provider_dli.api.access.endpoints import Cloud
+from airflow_provider_dli.api.access.sources import Password
 from airflow_provider_dli.api.errors import (
     AnswerLostError,
     AuthenticationError,
@@ -38,7 +39,6 @@ from airflow_provider_dli.api.flows import Client
 from airflow_provider_dli.api.models import PackageGroup
 from airflow_provider_dli.api.readiness import Readiness, Verdict
 from airflow_provider_dli.api.retry import Retry
-from airflow_provider_dli.api.sources import Password
 from airflow_provider_dli.api.waiting import Wait, failed
 from airflow_provider_dli.api.wire import Flow, Request, Response, Sleep
 

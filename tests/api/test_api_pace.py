@@ -11,8 +11,8 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_dli.api import packages
-from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.auth import AccessKey
+from airflow_provider_dli.api.access.account import Account
+from airflow_provider_dli.api.access.auth import AccessKey
 from airflow_provider_dli.api.errors import NotFoundError
 from airflow_provider_dli.api.flows import Client
 from airflow_provider_dli.api.pace import FIRST_GAP, FULL_BUDGET, LONGEST_GAP, Pace, pace_of

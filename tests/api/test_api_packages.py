@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_dli.api import packages
-from airflow_provider_dli.api.endpoints import Cloud
+from airflow_provider_dli.api.access.endpoints import Cloud
 from airflow_provider_dli.api.errors import InputError, RefusedInBodyError, WireError
 from airflow_provider_dli.api.models import Package, PackageGroup, PackageState
 from airflow_provider_dli.api.wire import Call, Response

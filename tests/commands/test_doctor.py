@@ -18,7 +18,7 @@ import pytest
 from conftest import connection
 
 from airflow_provider_dli.__main__ import main
-from airflow_provider_dli.api.findings import Result
+from airflow_provider_dli.api.doctor.findings import Result
 from airflow_provider_dli.emulator import Emulator, running
 from airflow_provider_dli.hooks.dli import DliHook
 

@@ -17,8 +17,8 @@ import pytest
 from conftest import connection
 
 from airflow_provider_dli.__main__ import main
-from airflow_provider_dli.api.batch_models import BatchState
-from airflow_provider_dli.api.spark_jobs import SparkJob
+from airflow_provider_dli.api.jobs.models import BatchState
+from airflow_provider_dli.api.jobs.spark_job import SparkJob
 from airflow_provider_dli.commands.jobs import STATES
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.hooks.dli import DliHook

@@ -15,8 +15,8 @@ import pytest
 from conftest import connection
 
 from airflow_provider_dli.__main__ import main
-from airflow_provider_dli.api.batch_models import SparkBatch
-from airflow_provider_dli.api.job_names import Owner
+from airflow_provider_dli.api.jobs.models import SparkBatch
+from airflow_provider_dli.api.jobs.names import Owner
 from airflow_provider_dli.commands.task_instances import Submitter, TaskKey
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.operators.spark import SparkBatchOperator

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from fake_clock import FakeClock
 
-from airflow_provider_dli.api.batch_models import BatchLog, SparkBatch
-from airflow_provider_dli.api.driver_log import DriverLog
 from airflow_provider_dli.api.errors import (
     AnswerLostError,
     AuthenticationError,
@@ -19,6 +17,8 @@ from airflow_provider_dli.api.errors import (
     PermissionDeniedError,
     ServiceError,
 )
+from airflow_provider_dli.api.jobs.driver_log import DriverLog
+from airflow_provider_dli.api.jobs.models import BatchLog, SparkBatch
 from airflow_provider_dli.api.wire import Call, Flow
 from airflow_provider_dli.hooks.batch_log import BatchProgress
 from airflow_provider_dli.hooks.progress import SILENCE

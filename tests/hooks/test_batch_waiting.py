@@ -10,7 +10,7 @@ import pytest
 from fake_clock import FakeClock
 
 from airflow_provider_dli.api.errors import InputError, SparkBatchTimeoutError
-from airflow_provider_dli.api.spark_jobs import SparkJob
+from airflow_provider_dli.api.jobs.spark_job import SparkJob
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.dli import DliHook
 

@@ -17,11 +17,7 @@ import pytest
 from hooks.watching import account_of, run
 from scenarios.modes import eventually
 
-from airflow_provider_dli.api import batches
-from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.batch_looks import MOST_SINGLE_LOOKS
-from airflow_provider_dli.api.batch_models import SparkBatch
-from airflow_provider_dli.api.batch_waiting import BatchWait
+from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.errors import (
     AuthenticationError,
     DliError,
@@ -31,6 +27,10 @@ from airflow_provider_dli.api.errors import (
     SparkBatchTimeoutError,
 )
 from airflow_provider_dli.api.flows import Client
+from airflow_provider_dli.api.jobs import batches
+from airflow_provider_dli.api.jobs.looks import MOST_SINGLE_LOOKS
+from airflow_provider_dli.api.jobs.models import SparkBatch
+from airflow_provider_dli.api.jobs.waiting import BatchWait
 from airflow_provider_dli.api.waiting import Wait
 from airflow_provider_dli.api.wire import Flow, sleep
 from airflow_provider_dli.emulator import Emulator, Fault, running

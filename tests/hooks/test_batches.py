@@ -8,7 +8,6 @@ from collections.abc import Callable
 import pytest
 from fake_clock import FakeClock
 
-from airflow_provider_dli.api.driver_log import DriverLog
 from airflow_provider_dli.api.errors import (
     InputError,
     NotFoundError,
@@ -16,6 +15,7 @@ from airflow_provider_dli.api.errors import (
     SparkBatchFailedError,
     UnusableAnswerError,
 )
+from airflow_provider_dli.api.jobs.driver_log import DriverLog
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.dli import DliHook
 

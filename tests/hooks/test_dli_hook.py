@@ -12,7 +12,7 @@ import pytest
 from fake_clock import FakeClock
 from pytest_mock import MockerFixture
 
-from airflow_provider_dli.api.auth import AccessKey
+from airflow_provider_dli.api.access.auth import AccessKey
 from airflow_provider_dli.api.errors import (
     AuthenticationError,
     DliError,

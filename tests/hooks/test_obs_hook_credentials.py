@@ -22,7 +22,8 @@ from hooks.obs_servers import Front, error, fronting, query
 from scenarios.servers import Answer, Asked
 from told import told
 
-from airflow_provider_dli.api.auth import Token
+from airflow_provider_dli.api.access.auth import Token
+from airflow_provider_dli.api.access.sources import Password
 from airflow_provider_dli.api.errors import (
     AuthenticationError,
     DliError,
@@ -31,7 +32,6 @@ from airflow_provider_dli.api.errors import (
     PermissionDeniedError,
 )
 from airflow_provider_dli.api.objects import FileToSend
-from airflow_provider_dli.api.sources import Password
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.obs import ObsHook
 from airflow_provider_dli.store.sending import PART

@@ -18,8 +18,8 @@ from hooks.watching import Recorder, account_of, after, run
 from scenarios.modes import eventually
 from scenarios.servers import listing, serving
 
-from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.auth import AccessKey
+from airflow_provider_dli.api.access.account import Account
+from airflow_provider_dli.api.access.auth import AccessKey
 from airflow_provider_dli.api.errors import (
     AuthenticationError,
     DliError,

@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.auth import AccessKey
+from airflow_provider_dli.api.access.account import Account
+from airflow_provider_dli.api.access.auth import AccessKey
 from airflow_provider_dli.api.errors import DliError, PackageGroupTimeoutError
 from airflow_provider_dli.api.models import PackageGroup
 from airflow_provider_dli.emulator import Emulator

@@ -10,7 +10,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator
 from task_runs import BrokenStore, MuteRun, StateStore, TaskRun, cleared, context, first, retried
 
-from airflow_provider_dli.api.job_names import Owner
+from airflow_provider_dli.api.jobs.names import Owner
 from airflow_provider_dli.operators.job_owner import Keeper, owner_of
 
 LOG = logging.getLogger(__name__)

@@ -23,8 +23,8 @@ import pytest
 from scenarios.modes import again, events
 from scenarios.servers import Answer, Asked, listing, serving
 
-from airflow_provider_dli.api.account import Account
-from airflow_provider_dli.api.auth import AccessKey
+from airflow_provider_dli.api.access.account import Account
+from airflow_provider_dli.api.access.auth import AccessKey
 from airflow_provider_dli.api.flows import Client
 from airflow_provider_dli.api.pace import Pace
 from airflow_provider_dli.api.waiting import Wait

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The account a flow works on: where, which project, and as whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_dli.api.access.endpoints import Cloud
+from airflow_provider_dli.api.access.identity import Source
+from airflow_provider_dli.api.wire import Call, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Address, project and identity of one caller, and how to connect.
+
+    `origin` is the address of DLI without a slash at its end, `iam_origin` that of IAM,
+    `obs_origin` that of OBS. `cloud`, `region` and the latter two are `None` where they are not
+    known, `project_id` where it has to be looked up by the region. `verify` is a boolean or the
+    path of a CA bundle, `proxy` the address of a proxy that wins over the environment's. The
+    timeouts are seconds: to connect, and between two bytes of the answer.
+    """
+
+    origin: str
+    project_id: str | None
+    source: Source = field(repr=False)
+    cloud: Cloud | None = None
+    region: str | None = None
+    conn_id: str = ""
+    verify: bool | str = True
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    iam_origin: str | None = None
+    proxy: str | None = field(default=None, repr=False)
+    obs_origin: str | None = None
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """How to connect, in the words of every transport."""
+        return {
+            "verify": self.verify,
+            "connect_timeout": self.connect_timeout,
+            "read_timeout": self.read_timeout,
+            "proxy": self.proxy,
+        }
+
+    @property
+    def caller(self) -> str:
+        """Who asked, for messages: connection, region and project, nothing secret."""
+        region = f"region {self.region}" if self.region else f"endpoint {self.origin}"
+        project = f"project {self.project_id}" if self.project_id else "the region's project"
+        return f"connection {self.conn_id}, {region}, {project}"
+
+    def request(self, call: Call[Any], project_id: str) -> Request:
+        """Turn a call into a request to DLI; it is not signed yet."""
+        # X-Project-Id is needed for sub-projects and harmless elsewhere:
+        # https://support.huaweicloud.com/eu/devg-apisign/api-sign-provide-start.html
+        return Request(
+            method=call.method,
+            origin=self.origin,
+            path=f"/v2.0/{project_id}{call.path}",
+            query=call.query,
+            headers={
+                "Content-Type": "application/json",
+                "X-Project-Id": project_id,
+                **call.headers,
+            },
+            body=call.body,
+        )

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the project of a region, for a connection that does not name one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from airflow_provider_dli.api.access import iam
+from airflow_provider_dli.api.access.account import Account
+from airflow_provider_dli.api.access.identity import Identity
+from airflow_provider_dli.api.errors import InputError, NotSentError
+from airflow_provider_dli.api.retry import TRANSIENT
+from airflow_provider_dli.api.wire import Flow
+
+
+def find_project(account: Account, identity: Identity, now: Callable[[], float]) -> Flow[str]:
+    """Give the id of the project that has the region's name, looked up once in a process.
+
+    Raises `InputError` where there is none, or more than one.
+    """
+    field = f"connection {account.conn_id!r}: project_id"
+    if account.iam_origin is None or account.region is None:
+        raise InputError(field, None, "it can be looked up only by region and address of IAM")
+    key = (account.iam_origin, account.region)
+    known = identity.projects.get(key)
+    if known is not None:
+        return known
+    call = iam.projects(account.region)
+    request = iam.request(call, account.iam_origin)
+    try:
+        ids = yield from identity.exchange(call, request, now, account.caller)
+    except TRANSIENT as error:
+        raise NotSentError(f"The project of {account.region} is not known yet: {error}") from error
+    if not ids:
+        raise InputError(
+            field,
+            None,
+            f"IAM has no project named {account.region} for this credential; check the region, "
+            "or give the id that the console shows under My Credentials",
+        )
+    if len(ids) > 1:
+        several = ", ".join(ids)
+        raise InputError(
+            field, None, f"IAM has several projects named {account.region}, give one: {several}"
+        )
+    identity.projects[key] = ids[0]
+    return ids[0]

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where credentials come from that are fetched: a password, the machine's own agency, another's.
+
+Keys and tokens of a connection are sources of themselves: `AccessKey` and `Token`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from airflow_provider_dli.api.access import iam
+from airflow_provider_dli.api.access.auth import AccessKey, Lease
+from airflow_provider_dli.api.access.identity import Identity, Source, identity_of
+from airflow_provider_dli.api.answers import Asked, interpret
+from airflow_provider_dli.api.errors import AnswerError
+from airflow_provider_dli.api.wire import Call, Flow, send
+
+T = TypeVar("T")
+
+METADATA = "http://169.254.169.254"
+"""Where each machine of the cloud finds its own metadata."""
+
+_NO_SESSIONS = {404, 405, 503}
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """Name and password of an IAM user, which give a token for one project.
+
+    `origin` is IAM's address. The project is given by its id, or else by its name.
+    """
+
+    origin: str
+    user: str
+    password: str = field(repr=False)
+    account: str
+    project_id: str | None = None
+    project_name: str | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The password."""
+        return (self.password,)
+
+    def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
+        """Sign in."""
+        if self.project_id is not None:
+            project = {"id": self.project_id}
+        else:
+            project = {"name": self.project_name or ""}
+        call = iam.token(self.user, self.password, self.account, project)
+        return (yield from _ask(call, self.origin, now, self.secrets))
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """The agency that this machine is bound to; its metadata service gives temporary keys."""
+
+    origin: str = METADATA
+    secrets = ()
+
+    def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
+        """Ask for the keys, in a session where the service has sessions."""
+        session: str | None = None
+        try:
+            session = yield from _ask(iam.metadata_session(), self.origin, now, direct=True)
+        except AnswerError as error:
+            if error.status not in _NO_SESSIONS:
+                raise
+        secrets = (session,) if session else ()
+        return (yield from _ask(iam.metadata_key(session), self.origin, now, secrets, direct=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Agency:
+    """An agency that `account` has made for the account of the keys; IAM gives temporary ones.
+
+    `origin` is IAM's address, `seconds` how long they shall last: 900 to 86,400.
+    """
+
+    origin: str
+    keys: AccessKey
+    agency: str
+    account: str
+    seconds: int = 3600
+    # Kept here, so that what is known of the clock is still known at the next fetch.
+    _caller: Identity = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_caller", identity_of(self.keys))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The keys."""
+        return self.keys.secrets
+
+    def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
+        """Take over the agency."""
+        call = iam.agency_key(self.agency, self.account, self.seconds)
+        asked = iam.request(call, self.origin)
+        return (yield from self._caller.exchange(call, asked, now, f"address {self.origin}"))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKeys:
+    """Temporary keys for a token, for services that take signatures only, such as OBS.
+
+    `origin` is IAM's address, `tokens` gives the token, `seconds` is how long the keys shall last.
+    """
+
+    origin: str
+    tokens: Source
+    seconds: int = 3600
+    # Kept here, so that the token is the one that calls to DLI use.
+    _caller: Identity = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_caller", identity_of(self.tokens))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets of the token's source."""
+        return self.tokens.secrets
+
+    def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
+        """Exchange the token."""
+        call = iam.token_key(self.seconds)
+        asked = iam.request(call, self.origin)
+        return (yield from self._caller.exchange(call, asked, now, f"address {self.origin}"))
+
+
+def _ask(
+    call: Call[T],
+    origin: str,
+    now: Callable[[], float],
+    secrets: tuple[str, ...] = (),
+    *,
+    direct: bool = False,
+) -> Flow[T]:
+    asked = iam.request(call, origin, direct=direct)
+    response = yield from send(asked)
+    return interpret(call, Asked(asked.asked, now(), f"address {origin}", secrets), response)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the doctor found: each check with its result, as text and as plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from airflow_provider_dli.api.doctor.causes import Cause, Check
+
+
+class Result(StrEnum):
+    """What became of a check."""
+
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: its result, what was found, and where it failed the evidence and the cause."""
+
+    check: Check
+    result: Result
+    found: str
+    detail: str = ""
+    cause: Cause | None = None
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it; empty where nothing has to be done."""
+        return self.cause.remedy if self.cause else ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain JSON."""
+        return {
+            "check": self.check.value,
+            "result": self.result.value,
+            "cause": self.cause.key if self.cause else None,
+            "found": self.found,
+            "detail": self.detail or None,
+            "remedy": self.remedy or None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All checks of one connection, in their order."""
+
+    conn_id: str
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def of(cls, conn_id: str, findings: Mapping[Check, Finding]) -> Report:
+        """Complete what was found: a check that is missing was skipped."""
+        failed = " and ".join(
+            check for check, finding in findings.items() if finding.result is Result.FAILED
+        )
+        return cls(
+            conn_id,
+            tuple(
+                findings.get(check)
+                or Finding(check, Result.SKIPPED, f"Not checked, because {failed} failed.")
+                for check in Check
+            ),
+        )
+
+    @property
+    def is_well(self) -> bool:
+        """Whether every check is ok."""
+        return all(finding.result is Result.OK for finding in self.findings)
+
+    @property
+    def summary(self) -> str:
+        """Everything that is ok, or the first check that failed with its remedy, in one text."""
+        for finding in self.findings:
+            if finding.result is Result.FAILED:
+                said = f"{finding.found} {finding.detail}".strip()
+                return f"The check of {finding.check} failed. {said} {finding.remedy}"
+        return " ".join(finding.found for finding in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain JSON."""
+        return {
+            "connection": self.conn_id,
+            "is_well": self.is_well,
+            "checks": [finding.as_dict() for finding in self.findings],
+        }
+
+
+def failure(check: Check, cause: Cause, detail: str) -> Finding:
+    """Give the finding of a check that failed."""
+    return Finding(check, Result.FAILED, cause.message, detail, cause)
+
+
+def unreadable(conn_id: str, cause: Cause, detail: str) -> Report:
+    """Give the report on a connection that cannot be read."""
+    return Report.of(conn_id, {Check.CONNECTION: failure(Check.CONNECTION, cause, detail)})

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cancels a Spark job and looks whether it has ended: the answer to a cancel does not say so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from airflow_provider_dli.api.errors import BadRequestError, DliError, NotFoundError
+from airflow_provider_dli.api.jobs import batches
+from airflow_provider_dli.api.jobs.models import SparkBatch
+from airflow_provider_dli.api.jobs.submission import named
+from airflow_provider_dli.api.wire import Flow, sleep
+
+if TYPE_CHECKING:
+    from airflow_provider_dli.api.flows import Client
+
+FIRST_PAUSE = 0.5
+GROWTH = 1.5
+LONGEST_PAUSE = 10.0
+
+
+def cancel(client: Client, batch_id: str, *, seconds: float) -> Flow[SparkBatch | None]:
+    """Cancel a job and look for at most `seconds` until it has ended; gives the last look at it.
+
+    `None` is a job that DLI does not know; that one, and one that had ended already, count as done.
+    What is given may still be active: DLI took the cancel, and the job goes on so far. Raises why
+    the job could not be cancelled, or not be looked at.
+    """
+    end = client.now() + seconds
+    refused: DliError | None = None
+    try:
+        yield from client.perform(batches.cancel(batch_id))
+    except (BadRequestError, NotFoundError) as error:
+        # Among others the answers for jobs that have ended: the state tells.
+        refused = error
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            batch = yield from client.perform(batches.show(batch_id))
+        except NotFoundError:
+            return None
+        if batch.is_terminal:
+            return batch
+        if refused is not None:
+            raise refused
+        if client.now() + pause > end:
+            return batch
+        yield from sleep(pause)
+        pause = min(pause * GROWTH, LONGEST_PAUSE)
+
+
+def active_of(client: Client, names: Sequence[str], *, seconds: float = 0.0) -> Flow[list[str]]:
+    """Give the ids of the active jobs of some names, looking for `seconds` until there is one.
+
+    One whose submission was broken off may be listed late.
+    """
+    end = client.now() + seconds
+    while True:
+        active: list[str] = []
+        for name in names:
+            found = yield from named(client, name)
+            active += [batch.id for batch in found if not batch.is_terminal]
+        if active or client.now() + FIRST_PAUSE > end:
+            return active
+        yield from sleep(FIRST_PAUSE)
