@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Unpack
 
-from airflow_provider_dli.emulator.batch_controls import BatchControls
-from airflow_provider_dli.emulator.batch_runs import Runner
-from airflow_provider_dli.emulator.batches import Batches
 from airflow_provider_dli.emulator.credentials import Credentials, Key, Token
 from airflow_provider_dli.emulator.faults import Fault, Faults
 from airflow_provider_dli.emulator.gateway import Gateway
 from airflow_provider_dli.emulator.iam import Iam
+from airflow_provider_dli.emulator.jobs.batches import Batches
+from airflow_provider_dli.emulator.jobs.controls import BatchControls
+from airflow_provider_dli.emulator.jobs.runs import Runner
 from airflow_provider_dli.emulator.messages import JsonObject
 from airflow_provider_dli.emulator.metadata import MetadataService
 from airflow_provider_dli.emulator.object_store import ObjectStore
@@ -247,6 +247,6 @@ class Emulator(BatchControls):
 
 def _local_spark(store: ObjectStore) -> Runner:
     # Only now: nobody else needs what it needs.
-    from airflow_provider_dli.emulator.local_spark import LocalSpark
+    from airflow_provider_dli.emulator.jobs.local_spark import LocalSpark
 
     return LocalSpark(store)

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from airflow_provider_dli.emulator.batch_requests import FILE_LISTS, is_in_obs, named_files
 from airflow_provider_dli.emulator.checks import StoredObject, invalid
+from airflow_provider_dli.emulator.jobs.requests import FILE_LISTS, is_in_obs, named_files
 from airflow_provider_dli.emulator.messages import JsonObject
 from airflow_provider_dli.emulator.packages import Package
 from airflow_provider_dli.emulator.service import PackageService

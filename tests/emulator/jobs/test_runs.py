@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from airflow_provider_dli.emulator import running
-from airflow_provider_dli.emulator.batch_runs import Report
+from airflow_provider_dli.emulator.jobs.runs import Report
 from airflow_provider_dli.emulator.messages import JsonObject
 
 

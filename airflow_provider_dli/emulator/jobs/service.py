@@ -14,17 +14,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from airflow_provider_dli.emulator.batch_jobs import (
+from airflow_provider_dli.emulator.checks import invalid
+from airflow_provider_dli.emulator.jobs.job import (
     BACKEND_LOG,
     Batch,
     batch_json,
     submission_json,
 )
-from airflow_provider_dli.emulator.batch_listing import chosen, lines_json, number, page
-from airflow_provider_dli.emulator.batch_requests import Submission
-from airflow_provider_dli.emulator.batch_runs import Runner
-from airflow_provider_dli.emulator.batch_timelines import DEAD, STARTING, BatchTimelines, Script
-from airflow_provider_dli.emulator.checks import invalid
+from airflow_provider_dli.emulator.jobs.listing import chosen, lines_json, number, page
+from airflow_provider_dli.emulator.jobs.requests import Submission
+from airflow_provider_dli.emulator.jobs.runs import Runner
+from airflow_provider_dli.emulator.jobs.timelines import DEAD, STARTING, BatchTimelines, Script
 from airflow_provider_dli.emulator.messages import JsonObject, RefusedError
 from airflow_provider_dli.emulator.settings import Settings
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from emulator.spark_stand_in import installation, program
+from emulator.jobs.spark_stand_in import installation, program
 
-from airflow_provider_dli.emulator.spark_submit import SparkSubmit
+from airflow_provider_dli.emulator.jobs.spark_submit import SparkSubmit
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from airflow_provider_dli.emulator.batch_jobs import Batch
 from airflow_provider_dli.emulator.checks import invalid
+from airflow_provider_dli.emulator.jobs.job import Batch
 from airflow_provider_dli.emulator.messages import JsonObject
 from airflow_provider_dli.emulator.packages import milliseconds
 

@@ -9,8 +9,8 @@ from typing import Any
 import boto3
 import pytest
 
-from airflow_provider_dli.emulator import bucket_copies
-from airflow_provider_dli.emulator.bucket_copies import BucketCopies
+from airflow_provider_dli.emulator.jobs import bucket_copies
+from airflow_provider_dli.emulator.jobs.bucket_copies import BucketCopies
 from airflow_provider_dli.emulator.messages import RefusedError
 from airflow_provider_dli.emulator.object_store import ObjectStore
 from airflow_provider_dli.emulator.settings import Settings

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airflow_provider_dli.emulator.batch_runs import Runner
-from airflow_provider_dli.emulator.batch_service import BatchService
-from airflow_provider_dli.emulator.batch_timelines import BatchTimelines, Lines
+from airflow_provider_dli.emulator.jobs.runs import Runner
+from airflow_provider_dli.emulator.jobs.service import BatchService
+from airflow_provider_dli.emulator.jobs.timelines import BatchTimelines, Lines
 from airflow_provider_dli.emulator.messages import JsonObject
 from airflow_provider_dli.emulator.settings import Settings, seconds, seconds_or_never
 from airflow_provider_dli.emulator.timelines import Timeline

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeAlias
 
-from airflow_provider_dli.emulator.batch_packages import JobPackages, named_objects
-from airflow_provider_dli.emulator.batch_requests import read_submission
-from airflow_provider_dli.emulator.batch_service import BatchService
 from airflow_provider_dli.emulator.checks import json_body
 from airflow_provider_dli.emulator.gateway import unknown_api
+from airflow_provider_dli.emulator.jobs.packages import JobPackages, named_objects
+from airflow_provider_dli.emulator.jobs.requests import read_submission
+from airflow_provider_dli.emulator.jobs.service import BatchService
 from airflow_provider_dli.emulator.messages import Answer, Call
 from airflow_provider_dli.emulator.object_store import ObjectStore
 from airflow_provider_dli.emulator.service import PackageService

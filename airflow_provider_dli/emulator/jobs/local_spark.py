@@ -15,11 +15,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
 
-from airflow_provider_dli.emulator.batch_runs import Report
-from airflow_provider_dli.emulator.bucket_copies import BucketCopies
+from airflow_provider_dli.emulator.jobs.bucket_copies import BucketCopies
+from airflow_provider_dli.emulator.jobs.runs import Report
+from airflow_provider_dli.emulator.jobs.spark_submit import SparkSubmit
 from airflow_provider_dli.emulator.messages import JsonObject, RefusedError
 from airflow_provider_dli.emulator.object_store import ObjectStore
-from airflow_provider_dli.emulator.spark_submit import SparkSubmit
 
 # Each is a JVM with two busy threads; what comes later stays "starting", as in a full queue.
 MAX_JOBS = 2

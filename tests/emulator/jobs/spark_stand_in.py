@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from airflow_provider_dli.emulator.spark_submit import SparkSubmit
+from airflow_provider_dli.emulator.jobs.spark_submit import SparkSubmit
 
 # `bucket` is the folder of the first bucket that the job names, by its name, if it names any.
 _HEAD = f"""\

@@ -12,9 +12,9 @@ from typing import Any
 
 import boto3
 import pytest
-from emulator.spark_stand_in import Listener, installation
+from emulator.jobs.spark_stand_in import Listener, installation
 
-from airflow_provider_dli.emulator.local_spark import LocalSpark
+from airflow_provider_dli.emulator.jobs.local_spark import LocalSpark
 from airflow_provider_dli.emulator.object_store import ObjectStore
 from airflow_provider_dli.emulator.settings import Settings
 

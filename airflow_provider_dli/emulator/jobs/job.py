@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from airflow_provider_dli.emulator.batch_requests import spelled_today
-from airflow_provider_dli.emulator.batch_timelines import DEAD, RECOVERING, SUCCESS, Script, is_word
+from airflow_provider_dli.emulator.jobs.requests import spelled_today
+from airflow_provider_dli.emulator.jobs.timelines import DEAD, RECOVERING, SUCCESS, Script, is_word
 from airflow_provider_dli.emulator.messages import JsonObject
 from airflow_provider_dli.emulator.packages import milliseconds
 
