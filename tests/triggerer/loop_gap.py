@@ -63,7 +63,6 @@ class BlockingTrigger(BaseTrigger):
         return "loop_gap.BlockingTrigger", {"seconds": self.seconds}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        await asyncio.sleep(1)
         time.sleep(self.seconds)  # noqa: ASYNC251 - this is the point
         yield TriggerEvent({"status": "ready"})
 

@@ -14,10 +14,11 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def test_a_trigger_that_blocks_is_noticed_by_the_watchdog_and_by_the_probe(
     stage: Stage, probe: Probe
 ) -> None:
-    stage.defer("loop_gap.BlockingTrigger", {"seconds": 0.6})
-
     stage.start_triggerer()
+    probe.wait()
+
     started = time.time()
+    stage.defer("loop_gap.BlockingTrigger", {"seconds": 0.6})
     (wait,) = stage.resumed([1])
 
     assert wait.event == {"status": "ready"}
