@@ -85,15 +85,17 @@ def test_the_driver_is_followed_while_the_job_runs_and_to_its_end(
 
 
 def test_the_driver_is_followed_in_the_log_of_the_hook_unless_asked_otherwise(
-    hook: DliHook, emulator: Emulator, task_log: Callable[[], str], caplog: pytest.LogCaptureFixture
+    hook: DliHook,
+    emulator: Emulator,
+    logged: Callable[[str], str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
     emulator.set_batch_timeline("job", [(0, "running"), (20, "success")], [(5, "it works")])
 
     hook.wait_for_batch(submitted(hook))
 
-    shown = caplog.text if "[driver]" in caplog.text else task_log()
-    assert shown.count("[driver] it works") == 1
+    assert logged("[driver]").count("[driver] it works") == 1
 
 
 def test_without_the_drivers_log_nobody_asks_for_it(hook: DliHook, emulator: Emulator) -> None:
@@ -156,7 +158,7 @@ def test_a_job_that_nobody_starts_again_is_dead_at_the_first_look(
 
 
 def test_a_wait_goes_on_when_the_log_is_refused(
-    hook: DliHook, emulator: Emulator, task_log: Callable[[], str], caplog: pytest.LogCaptureFixture
+    hook: DliHook, emulator: Emulator, logged: Callable[[str], str]
 ) -> None:
     emulator.add_fault(Fault("forbidden", path="/batches/*/log", times=None))
     emulator.set_batch_timeline("job", [(0, "running"), (60, "success")])
@@ -165,7 +167,7 @@ def test_a_wait_goes_on_when_the_log_is_refused(
 
     words = "The log of the driver is not followed any more"
     assert ended.raw_state == "success"
-    assert (caplog.text.count(words) or task_log().count(words)) == 1
+    assert logged(words).count(words) == 1
     assert requests(emulator, "/log") == 1
 
 

@@ -14,7 +14,7 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 from conftest import connection
 from fake_clock import FakeClock
-from scenarios.blips import BLIPS
+from scenarios.blips import BLIPS, WARNING
 from scenarios.modes import Mode, again, deferred, event, resume
 
 from airflow_provider_dli.api.errors import (
@@ -25,8 +25,6 @@ from airflow_provider_dli.api.errors import (
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.sensors.packages import PackageGroupSensor
-
-WARNING = "The wait goes on in spite of this"
 
 
 def blip(arguments: dict[str, Any], times: int | None) -> Fault:
@@ -42,8 +40,7 @@ def test_a_blip_is_endured_with_one_warning(
     mode: Mode,
     dli: Emulator,
     name: str,
-    task_log: Callable[[], str],
-    caplog: pytest.LogCaptureFixture,
+    logged: Callable[[str], str],
 ) -> None:
     dli.add_fault(blip(BLIPS[name][0], 1 if mode.clock is None else 3))
 
@@ -51,12 +48,7 @@ def test_a_blip_is_endured_with_one_warning(
 
     assert [package["state"] for package in result["packages"]] == ["READY", "READY"]
     assert uploads(dli) == 1
-    assert warnings(task_log, caplog) == 1
-
-
-def warnings(task_log: Callable[[], str], caplog: pytest.LogCaptureFixture) -> int:
-    # Airflow 2 shows its task log in both places, Airflow 3 in one of them.
-    return caplog.text.count(WARNING) or task_log().count(WARNING)
+    assert logged(WARNING).count(WARNING) == 1
 
 
 @pytest.mark.parametrize("name", BLIPS)
@@ -98,15 +90,14 @@ def test_a_service_that_is_not_there_fails_the_wait_of_the_worker_as_late(
 def test_each_change_of_trouble_is_a_warning(
     mode: Mode,
     dli: Emulator,
-    task_log: Callable[[], str],
-    caplog: pytest.LogCaptureFixture,
+    logged: Callable[[str], str],
 ) -> None:
     for action in ("unavailable", "html", "unavailable"):
         dli.add_fault(Fault(action, method="GET", times=1))
 
     mode.run(mode.upload())
 
-    assert warnings(task_log, caplog) == 3
+    assert logged(WARNING).count(WARNING) == 3
 
 
 def test_a_package_that_is_not_listed_at_first_is_waited_for(mode: Mode, dli: Emulator) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from fake_clock import FakeClock
 from scenarios import blips
+from scenarios.blips import WARNING
 from scenarios.jobs import cancels, job, looks, submissions
 from scenarios.modes import Mode, again, deferred, event, resume
 from task_runs import first, retried
@@ -28,8 +29,6 @@ from airflow_provider_dli.api.errors import (
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.dli import DliHook
 
-WARNING = "The wait goes on in spite of this"
-
 OF_ANOTHER = ({"status": 200, "body": {"id": "x", "state": "dead"}}, UnusableAnswerError)
 BLIPS = blips.BLIPS | {"of another job": OF_ANOTHER}
 ABSENT: dict[str, dict[str, Any]] = {
@@ -42,20 +41,12 @@ def blip(arguments: dict[str, Any], times: int | None) -> Fault:
     return Fault(**arguments | {"method": "GET", "path": "/batches/*", "times": times})
 
 
-def warnings(
-    task_log: Callable[[], str], caplog: pytest.LogCaptureFixture, words: str = WARNING
-) -> int:
-    # Airflow 2 shows its task log in both places, Airflow 3 in one of them.
-    return caplog.text.count(words) or task_log().count(words)
-
-
 @pytest.mark.parametrize("name", BLIPS)
 def test_a_blip_is_endured_with_one_warning(
     mode: Mode,
     dli: Emulator,
     name: str,
-    task_log: Callable[[], str],
-    caplog: pytest.LogCaptureFixture,
+    logged: Callable[[str], str],
 ) -> None:
     dli.add_fault(blip(BLIPS[name][0], 1 if mode.clock is None else 3))
 
@@ -63,7 +54,7 @@ def test_a_blip_is_endured_with_one_warning(
 
     assert result["state"] == "success"
     assert submissions(dli) == 1
-    assert warnings(task_log, caplog) == 1
+    assert logged(WARNING).count(WARNING) == 1
 
 
 @pytest.mark.parametrize("name", BLIPS)
@@ -109,22 +100,20 @@ def test_a_service_that_cannot_be_reached_fails_a_wait_of_the_worker_as_late(
 def test_each_change_of_trouble_is_a_warning(
     mode: Mode,
     dli: Emulator,
-    task_log: Callable[[], str],
-    caplog: pytest.LogCaptureFixture,
+    logged: Callable[[str], str],
 ) -> None:
     for action in ("unavailable", "html", "not-found", "unavailable"):
         dli.add_fault(Fault(action, method="GET", path="/batches/*", times=1))
 
     mode.run(mode.spark(driver_log=False))
 
-    assert warnings(task_log, caplog) == 4
+    assert logged(WARNING).count(WARNING) == 4
 
 
 def test_a_job_that_is_not_known_for_a_while_after_its_submission_is_waited_for(
     mode: Mode,
     dli: Emulator,
-    task_log: Callable[[], str],
-    caplog: pytest.LogCaptureFixture,
+    logged: Callable[[str], str],
 ) -> None:
     known, ended = mode.seconds(20), mode.seconds(60)
     dli.set_batch_timeline("*", [(0, "starting"), (0.001, None), (known, "x"), (ended, "success")])
@@ -134,7 +123,7 @@ def test_a_job_that_is_not_known_for_a_while_after_its_submission_is_waited_for(
     assert result["state"] == "success"
     assert (submissions(dli), cancels(dli)) == (1, 0)
     assert 400 in looks(dli)
-    assert warnings(task_log, caplog) == 1
+    assert logged(WARNING).count(WARNING) == 1
 
 
 @pytest.mark.parametrize("name", ABSENT)

@@ -128,8 +128,7 @@ def test_a_job_that_gets_no_resources_is_dead_after_three_hours(mode: Mode, dli:
 def test_a_log_that_cannot_be_read_hides_nothing_of_the_failure(
     mode: Mode,
     dli: Emulator,
-    task_log: Callable[[], str],
-    caplog: pytest.LogCaptureFixture,
+    logged: Callable[[str], str],
 ) -> None:
     dead(mode, dli, ["never shown"])
     dli.add_fault(Fault("not-found", path="/batches/*/log", times=None))
@@ -137,7 +136,7 @@ def test_a_log_that_cannot_be_read_hides_nothing_of_the_failure(
     text = str(failure(mode))
 
     assert "No line of its driver's log is known." in text
-    said = caplog.text if WARNING in caplog.text else task_log()
+    said = logged(WARNING)
     assert said.count("cannot be read: GET") == 1
 
 

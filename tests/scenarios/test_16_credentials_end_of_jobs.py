@@ -25,10 +25,9 @@ from airflow_provider_dli.emulator import Emulator
 LINE = re.compile(r"\[driver\] line (\d+)")
 
 
-def shown(task_log: Callable[[], str], caplog: pytest.LogCaptureFixture) -> tuple[str, list[int]]:
+def shown(logged: Callable[[str], str]) -> tuple[str, list[int]]:
     """Give what was logged, and the numbers of the driver's lines in it."""
-    # Airflow 2 shows its task log in both places, Airflow 3 in one of them.
-    text = caplog.text if LINE.search(caplog.text) else task_log()
+    text = logged("[driver] line ")
     return text, [int(number) for number in LINE.findall(text)]
 
 
@@ -44,7 +43,7 @@ def test_an_expired_credential_is_fetched_again_once_and_the_wait_goes_on(
     emulator: Emulator,
     use: Callable[..., None],
     auth_type: str,
-    task_log: Callable[[], str],
+    logged: Callable[[str], str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
@@ -62,14 +61,14 @@ def test_an_expired_credential_is_fetched_again_once_and_the_wait_goes_on(
     assert (submissions(emulator), cancels(emulator)) == (1, 0)
     assert looks(emulator).count(401) + asked(emulator, "GET", "/log").count(401) == 1
     assert len(fetches(emulator, auth_type)) == before[0] + 1
-    assert shown(task_log, caplog)[1] == [*range(30)]
+    assert shown(logged)[1] == [*range(30)]
 
 
 def test_keys_that_were_changed_in_the_connection_let_the_wait_and_the_log_go_on(
     mode: Mode,
     dli: Emulator,
     connect: Callable[..., None],
-    task_log: Callable[[], str],
+    logged: Callable[[str], str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
@@ -81,7 +80,7 @@ def test_keys_that_were_changed_in_the_connection_let_the_wait_and_the_log_go_on
 
     result = mode.run(mode.spark(), once(lambda: len(asked(dli, "GET", "/log")) > 1, rotate))
 
-    text, numbers = shown(task_log, caplog)
+    text, numbers = shown(logged)
     assert result["state"] == "success"
     assert numbers == [*range(30)]
     assert "not followed any more" not in text
