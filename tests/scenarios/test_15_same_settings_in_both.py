@@ -13,6 +13,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -326,31 +327,42 @@ SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("through_proxy", [False, True], ids=["direct", "proxy"])
-@pytest.mark.parametrize("name", SETTINGS)
-def test_whoever_asks_and_through_whatever_the_trigger_asks_as_the_worker_does(
-    monkeypatch: pytest.MonkeyPatch, name: str, through_proxy: bool
-) -> None:
-    """Every request, to IAM and to the machine as well, with all of its headers and its body."""
-    extra, paths = SETTINGS[name]
+def told_in_both(
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Callable[[Asked], Answer],
+    look: Callable[[Mode], None],
+    name: str,
+    through_proxy: bool,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Look with the settings of this name in both modes; give all that each asked."""
     monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "canary-of-environment")
     monkeypatch.setenv("HUAWEICLOUD_SDK_SK", "canary-of-environment")
     requests = []
     for mode in modes():
-        with serving(everything) as server:
+        with serving(answer) as server:
             addresses = {"metadata_endpoint": server.origin}
             if through_proxy:
                 addresses |= {"endpoint": "http://dli.nowhere.invalid", **ADDRESSES}
                 addresses["proxy"] = f"http://user:canary-proxy@127.0.0.1:{server.port}"
             else:
                 addresses |= {"endpoint": server.origin, "iam_endpoint": server.origin}
-            connected(monkeypatch, **addresses, **extra)
+            connected(monkeypatch, **addresses, **SETTINGS[name][0])
             look(mode)
         requests.append([told(asked, server.origin) for asked in server.asked])
-
     worker, triggerer = requests
+    return worker, triggerer
+
+
+@pytest.mark.parametrize("through_proxy", [False, True], ids=["direct", "proxy"])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_whoever_asks_and_through_whatever_the_trigger_asks_as_the_worker_does(
+    monkeypatch: pytest.MonkeyPatch, name: str, through_proxy: bool
+) -> None:
+    """Every request, to IAM and to the machine as well, with all of its headers and its body."""
+    worker, triggerer = told_in_both(monkeypatch, everything, look, name, through_proxy)
+
     assert triggerer == worker
-    assert [asked["path"] for asked in worker] == paths
+    assert [asked["path"] for asked in worker] == SETTINGS[name][1]
     for asked in worker:
         to_machine = asked["path"].startswith(("/meta-data", "/openstack"))
         assert ("proxy-authorization" in asked["headers"]) == (through_proxy and not to_machine)
@@ -436,22 +448,10 @@ def look_at_job(mode: Mode, **arguments: Any) -> None:
 def test_the_trigger_of_a_job_asks_as_the_worker_does(
     monkeypatch: pytest.MonkeyPatch, name: str, through_proxy: bool, arguments: dict[str, Any]
 ) -> None:
-    monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "canary-of-environment")
-    monkeypatch.setenv("HUAWEICLOUD_SDK_SK", "canary-of-environment")
-    requests = []
-    for mode in modes():
-        with serving(of_jobs) as server:
-            addresses = {"metadata_endpoint": server.origin}
-            if through_proxy:
-                addresses |= {"endpoint": "http://dli.nowhere.invalid", **ADDRESSES}
-                addresses["proxy"] = f"http://user:canary-proxy@127.0.0.1:{server.port}"
-            else:
-                addresses |= {"endpoint": server.origin, "iam_endpoint": server.origin}
-            connected(monkeypatch, **addresses, **SETTINGS[name][0])
-            look_at_job(mode, **arguments)
-        requests.append([told(asked, server.origin) for asked in server.asked])
+    worker, triggerer = told_in_both(
+        monkeypatch, of_jobs, partial(look_at_job, **arguments), name, through_proxy
+    )
 
-    worker, triggerer = requests
     assert triggerer == worker
     looked, read = (asked["path"] for asked in worker[-2:])
     project = "another" if arguments else SETTINGS[name][1][-1].split("/")[2]
