@@ -1,7 +1,7 @@
 """Fault: the task's `execution_timeout`, or the wait's own `timeout`, passes before all is READY.
 
 Expected: both modes end with the same class of exception, within reach of the limit, and nothing is
-deleted at DLI. The deadline is a moment, so it stays where it was when a trigger is made anew.
+deleted at DLI.
 """
 
 from __future__ import annotations
@@ -59,49 +59,6 @@ def test_the_execution_timeout_holds_while_the_task_is_deferred(dli: Emulator) -
     assert time.monotonic() - started < 2
 
 
-def test_the_nearer_of_the_two_limits_counts(dli: Emulator) -> None:
-    dli.set_timeline("*", NEVER)
-    operator = upload(execution_timeout=timedelta(hours=1), timeout=0.4)
-    left = deferred(operator)
-
-    with pytest.raises(PackageGroupTimeoutError):
-        resume(operator, left, event(again(left.trigger)))
-
-
-def test_a_deadline_survives_that_the_trigger_is_made_anew(dli: Emulator) -> None:
-    dli.set_timeline("*", NEVER)
-    left = deferred(upload(timeout=0.5))
-    first = again(left.trigger)
-    time.sleep(0.3)
-
-    second = again(first)
-
-    assert second.deadline == left.trigger.deadline
-    started = time.monotonic()
-    assert event(second)["error"] == "PackageGroupTimeoutError"
-    # What was left of the half second, and the moment that the last look is given.
-    assert time.monotonic() - started < 0.9
-
-
-def test_a_deadline_that_passed_while_no_triggerer_ran_ends_the_wait_at_once(
-    dli: Emulator,
-) -> None:
-    dli.set_timeline("*", NEVER)
-    left = deferred(upload(timeout=0.01))
-    time.sleep(0.05)
-
-    started = time.monotonic()
-    assert event(again(left.trigger))["error"] == "PackageGroupTimeoutError"
-    assert time.monotonic() - started < 1
-
-
-def test_the_scheduler_is_given_a_limit_a_little_behind_the_deadline(dli: Emulator) -> None:
-    left = deferred(upload(timeout=600))
-
-    assert left.timeout is not None
-    assert left.timeout.total_seconds() == pytest.approx(720)
-
-
 @pytest.mark.parametrize("poll_interval", [10, 40])
 def test_what_is_ready_at_the_deadline_is_no_timeout(
     mode: Mode, dli: Emulator, poll_interval: float
@@ -114,17 +71,6 @@ def test_what_is_ready_at_the_deadline_is_no_timeout(
     )
 
     assert [package["state"] for package in result["packages"]] == ["READY", "READY"]
-
-
-def test_a_server_that_never_answers_does_not_keep_a_deferred_wait_from_its_deadline(
-    dli: Emulator,
-) -> None:
-    left = deferred(upload(timeout=0.3))
-    dli.add_fault(Fault("hang", method="GET", times=None))
-
-    started = time.monotonic()
-    assert event(again(left.trigger))["error"] == "PackageGroupTimeoutError"
-    assert time.monotonic() - started < 1.5
 
 
 def test_a_throttled_wait_in_the_worker_ends_at_its_timeout_not_at_the_retry_after(

@@ -2,8 +2,7 @@
 
 Expected: both modes end with the same class of exception; the job is cancelled once, and the task
 ends only when it has seen that the job is over, so that no retry finds one that still runs. With
-`on_timeout="leave"` the job goes on, and a retry takes it over. The deadline is a moment, so it
-stays where it was when a trigger is made anew.
+`on_timeout="leave"` the job goes on, and a retry takes it over.
 """
 
 from __future__ import annotations
@@ -191,60 +190,6 @@ def test_airflow_2_that_lets_no_task_go_on_after_its_execution_timeout(
         as_airflow_does(later, -0.1, lambda: pytest.fail("it went on"))
 
     assert cancels(dli) == cancelled
-
-
-def test_the_nearer_of_the_two_limits_counts(dli: Emulator) -> None:
-    dli.set_batch_timeline("*", NEVER)
-    operator = spark(execution_timeout=timedelta(hours=1), timeout=0.4)
-    left = deferred(operator)
-
-    with pytest.raises(SparkBatchTimeoutError):
-        resume(operator, left, event(again(left.trigger)))
-
-
-def test_a_deadline_survives_that_the_trigger_is_made_anew(dli: Emulator) -> None:
-    dli.set_batch_timeline("*", NEVER)
-    left = deferred(spark(timeout=0.5))
-    begun = again(left.trigger)
-    time.sleep(0.3)
-
-    anew = again(begun)
-
-    assert anew.deadline == left.trigger.deadline
-    started = time.monotonic()
-    assert event(anew)["error"] == "SparkBatchTimeoutError"
-    # What was left of the half second, and the moment that the last look is given.
-    assert time.monotonic() - started < 0.9
-
-
-def test_a_deadline_that_passed_while_no_triggerer_ran_ends_the_wait_at_once(
-    dli: Emulator,
-) -> None:
-    dli.set_batch_timeline("*", NEVER)
-    left = deferred(spark(timeout=0.01))
-    time.sleep(0.05)
-
-    started = time.monotonic()
-    assert event(again(left.trigger))["error"] == "SparkBatchTimeoutError"
-    assert time.monotonic() - started < 1
-
-
-def test_the_scheduler_is_given_a_limit_a_little_behind_the_deadline(dli: Emulator) -> None:
-    left = deferred(spark(timeout=600))
-
-    assert left.timeout is not None
-    assert left.timeout.total_seconds() == pytest.approx(720)
-
-
-def test_a_server_that_never_answers_does_not_keep_a_deferred_wait_from_its_deadline(
-    dli: Emulator,
-) -> None:
-    left = deferred(spark(timeout=0.3))
-    dli.add_fault(Fault("hang", method="GET", times=None))
-
-    started = time.monotonic()
-    assert event(again(left.trigger))["error"] == "SparkBatchTimeoutError"
-    assert time.monotonic() - started < 1.5
 
 
 def test_a_log_that_is_never_given_does_not_keep_a_deferred_wait_from_its_deadline(
