@@ -25,19 +25,24 @@ GROWTH = 1.5
 MAX_UNKNOWN_TIME = 300.0
 """Seconds for which a wait goes on without knowing how it is with what it waits for."""
 
+LAST_LOOK = 2.0
+"""Seconds that the last look of a wait, which begins at its deadline, may take."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Patience:
     """What every wait has: when to look, and when to give up.
 
     `deadline` is Unix seconds, or `None` for no end; the others are seconds. `trouble` is given
-    each error that is not of the kind before.
+    each error that is not of the kind before. `looked` says that there was a good look before: an
+    error that would fail the first look at once is then waited out.
     """
 
     deadline: float | None = None
     poll_interval: float = 10.0
     max_unknown_time: float = MAX_UNKNOWN_TIME
     trouble: Callable[[DliError], None] = lambda _: None
+    looked: bool = False
     jitter: Callable[[], float] = random.random
     last_error: DliError | None = None
     _pause: float = field(default=0.0, repr=False)

@@ -20,7 +20,8 @@ def encode(text: str) -> str:
 class Request:
     """One HTTP request, complete: `path` and `query_string` are exactly what is sent.
 
-    `direct` says that it goes past every proxy.
+    `direct` says that it goes past every proxy; `is_bulk`, that it or its answer carries an
+    object, which may take long and be large.
     """
 
     method: str
@@ -30,6 +31,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     direct: bool = False
+    is_bulk: bool = False
 
     @property
     def query_string(self) -> str:
@@ -80,10 +82,12 @@ class Call(Generic[T]):
 class Send:
     """Asks the transport to send a request and give back its `Response`.
 
-    When no whole answer came the transport throws a `TransportError` into the flow instead.
+    When no whole answer came the transport throws a `TransportError` into the flow instead. `limit`
+    is the most seconds that the call may take, where the transport itself would allow it more.
     """
 
     request: Request
+    limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +101,12 @@ Flow: TypeAlias = Generator[Send | Sleep, Response | None, T]
 """A piece of protocol that waits for nobody: the worker runs it blocking, a loop awaits it."""
 
 
-def send(request: Request) -> Flow[Response]:
-    """Send one request; gives its answer or raises a `TransportError`."""
-    response = yield Send(request)
+def send(request: Request, limit: float | None = None) -> Flow[Response]:
+    """Send one request; returns its answer or raises a `TransportError`.
+
+    `limit` is the most seconds that it may take.
+    """
+    response = yield Send(request, limit)
     if response is None:
         raise TypeError(f"the transport gave nothing back for {request.asked}")
     return response
