@@ -8,7 +8,8 @@
     ├── TransportError              nothing came back
     │   ├── NotSentError              no connection: the service never saw the request
     │   ├── ConnectionSetupError      nor will it: untrusted certificate, unusable proxy or CA
-    │   └── AnswerLostError           sent, but no whole answer: it may have been carried out
+    │   ├── AnswerLostError           sent, but no whole answer: it may have been carried out
+    │   └── AnswerTooLargeError       sent, and the answer has more bytes than allowed
     ├── AnswerError                 an answer that is no success
     │   ├── UnusableAnswerError       success by its status, but not an answer of DLI
     │   ├── EndpointError             what answered is not DLI: redirect, unknown API, proxy page
@@ -136,6 +137,12 @@ class ConnectionSetupError(TransportError):
 
 class AnswerLostError(TransportError):
     """The request went out, its answer was lost: the service may have carried it out."""
+
+    may_be_done = True
+
+
+class AnswerTooLargeError(TransportError):
+    """The answer was broken off, since it has more bytes than `max_answer_size` allows."""
 
     may_be_done = True
 

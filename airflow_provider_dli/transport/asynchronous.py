@@ -8,7 +8,8 @@ import ssl
 import threading
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from types import SimpleNamespace
+from typing import TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -18,12 +19,16 @@ from yarl import URL
 from airflow_provider_dli.api.errors import TransportError
 from airflow_provider_dli.api.wire import Flow, Request, Response, Send
 from airflow_provider_dli.transport import failures
+from airflow_provider_dli.transport.body import ACCEPTED, Body
 from airflow_provider_dli.transport.environment import Environment, read
+from airflow_provider_dli.transport.failures import UnreadableAnswerError
+from airflow_provider_dli.transport.progress import Progress
 
 T = TypeVar("T")
+_Trust: TypeAlias = ssl.SSLContext | bool
 
-# A server may announce more than there is memory.
-_LONGEST_PLACE = 32 * 1024 * 1024
+_LONGEST_HEADER = 64 * 1024
+"""Bytes of one header, as http.client has them in the worker: a token of IAM may have 32 KB."""
 
 _one_at_a_time = threading.Lock()
 
@@ -41,10 +46,14 @@ class AsyncTransport:
         verify: bool | str = True,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
+        total_timeout: float = 120.0,
+        max_answer_size: int = 256 * 1024 * 1024,
         proxy: str | None = None,
     ) -> None:
         self._verify = verify
         self._proxy = proxy
+        self._total = total_timeout
+        self._most = max_answer_size
         self._timeout = aiohttp.ClientTimeout(
             total=None,
             # `sock_connect` and `sock_read` leave out what a proxy says to CONNECT.
@@ -53,7 +62,7 @@ class AsyncTransport:
             sock_read=read_timeout,
         )
         self._session: aiohttp.ClientSession | None = None
-        self._environments: dict[tuple[str, bool], tuple[Environment, ssl.SSLContext | bool]] = {}
+        self._environments: dict[tuple[str, bool], tuple[Environment, _Trust]] = {}
         self._opening = asyncio.Lock()
 
     async def run(self, flow: Flow[T]) -> T:
@@ -63,7 +72,7 @@ class AsyncTransport:
             while True:
                 if isinstance(step, Send):
                     try:
-                        response = await self._send(step.request)
+                        response = await self._send(step)
                     except TransportError as error:
                         step = flow.throw(error)
                     else:
@@ -84,44 +93,48 @@ class AsyncTransport:
         if session is not None:
             await session.close()
 
-    async def _send(self, request: Request) -> Response:
+    async def _send(self, send: Send) -> Response:
+        progress = Progress(send, self._total, asyncio.get_running_loop().time)
+        request = send.request
+        if progress.allowed <= 0:
+            raise failures.out_of_time(request)
         try:
-            session, environment, trust = await self._open(request)
-            async with session.request(
-                request.method,
-                # As it was signed: yarl would quote it in its own way.
-                URL(request.url, encoded=True),
-                headers=request.headers,
-                data=request.body or None,
-                proxy=environment.proxy,
-                ssl=trust,
-                allow_redirects=False,
-            ) as answer:
-                body = await _read(answer)
-        except aiohttp.ClientHttpProxyError as error:
-            problem: TransportError = failures.not_sent(
-                request, f"the proxy answered {error.status}"
-            )
-        except aiohttp.ClientResponseError as error:
-            problem = failures.answer_lost(request, type(error).__name__)
+            async with asyncio.timeout(progress.allowed) as limit:
+                return await self._exchanged(progress, limit)
         except aiohttp.ClientConnectorCertificateError as error:
-            problem = failures.untrusted(request, error.certificate_error)
-        except ValueError as error:
-            problem = failures.unusable_setup(request, error)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise _classify(request, error) from error
-        except OSError as error:
-            problem = failures.unusable_setup(request, error)
-        else:
-            headers = {name.lower(): value for name, value in answer.headers.items()}
-            return Response(answer.status, headers, body)
+            # The bundle may have been renewed since it was read.
+            self._environments.pop((request.origin, request.direct), None)
+            problem: TransportError = failures.untrusted(request, error.certificate_error)
+        except (aiohttp.ClientError, OSError, ValueError, UnreadableAnswerError) as error:
+            problem = _problem(progress, error)
+            if isinstance(error, aiohttp.ClientConnectionError | TimeoutError):
+                raise problem from error
         # Outside of the handlers, so that it does not carry the library's error along: the words
         # of that one may quote a header or a proxy's password. One of them quotes all headers.
         raise problem
 
-    async def _open(
-        self, request: Request
-    ) -> tuple[aiohttp.ClientSession, Environment, ssl.SSLContext | bool]:
+    async def _exchanged(self, progress: Progress, limit: asyncio.Timeout) -> Response:
+        request = progress.send.request
+        session, environment, trust = await self._open(request)
+        async with session.request(
+            request.method,
+            # As it was signed: yarl would quote it in its own way.
+            URL(request.url, encoded=True),
+            headers={"Accept-Encoding": ACCEPTED, **request.headers},
+            data=request.body or None,
+            proxy=environment.proxy,
+            ssl=trust,
+            allow_redirects=False,
+            trace_request_ctx=progress,
+        ) as answer:
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            body = Body(request, answer.status, headers, self._most)
+            async for piece in answer.content.iter_any():
+                body.add(piece)
+                _count(progress, len(piece), limit)
+        return Response(answer.status, headers, body.whole())
+
+    async def _open(self, request: Request) -> tuple[aiohttp.ClientSession, Environment, _Trust]:
         async with self._opening:
             way = (request.origin, request.direct)
             if way not in self._environments:
@@ -134,26 +147,46 @@ class AsyncTransport:
                     # Otherwise ~/.netrc would replace our signature; proxies are given above.
                     trust_env=False,
                     cookie_jar=aiohttp.DummyCookieJar(),
+                    auto_decompress=False,
+                    max_line_size=_LONGEST_HEADER,
+                    max_field_size=_LONGEST_HEADER,
+                    trace_configs=[_tracing()],
                 )
                 # Only flows repeat. aiohttp has no public switch; its own test client does this.
                 self._session._retry_connection = False
             return self._session, *self._environments[way]
 
 
-async def _read(answer: aiohttp.ClientResponse) -> bytearray:
-    """Read a body into its place: `answer.read()` holds it twice, and joins it on the loop."""
-    body = bytearray(min(answer.content_length or 0, _LONGEST_PLACE))
-    size = 0
-    async for piece in answer.content.iter_any():
-        body[size : size + len(piece)] = piece
-        size += len(piece)
-    del body[size:]
-    return body
+def _tracing() -> aiohttp.TraceConfig:
+    """Return what has aiohttp note when the first byte of a request leaves."""
+
+    async def leaves(
+        _: aiohttp.ClientSession,
+        context: SimpleNamespace,
+        __: aiohttp.TraceRequestHeadersSentParams,
+    ) -> None:
+        progress: Progress = context.trace_request_ctx
+        # aiohttp looks for such a header only after this.
+        if any(set("\r\n\0") & set(value) for value in progress.send.request.headers.values()):
+            raise ValueError("a header with a line break")
+        progress.is_sent = True
+        progress.moved += len(progress.send.request.body)
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_headers_sent.append(leaves)
+    return tracing
+
+
+def _count(progress: Progress, size: int, limit: asyncio.Timeout) -> None:
+    """Count what came of an answer: one that carries an object has more time, the more came."""
+    progress.moved += size
+    if progress.send.request.is_bulk:
+        limit.reschedule(asyncio.get_running_loop().time() + progress.left)
 
 
 def _surroundings(
     request: Request, verify: bool | str, proxy_given: str | None
-) -> tuple[Environment, ssl.SSLContext | bool]:
+) -> tuple[Environment, _Trust]:
     """Read proxy and CA bundle for an origin; reads files, so it runs in a thread."""
     environment = read(request, verify, proxy_given)
     if environment.proxy:
@@ -176,8 +209,20 @@ def _trusting(bundle: Path, changed: int) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=bundle)
 
 
-def _classify(request: Request, error: aiohttp.ClientError | TimeoutError) -> TransportError:
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        # The cause alone: aiohttp's own sentence shows its objects.
-        return failures.not_sent(request, getattr(error, "os_error", error))
-    return failures.answer_lost(request, type(error).__name__)
+def _problem(progress: Progress, error: Exception) -> TransportError:
+    """Return what an error of the library means, by how far the request got."""
+    request = progress.send.request
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return failures.not_sent(request, f"the proxy answered {error.status}")
+    if isinstance(error, UnreadableAnswerError):
+        return failures.answer_lost(request, error)
+    if progress.is_over or progress.is_sent:
+        return failures.broken_off(progress, _reason(error))
+    if isinstance(error, aiohttp.ClientError | TimeoutError) and not isinstance(error, ValueError):
+        return failures.not_sent(request, _reason(error))
+    return failures.unusable_setup(request, error)
+
+
+def _reason(error: Exception) -> object:
+    # The cause alone: aiohttp's own sentence shows its objects, and what it reads may be secret.
+    return getattr(error, "os_error", None) or type(error).__name__

@@ -6,17 +6,24 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import requests
-from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import HTTPError
 
 from airflow_provider_dli.api.errors import TransportError
 from airflow_provider_dli.api.wire import Flow, Request, Response, Send
 from airflow_provider_dli.transport import failures
+from airflow_provider_dli.transport.body import ACCEPTED, Body
+from airflow_provider_dli.transport.connections import Adapter, under_way
 from airflow_provider_dli.transport.environment import Environment, read
+from airflow_provider_dli.transport.failures import UnreadableAnswerError
+from airflow_provider_dli.transport.progress import Progress
 
 T = TypeVar("T")
+
+_PIECE = 64 * 1024
+_CONNECTIONS = 10
 
 
 class BlockingTransport:
@@ -24,7 +31,9 @@ class BlockingTransport:
 
     `verify` is a boolean or the path of a CA bundle, which wins over the environment's; so does
     `proxy`. The environment counts as it is at the first request to an origin. Timeouts are
-    seconds; `sleep` may be a test's clock.
+    seconds: to connect, between two bytes of an answer, and for a whole call; a call that carries
+    an object has more, the more of it has moved. `max_answer_size` is bytes, unpacked. `sleep` may
+    be a test's clock, `monotonic` its stopwatch.
     """
 
     def __init__(
@@ -33,18 +42,26 @@ class BlockingTransport:
         verify: bool | str = True,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
+        total_timeout: float = 120.0,
+        max_answer_size: int = 256 * 1024 * 1024,
         proxy: str | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._verify = verify
         self._proxy = proxy
         self._timeout = (connect_timeout, read_timeout)
+        self._total = total_timeout
+        self._most = max_answer_size
         self._sleep = sleep
+        self._monotonic = monotonic
         self._session = requests.Session()
         # Otherwise requests reads the environment for every request, and ~/.netrc, whose password
         # would replace our signature.
         self._session.trust_env = False
+        self._session.headers["Accept-Encoding"] = ACCEPTED
         self._environments: dict[tuple[str, bool], Environment] = {}
+        self._mount(Adapter(_CONNECTIONS))
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end and give its result."""
@@ -53,7 +70,7 @@ class BlockingTransport:
             while True:
                 if isinstance(step, Send):
                     try:
-                        response = self._send(step.request)
+                        response = self._send(step)
                     except TransportError as error:
                         step = flow.throw(error)
                     else:
@@ -68,39 +85,66 @@ class BlockingTransport:
             # One that is broken off holds a place that others wait for, until it is closed.
             flow.close()
 
-    def _send(self, request: Request) -> Response:
-        with self._begin(request) as answer:
-            try:
-                body = answer.content
-            except (OSError, HTTPError) as error:
-                raise failures.answer_lost(request, _reason(error)) from error
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        return Response(answer.status_code, headers, body)
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
 
-    def _begin(self, request: Request) -> requests.Response:
-        """Send, and give the answer as soon as its headers are there."""
+    def _mount(self, adapter: Adapter) -> None:
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, adapter)
+
+    def _send(self, send: Send) -> Response:
+        progress = Progress(send, self._total, self._monotonic)
+        request = send.request
+        if progress.allowed <= 0:
+            raise failures.out_of_time(request)
         try:
-            environment = self._environment(request)
-            return self._session.request(
+            with under_way(progress):
+                return self._exchanged(request)
+        except UnreadableAnswerError as error:
+            raise failures.answer_lost(request, error) from None
+        except (OSError, ValueError, HTTPError) as error:
+            reason = _reason(error)
+            problem = _problem(progress, error, reason)
+            if isinstance(error, requests.ConnectionError):
+                raise problem from error
+        # Outside of the handler, so that it does not carry the library's error along: the words of
+        # others may quote a header or a proxy's password.
+        raise problem
+
+    def _exchanged(self, request: Request) -> Response:
+        answer = self._begun(request)
+        try:
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            body = Body(request, answer.status_code, headers, self._most)
+            for piece in answer.raw.stream(_PIECE, decode_content=False):
+                body.add(piece)
+            response = Response(answer.status_code, headers, body.whole())
+        except BaseException:
+            answer.close()
+            raise
+        answer.raw.release_conn()
+        return response
+
+    def _begun(self, request: Request) -> requests.Response:
+        """Send, and return the answer as soon as its head is there."""
+        environment = self._environment(request)
+        prepared = self._session.prepare_request(
+            requests.Request(
                 request.method,
                 request.url,
                 headers=dict(request.headers),
                 data=request.body or None,
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
-                proxies=environment.proxies,
-                verify=environment.verify,
             )
-        except requests.ConnectionError as error:
-            raise _classify(request, error) from error
-        except requests.Timeout as error:
-            raise failures.answer_lost(request, _reason(error)) from error
-        except (OSError, ValueError) as error:
-            problem = failures.unusable_setup(request, error)
-        # Raised before anything is sent. Outside of the handler, so that it does not carry the
-        # library's error along.
-        raise problem
+        )
+        # Not by the session, which reads cookies and the address of a redirect.
+        return self._session.get_adapter(request.url).send(
+            prepared,
+            stream=True,
+            timeout=self._timeout,
+            verify=True if environment.verify is None else environment.verify,
+            proxies=environment.proxies,
+        )
 
     def _environment(self, request: Request) -> Environment:
         way = (request.origin, request.direct)
@@ -109,29 +153,27 @@ class BlockingTransport:
             found = self._environments[way] = read(request, self._verify, self._proxy)
         return found
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._session.close()
 
-
-def _classify(request: Request, error: requests.ConnectionError) -> TransportError:
-    reason = _reason(error)
-    if isinstance(error, requests.exceptions.SSLError) and isinstance(
-        reason.args[0] if isinstance(reason, Exception) and reason.args else None,
-        ssl.SSLCertVerificationError,
-    ):
+def _problem(progress: Progress, error: Exception, reason: object) -> TransportError:
+    """Return what an error of the library means, by how far the request got."""
+    request = progress.send.request
+    if progress.is_over or progress.is_sent:
+        return failures.broken_off(progress, reason)
+    if _is_distrust(error, reason):
         return failures.untrusted(request, reason)
-    in_vain = (
-        requests.ConnectTimeout,
-        requests.exceptions.SSLError,
-        requests.exceptions.ProxyError,
-    )
-    if isinstance(error, in_vain) or isinstance(reason, NewConnectionError):
+    if isinstance(error, requests.ConnectionError | requests.Timeout):
         return failures.not_sent(request, reason)
-    return failures.answer_lost(request, reason)
+    return failures.unusable_setup(request, error)
+
+
+def _is_distrust(error: Exception, reason: object) -> bool:
+    cause = reason.args[0] if isinstance(reason, Exception) and reason.args else None
+    return isinstance(error, requests.exceptions.SSLError) and isinstance(
+        cause, ssl.SSLCertVerificationError
+    )
 
 
 def _reason(error: Exception) -> object:
-    """Give the cause without the address that the library's own message repeats, query and all."""
-    inner = error.args[0] if error.args else error
+    """Return the cause, without the address and query that the library's own message repeats."""
+    inner: Any = error.args[0] if error.args else error
     return getattr(inner, "reason", inner)

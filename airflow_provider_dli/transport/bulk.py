@@ -7,21 +7,18 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakSet
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPConnection
 
 from airflow_provider_dli.transport.blocking import BlockingTransport
+from airflow_provider_dli.transport.connections import Adapter
 
 PIECE = 64 * 1024
 """Bytes that go to a socket at once. A timeout is for each of them: Python counts it for the whole
 of what a socket is given, and megabytes take long on a slow line."""
-
-_C = TypeVar("_C", bound=HTTPConnection)
 
 
 class BulkTransport(BlockingTransport):
@@ -33,9 +30,7 @@ class BulkTransport(BlockingTransport):
     def __init__(self, *, connections: int, **settings: Any) -> None:
         super().__init__(**settings)
         self._lines = _Lines()
-        adapter = _Adapter(self._lines, connections)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._mount(_Adapter(connections, self._lines.hold))
 
     @property
     def is_broken_off(self) -> bool:
@@ -67,15 +62,6 @@ class _Lines:
             for connection in self._open:
                 _shut(connection)
 
-    def held(self, kind: type[_C]) -> type[_C]:
-        """Give a kind of connection that is held from when it is open."""
-
-        def connect(connection: Any) -> None:
-            kind.connect(connection)
-            self.hold(connection)
-
-        return type(kind.__name__, (kind,), {"connect": connect})
-
 
 def _shut(connection: HTTPConnection) -> None:
     open_socket: Any = connection.sock
@@ -87,33 +73,12 @@ def _shut(connection: HTTPConnection) -> None:
         socket.socket.shutdown(inner, socket.SHUT_RDWR)
 
 
-class _Adapter(HTTPAdapter):
-    def __init__(self, lines: _Lines, connections: int) -> None:
-        self._pools = {
-            "http": _pool(HTTPConnectionPool, lines.held(HTTPConnection)),
-            "https": _pool(HTTPSConnectionPool, lines.held(HTTPSConnection)),
-        }
-        super().__init__(pool_maxsize=connections)
-
-    def init_poolmanager(self, *arguments: Any, **settings: Any) -> None:
-        super().init_poolmanager(*arguments, **settings)
-        self.poolmanager.pool_classes_by_scheme = self._pools
-
-    def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **settings)
-        if not proxy.lower().startswith("socks"):  # it has pools of its own
-            manager.pool_classes_by_scheme = self._pools
-        return manager
-
+class _Adapter(Adapter):
     def send(self, request: requests.PreparedRequest, *rest: Any, **settings: Any) -> Any:
         if isinstance(request.body, bytes) and len(request.body) > PIECE:
             # Its length is in the headers already, so that it does not go chunked.
             request.body = _Pieces(request.body)  # type: ignore[assignment]  # any iterable will do
         return super().send(request, *rest, **settings)
-
-
-def _pool(kind: type[Any], connection: type[HTTPConnection]) -> type[Any]:
-    return type(kind.__name__, (kind,), {"ConnectionCls": connection})
 
 
 class _Pieces:

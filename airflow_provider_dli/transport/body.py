@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The body of an answer as it comes in: unpacked, whole, and no larger than it may be."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from airflow_provider_dli.api.wire import Request
+from airflow_provider_dli.transport import failures
+from airflow_provider_dli.transport.failures import UnreadableAnswerError
+
+ACCEPTED = "gzip"
+"""What both transports say in `Accept-Encoding`: nothing else is unpacked."""
+
+_PACKED = {"gzip", "x-gzip", "deflate"}
+_GZIP_OR_ZLIB = 47
+# A server may announce more than there is memory.
+_LONGEST_PLACE = 32 * 1024 * 1024
+
+
+class Body:
+    """Takes the pieces of a body in their order; `most` is how many bytes it may have, unpacked.
+
+    Header names are lower case. Raises `UnreadableAnswerError` for an answer that cannot be read by
+    its status and headers.
+    """
+
+    def __init__(
+        self, request: Request, status: int, headers: Mapping[str, str], most: int
+    ) -> None:
+        _check_head(status, headers)
+        length = _length(headers)
+        self._request = request
+        # An object may be as large as it says; what else comes has the limit of all.
+        self._most = max(most, length) if request.is_bulk else most
+        if length > self._most and request.method != "HEAD":
+            raise failures.too_large(request, most)
+        encoding = headers.get("content-encoding", "").strip().lower()
+        self._unpacker = _unpacker(encoding)
+        # Each piece goes to its place: to join them in the end would hold the whole twice.
+        place = 0 if self._unpacker or request.method == "HEAD" else length
+        self._bytes = bytearray(min(place, _LONGEST_PLACE, most))
+        self._size = 0
+
+    def add(self, piece: bytes) -> None:
+        """Take the next piece as it came; raises `AnswerTooLargeError`."""
+        if self._unpacker is None:
+            self._put(piece)
+            return
+        while piece:
+            try:
+                self._put(self._unpacker.decompress(piece, self._most - self._size + 1))
+            except zlib.error:
+                raise UnreadableAnswerError("it cannot be unpacked") from None
+            # One packed stream may follow another.
+            piece = self._unpacker.unconsumed_tail or self._unpacker.unused_data
+            if self._unpacker.eof and piece:
+                self._unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
+
+    def whole(self) -> bytearray:
+        """Return the body after its last piece."""
+        if self._unpacker is not None and not self._unpacker.eof and self._size:
+            raise UnreadableAnswerError("it is packed, and its end is missing")
+        del self._bytes[self._size :]
+        return self._bytes
+
+    def _put(self, piece: bytes) -> None:
+        size = self._size + len(piece)
+        if size > self._most:
+            raise failures.too_large(self._request, self._most)
+        self._bytes[self._size : size] = piece
+        self._size = size
+
+
+def _check_head(status: int, headers: Mapping[str, str]) -> None:
+    if status < 200:
+        raise UnreadableAnswerError(f"its last status is the interim {status}")
+    if 300 <= status < 400:
+        try:
+            urlsplit(headers.get("location", ""))
+        except ValueError:
+            raise UnreadableAnswerError(
+                f"it has status {status} and a Location that is no address"
+            ) from None
+
+
+def _length(headers: Mapping[str, str]) -> int:
+    """Return the length that the answer announces, 0 where it announces none."""
+    text = headers.get("content-length", "0").strip()
+    if "transfer-encoding" in headers:
+        return 0
+    if not (text.isascii() and text.isdigit()):
+        raise UnreadableAnswerError("its Content-Length is no number")
+    return int(text)
+
+
+def _unpacker(encoding: str) -> zlib._Decompress | None:
+    if encoding in {"", "identity"}:
+        return None
+    if encoding not in _PACKED:
+        raise UnreadableAnswerError("it is packed in a way that was not asked for")
+    return zlib.decompressobj(_GZIP_OR_ZLIB)

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections of requests that know how far a request got, and that keep its time.
+
+requests has a timeout for each piece that comes, none for the whole, and raises the same errors
+before a request was sent and after it was read. urllib3 does all that a request asks for in the
+thread that asks, so each thread has one request under way.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HeaderParsingError
+from urllib3.util.response import assert_header_parsing
+
+from airflow_provider_dli.transport.progress import Progress
+
+_C = TypeVar("_C", bound=HTTPConnection)
+
+_here = threading.local()
+
+
+@contextmanager
+def under_way(progress: Progress) -> Iterator[None]:
+    """Have the connections of this thread keep the time of a request, and note how far it gets."""
+    before, _here.progress = _progress(), progress
+    try:
+        yield
+    finally:
+        _here.progress = before
+
+
+def _progress() -> Progress | None:
+    found: Progress | None = getattr(_here, "progress", None)
+    return found
+
+
+class Adapter(HTTPAdapter):
+    """Opens such connections, and keeps up to `connections` for later.
+
+    `opened` is given each as soon as it is open.
+    """
+
+    def __init__(
+        self, connections: int, opened: Callable[[HTTPConnection], None] = lambda _: None
+    ) -> None:
+        self._pools = {
+            "http": _pool(HTTPConnectionPool, _timed(HTTPConnection, opened)),
+            "https": _pool(HTTPSConnectionPool, _timed(HTTPSConnection, opened)),
+        }
+        super().__init__(pool_maxsize=connections)
+
+    def init_poolmanager(self, *arguments: Any, **settings: Any) -> None:
+        """Make pools of our connections."""
+        super().init_poolmanager(*arguments, **settings)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
+        """Make pools of our connections through a proxy."""
+        manager = super().proxy_manager_for(proxy, **settings)
+        if not proxy.lower().startswith("socks"):  # it has pools of its own
+            manager.pool_classes_by_scheme = self._pools
+        return manager
+
+
+def _pool(kind: type[Any], connection: type[HTTPConnection]) -> type[Any]:
+    return type(kind.__name__, (kind,), {"ConnectionCls": connection})
+
+
+def _timed(kind: type[_C], opened: Callable[[HTTPConnection], None]) -> type[_C]:
+    """Return a kind of connection that keeps the time of the request under way."""
+
+    class Timed(kind):  # type: ignore[valid-type, misc]  # mypy knows no class made of another
+        response_class = _Response
+        timeout: Any
+        _is_connecting = False
+
+        def connect(self) -> None:
+            progress = _progress()
+            if progress is not None and isinstance(self.timeout, int | float):
+                self.timeout = min(self.timeout, progress.left)
+            self._is_connecting = True
+            try:
+                super().connect()
+            finally:
+                self._is_connecting = False
+            opened(self)
+
+        def send(self, data: Any) -> None:
+            if self.sock is None:
+                self.connect()
+            progress = _progress()
+            # What is said to a proxy while the connection is made is not the request.
+            if progress is not None and not self._is_connecting:
+                _limit(self.sock, self.sock.gettimeout(), progress)
+                progress.is_sent = True
+                progress.moved += len(data)
+            super().send(data)
+
+    Timed.__name__ = Timed.__qualname__ = kind.__name__
+    return Timed
+
+
+def _limit(sock: Any, each: float | None, progress: Progress) -> None:
+    """Have the next step of a socket end in time: after `each` seconds, or when all are up."""
+    sock.settimeout(progress.left if each is None else min(each, progress.left))
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer that is whole or none: cut off within its head it is no answer."""
+
+    def __init__(self, sock: Any, *arguments: Any, **settings: Any) -> None:
+        super().__init__(_Source(sock), *arguments, **settings)  # type: ignore[arg-type]  # it needs no more
+
+    def _read_status(self) -> tuple[str, int, str]:
+        # Until Python 3.14 at least, every other interim answer than 100 is taken for the last.
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # not in typeshed
+            if not 102 <= status < 200:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+
+    def begin(self) -> None:
+        super().begin()
+        try:
+            assert_header_parsing(self.headers)
+        except HeaderParsingError:
+            # Not chained: it quotes headers.
+            unreadable = True
+        else:
+            unreadable = False
+        if unreadable:
+            raise http.client.HTTPException("a header that cannot be read")
+
+
+class _Source:
+    """What an answer is read from."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        return _Lines(_TimedReads(self._sock))
+
+
+class _Lines(io.BufferedReader):
+    """Reads whole lines only: http.client takes the end of the stream for the end of a head."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        if not line.endswith(b"\n") and not (size is not None and 0 <= size <= len(line)):
+            raise http.client.RemoteDisconnected("the answer ends within its head")
+        return line
+
+
+class _TimedReads(io.RawIOBase):
+    """Reads a socket for as long as the request under way may take."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._each: float | None = sock.gettimeout()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        progress = _progress()
+        if progress is not None:
+            _limit(self._sock, self._each, progress)
+        count: int | None = self._raw.readinto(buffer)
+        if progress is not None:
+            progress.moved += count or 0
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
