@@ -78,6 +78,8 @@ def account_from(
         verify=_verify(fields),
         connect_timeout=fields.seconds("connect_timeout", 10.0),
         read_timeout=fields.seconds("read_timeout", 60.0),
+        total_timeout=fields.seconds("total_timeout", 120.0),
+        max_answer_size=fields.count("max_answer_size", 256 * 1024 * 1024),
         iam_origin=iam,
         proxy=_proxy(fields),
         obs_origin=_obs(fields) or (obs_origin(cloud, region) if cloud and region else None),
@@ -159,6 +161,16 @@ class _Fields:
         if not 0 < number < math.inf:
             raise self.wrong(field, value, "give a positive number of seconds")
         return number
+
+    def count(self, field: str, default: int) -> int:
+        value = self.given(field)
+        if value is None:
+            return default
+        # Text comes from a URI, and a float from a form that has numbers only.
+        text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+        if isinstance(value, bool) or not re.fullmatch("[0-9]{1,18}", text) or not int(text):
+            raise self.wrong(field, value, "give a positive whole number")
+        return int(text)
 
     def boolean(self, field: str, default: bool) -> bool:
         value = self.given(field)

@@ -22,6 +22,7 @@ class Field(NamedTuple):
 _TEXT: dict[str, Any] = {"type": ["string", "null"]}
 _SECRET: dict[str, Any] = {**_TEXT, "format": "password"}
 _SECONDS: dict[str, Any] = {"type": ["number", "null"]}
+_BYTES: dict[str, Any] = {"type": ["integer", "null"]}
 _SWITCH: dict[str, Any] = {"type": ["boolean", "null"], "default": True}
 
 
@@ -135,6 +136,18 @@ _SECTIONS: dict[str, tuple[Field, ...]] = {
         ),
         Field("connect_timeout", "Seconds to connect", "Empty: 10.", _SECONDS),
         Field("read_timeout", "Seconds to wait for an answer", "Empty: 60.", _SECONDS),
+        Field(
+            "total_timeout",
+            "Seconds for a whole call",
+            "Empty: 120. What sends or reads an object has more, the larger it is.",
+            _SECONDS,
+        ),
+        Field(
+            "max_answer_size",
+            "Most bytes of an answer",
+            "Empty: 268435456 (256 MiB), ample for a listing of 100,000 groups.",
+            _BYTES,
+        ),
     ),
 }
 

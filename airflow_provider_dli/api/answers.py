@@ -68,6 +68,14 @@ _BY_STATUS: dict[int, type[AnswerError]] = {
     407: EndpointError,
     429: ThrottledError,
 }
+OF_THE_MOMENT = frozenset({408, 421, 425, 499, 502, 503, 504})
+"""Statuses with which something on the way says that it did not get through, or not in time."""
+
+LONGEST_RETRY_AFTER = 60.0
+"""Seconds: nobody waits longer for a service that says when to come again."""
+
+# Of 2020 and of 2100.
+_EARLIEST, _LATEST = 1_577_836_800.0, 4_102_444_800.0
 _EXCERPT = 300
 _IDENTIFIER = 128
 _LOOKED_AT = 64 * 1024
@@ -114,8 +122,16 @@ def interpret(call: Call[T], asked: Asked, response: Response) -> T:
 
 
 def server_time(response: Response) -> float | None:
-    """Give the Unix time of the server's own clock, if the answer tells it."""
-    return _http_date(response.headers.get("date", ""))
+    """Return the Unix time of the server's own clock, if the answer tells one to be believed."""
+    return believed(_http_date(response.headers.get("date", "")))
+
+
+def believed(time: float | None) -> float | None:
+    """Return the Unix time that a service tells, and `None` for one that cannot be today's.
+
+    Signed with that, every later call would be refused, or could not be made at all.
+    """
+    return time if time is not None and _EARLIEST < time < _LATEST else None
 
 
 def _refusal(asked: Asked, response: Response, quote: str) -> AnswerError:
@@ -185,18 +201,34 @@ def excerpt(asked: Asked, response: Response) -> str:
 
 
 def _kind_of(response: Response, code: str) -> type[AnswerError]:
-    status = response.status
     by_code = _BY_CODE.get(code.replace("APIG.", "APIGW."))
-    if by_code is not None:
+    # A gateway that reaches nobody for the moment may call that an API it does not know.
+    if by_code is not None and not (by_code is EndpointError and response.status in OF_THE_MOMENT):
         return by_code
+    # DLI's own 404 carries a code or nothing at all; a page or a foreign JSON is not DLI's.
+    if response.status == 404 and (code or not response.body.strip()):
+        return NotFoundError
+    return by_status(response, _BY_STATUS)
+
+
+def by_status(response: Response, known: Mapping[int, type[AnswerError]]) -> type[AnswerError]:
+    """Return the class of a refusal whose code says nothing; `known` are those of some statuses."""
+    status = response.status
     if 300 <= status < 400:
         return EndpointError
-    if status >= 500:
+    if status >= 500 or status in OF_THE_MOMENT:
         return ServiceError
-    if status == 404:
-        # DLI's own 404 carries a code or nothing at all; a page or a foreign JSON is not DLI's.
-        return NotFoundError if code or not response.body.strip() else EndpointError
-    return _BY_STATUS.get(status, BadRequestError)
+    if status in known and not (status == 403 and is_page(response)):
+        return known[status]
+    # What is left of 403 and 404 is the page of something before the service.
+    return EndpointError if status in {403, 404} else BadRequestError
+
+
+def is_page(response: Response) -> bool:
+    """Whether the answer is a page for people: no service, but something before it."""
+    beginning = bytes(response.body[:64]).lstrip().lower()
+    is_html = beginning.startswith((b"<!doctype html", b"<html"))
+    return is_html or "html" in response.headers.get("content-type", "").lower()
 
 
 def _code_and_message(asked: Asked, fields: Mapping[str, Any]) -> tuple[str, str]:
@@ -223,7 +255,10 @@ def _json_object(body: bytes | bytearray) -> dict[str, Any]:
 
 
 def _retry_after(response: Response, now: float) -> float | None:
-    """Read `Retry-After`: seconds, also fractions, or an HTTP date on the server's own clock."""
+    """Read `Retry-After`: seconds, also fractions, or an HTTP date on the server's own clock.
+
+    At most `LONGEST_RETRY_AFTER`.
+    """
     text = response.headers.get("retry-after", "").strip()
     try:
         seconds = float(text)
@@ -232,7 +267,7 @@ def _retry_after(response: Response, now: float) -> float | None:
         if then is None:
             return None
         seconds = then - (server_time(response) or now)
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
 
 
 def _http_date(text: str) -> float | None:

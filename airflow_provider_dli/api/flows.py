@@ -7,45 +7,78 @@ the triggerer run the same lines.
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from airflow_provider_dli.api import packages
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import Lease
 from airflow_provider_dli.api.access.identity import Identity, identity_of
 from airflow_provider_dli.api.access.projects import find_project
+from airflow_provider_dli.api.deadline import Deadline
 from airflow_provider_dli.api.errors import (
     AuthenticationError,
     DliError,
     NotFoundError,
-    NotSentError,
     ThrottledError,
+    TransportError,
 )
+from airflow_provider_dli.api.log import Log
 from airflow_provider_dli.api.models import PackageGroup, PackageListing
 from airflow_provider_dli.api.pace import Pace
+from airflow_provider_dli.api.patience import LAST_LOOK
 from airflow_provider_dli.api.retry import DEFAULT_RETRY, Retry
 from airflow_provider_dli.api.waiting import Wait
 from airflow_provider_dli.api.wire import Call, Flow, sleep
 
 T = TypeVar("T")
+S = TypeVar("S")
+F = TypeVar("F")
+S_contra = TypeVar("S_contra", contravariant=True)
+F_co = TypeVar("F_co", covariant=True)
+
+LONG = 5.0
+"""Seconds of a pause from which on it is logged."""
+
+_log: Log = logging.getLogger(__name__)
+
+
+class Waiting(Protocol[S_contra, F_co]):
+    """What looks at one thing until it is as it should be, or time is up."""
+
+    deadline: float | None
+
+    def next_look(self, now: float) -> float:
+        """Return the Unix time of the next look."""
+        ...
+
+    def see(self, found: S_contra, now: float) -> F_co | None:
+        """Take a look; returns what was found when the wait is over."""
+        ...
+
+    def miss(self, error: DliError, now: float) -> None:
+        """Take an error in place of a look."""
+        ...
 
 
 @dataclass(slots=True)
 class Client:
     """The flows on one account. `now` gives Unix seconds.
 
-    `reread` gives the account as it is by now, for when the credential is refused; `learn` is told
-    what no log may show.
+    `log` is told of repeats and of long pauses. `reread` gives the account as it is by now, for
+    when the credential is refused; `learn` is told what no log may show.
     """
 
     account: Account
     retry: Retry = DEFAULT_RETRY
     now: Callable[[], float] = time.time
     pace: Pace = field(default_factory=Pace)
+    log: Log = _log
     reread: Callable[[], Account] | None = None
     learn: Callable[[str], None] = lambda _: None
     identity: Identity = field(init=False)
@@ -63,23 +96,54 @@ class Client:
         time of sending and finds out whether the service acted on it. It gives the result, or
         `None` when it did not. Without `done` such a call is sent only once.
         """
-        repeatable = call.repeatable or done is not None
+        return (
+            yield from self._repeated(
+                partial(self.once, call),
+                f"{call.method} {call.path}",
+                is_repeatable=call.repeatable or done is not None,
+                is_urgent=call.is_urgent,
+                done=done,
+            )
+        )
+
+    def hurry(self, call: Call[T]) -> Flow[T]:
+        """Send a call until it has an answer, and wait for no turn, whatever the service asked."""
+        return (yield from self.perform(replace(call, is_urgent=True)))
+
+    def find_project(self) -> Flow[str]:
+        """Return the project's id as `project` does, asked for again where it cannot be had."""
+        return (yield from self._repeated(self.project, "The look-up of the project"))
+
+    def _repeated(
+        self,
+        attempted: Callable[[], Flow[T]],
+        what: str,
+        *,
+        is_repeatable: bool = True,
+        is_urgent: bool = False,
+        done: Callable[[float], Flow[T | None]] | None = None,
+    ) -> Flow[T]:
         started = self.now()
         attempt = 0
         while True:
             attempt += 1
             sent = self.now()
             try:
-                return (yield from self.once(call))
+                return (yield from attempted())
             except DliError as error:
                 failure = error
             pause = self.retry.pause(
-                failure, attempt=attempt, elapsed=self.now() - started, repeatable=repeatable
+                failure,
+                attempt=attempt,
+                elapsed=self.now() - started,
+                repeatable=is_repeatable,
+                is_urgent=is_urgent,
             )
             # Retries of the whole process come out of one budget.
             pause = pause if pause is None or self.pace.may_repeat() else None
             if pause is not None:
-                yield from sleep(pause)
+                self._tell(what, failure, pause, attempt + 1)
+                yield from _rest(pause, failure)
             if done is not None and failure.may_be_done:
                 try:
                     found = yield from done(sent)
@@ -89,6 +153,14 @@ class Client:
                     return found
             if pause is None:
                 raise failure
+
+    def _tell(self, what: str, failure: DliError, pause: float, attempt: int) -> None:
+        tries = self.retry.attempts
+        if isinstance(failure, ThrottledError):
+            text = "%s is throttled, again in %.0f s, try %d of %d"
+            self.log.warning(text, what, pause, attempt, tries)
+        else:
+            self.log.warning("%s Again in %.0f s, try %d of %d", failure, pause, attempt, tries)
 
     def upload(
         self, call: Call[PackageGroup], group: str | None, names: Sequence[str]
@@ -134,33 +206,49 @@ class Client:
         return tuple(deleted)
 
     def until_ready(self, wait: Wait) -> Flow[PackageGroup]:
-        """Look at the listing until the wait is over, and give the group.
+        """Look at the listing until the wait is over, and return the group."""
+        return (yield from self.wait_for(wait, packages.find_group(wait.group, wait.names or ())))
 
-        The wait itself repeats, so each look is sent once.
+    def wait_for(
+        self,
+        wait: Waiting[S, F],
+        call: Call[S],
+        meanwhile: Callable[[], Flow[None]] | None = None,
+    ) -> Flow[F]:
+        """Send a call until the wait is over, and return what it saw last.
+
+        The wait itself repeats, so each look is sent once. `meanwhile` follows each look that had
+        an answer. Raises what the wait raises.
         """
         while True:
             now = self.now()
             yield from sleep(wait.next_look(now) - now)
+            began = self.now()
+            deadline = _end_of_look(wait, self.now)
             try:
-                found = yield from self._find_before(wait)
+                seen = yield from deadline.cut(self._last_in_time(call, wait.deadline))
             except DliError as error:
-                wait.miss(error, self.now())
+                # Of when it began: at the deadline there is one more.
+                wait.miss(error, began)
                 continue
-            ready = wait.see(found, self.now())
-            if ready is not None:
-                return ready
+            ended = wait.see(seen, began)
+            if meanwhile is not None:
+                yield from _end_of_look(wait, self.now).cut(meanwhile())
+            if ended is not None:
+                return ended
+
+    def _last_in_time(self, call: Call[T], before: float | None) -> Flow[T]:
+        """Send a call once; at `before`, or when its turn would come later, it waits for none."""
+        if before is not None and self.now() >= before:
+            call = replace(call, is_urgent=True)
+        return (yield from self.once(call, before))
 
     def look(self, kind: str | None = None) -> Flow[PackageListing]:
         """Fetch the listing once: for who looks again anyway."""
         return (yield from self.once(packages.listing(kind)))
 
-    def _find_before(self, wait: Wait) -> Flow[PackageGroup | None]:
-        call = packages.find(wait.group, wait.names or ())
-        found, _ = yield from self.once(call, before=wait.deadline)
-        return found
-
     def once(self, call: Call[T], before: float | None = None) -> Flow[T]:
-        """Send a call once, when its turn comes; gives up a turn that would come after `before`."""
+        """Send a call once, when its turn comes, at `before` at the latest."""
         try:
             return (yield from self._send(call, before))
         except AuthenticationError:
@@ -178,12 +266,9 @@ class Client:
 
     def _send(self, call: Call[T], before: float | None) -> Flow[T]:
         project_id = yield from self.project()
-        turn, gap = self.pace.turn(self.now()), self.pace.gap
-        if before is not None and self.now() + turn > before:
-            yield from sleep(max(before - self.now(), 0))
-            raise NotSentError(f"{call.method} {call.path} had no turn: too many requests (429).")
-        if turn > 0:
-            yield from sleep(turn)
+        gap = self.pace.gap
+        if not call.is_urgent:
+            yield from self._turn(f"{call.method} {call.path}", before)
         try:
             value = yield from self.identity.exchange(
                 call,
@@ -196,6 +281,17 @@ class Client:
             raise
         self.pace.succeeded()
         return value
+
+    def _turn(self, what: str, before: float | None) -> Flow[None]:
+        """Wait until a call's turn comes, or until `before`."""
+        now = self.now()
+        pause = self.pace.turn(now)
+        if before is not None:
+            pause = min(pause, max(before - now, 0.0))
+        if pause >= LONG:
+            self.log.info("%s waits for %.0f s, after too many requests (429)", what, pause)
+        if pause > 0:
+            yield from sleep(pause)
 
     def project(self) -> Flow[str]:
         """Give the project's id: of the connection, of the token, or as IAM knows it."""
@@ -230,3 +326,17 @@ class Client:
         except NotFoundError:
             return True
         return None
+
+
+def _end_of_look(wait: Waiting[S, F], now: Callable[[], float]) -> Deadline:
+    """Return when a look that begins now has to end: at the wait's deadline, or soon."""
+    at = math.inf if wait.deadline is None else max(wait.deadline, now() + LAST_LOOK)
+    return Deadline(at, now)
+
+
+def _rest(seconds: float, failure: DliError) -> Flow[None]:
+    """Wait before the next try; raises the failure where there is no time for it."""
+    try:
+        yield from sleep(seconds)
+    except TransportError:
+        raise failure from None

@@ -16,12 +16,11 @@ from html import unescape
 from pathlib import Path
 from urllib.parse import unquote
 
-from airflow_provider_dli.api.answers import Asked, Said, excerpt, refusal
+from airflow_provider_dli.api.answers import Asked, Said, by_status, excerpt, refusal
 from airflow_provider_dli.api.errors import (
     AlreadyExistsError,
     AnswerError,
     AuthenticationError,
-    BadRequestError,
     EndpointError,
     NotFoundError,
     PermissionDeniedError,
@@ -69,7 +68,6 @@ _BY_CODE: dict[str, type[AnswerError]] = {
 _BY_STATUS: dict[int, type[AnswerError]] = {
     401: AuthenticationError,
     403: PermissionDeniedError,
-    404: NotFoundError,
     407: EndpointError,
     429: ThrottledError,
 }
@@ -192,14 +190,9 @@ def _kind_of(response: Response, code: str) -> type[AnswerError]:
     by_code = _BY_CODE.get(code)
     if by_code is not None:
         return by_code
-    status = response.status
-    if 300 <= status < 400:
-        return EndpointError
-    if status >= 500:
-        return ServiceError
-    if status == 404 and response.body.strip() and not code:
-        return EndpointError  # the page of something else
-    return _BY_STATUS.get(status, BadRequestError)
+    if response.status == 404 and (code or not response.body.strip()):
+        return NotFoundError
+    return by_status(response, _BY_STATUS)
 
 
 def _id(response: Response) -> str:

@@ -111,6 +111,13 @@ def find(
     return _list_call(partial(_found, group, names), kind)
 
 
+def find_group(group: str | None, names: Collection[str] = ()) -> Call[PackageGroup | None]:
+    """Find one group in the listing, as `find` does."""
+    if group is not None:
+        checks.stored_name("group", group)
+    return _list_call(lambda response: _found(group, names, response)[0], None)
+
+
 def show(name: str, group: str | None = None) -> Call[Package]:
     """Show one package: of a group, or the ungrouped one of that name.
 

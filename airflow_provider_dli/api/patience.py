@@ -13,8 +13,8 @@ from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from airflow_provider_dli.api.errors import DliError, ThrottledError, WireError
-from airflow_provider_dli.api.retry import TRANSIENT
+from airflow_provider_dli.api.errors import AnswerError, DliError, WireError
+from airflow_provider_dli.api.retry import OF_THE_WAY, TRANSIENT
 
 FIRST_LOOK = 1.0
 """Seconds until a wait looks for the first time: small uploads are done by then."""
@@ -80,7 +80,7 @@ class Patience:
 
     def wait_on(self, now: float, error: DliError | None = None) -> None:
         """Go on after a look, unless time alone ends the wait."""
-        self._lost_since, self.last_error = None, error
+        self._lost_since, self.last_error, self.looked = None, error, True
         if self._odd_since is not None and now - self._odd_since >= self.max_unknown_time:
             raise self.unknown()
         self.expire(now)
@@ -90,12 +90,12 @@ class Patience:
 
         Raises the error itself when it cannot pass, or after `max_unknown_time` seconds.
         """
-        if not isinstance(error, (*TRANSIENT, WireError)):
+        if not isinstance(error, self._passing):
             raise copy(error) from error  # a copy: one error may end many waits
         if type(error) is not type(self.last_error):
             self.trouble(error)
         self.last_error = error
-        if isinstance(error, ThrottledError):
+        if isinstance(error, AnswerError):
             self._not_before = now + (error.retry_after or 0)
         if self._lost_since is None:
             self._lost_since = now
@@ -104,6 +104,11 @@ class Patience:
             last.add_note(f"No look at {self.title} for {self.max_unknown_time:g} seconds.")
             raise last from error
         self.expire(now)
+
+    @property
+    def _passing(self) -> tuple[type[DliError], ...]:
+        """Errors that may pass: where the service was reached before, also those of the way."""
+        return (*TRANSIENT, WireError, *(OF_THE_WAY if self.looked else ()))
 
     def expire(self, now: float) -> None:
         """Raise when the deadline has come."""

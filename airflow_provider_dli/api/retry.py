@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from airflow_provider_dli.api.errors import (
     AnswerError,
     AnswerLostError,
+    AnswerTooLargeError,
+    ConnectionSetupError,
     DliError,
+    EndpointError,
     NotSentError,
     ServiceError,
     ThrottledError,
@@ -22,6 +25,10 @@ HARMLESS_AFTER = (NotSentError, ThrottledError)
 
 TRANSIENT = (*HARMLESS_AFTER, AnswerLostError, ServiceError, UnusableAnswerError)
 """Failures that may pass by themselves."""
+
+OF_THE_WAY = (EndpointError, ConnectionSetupError, AnswerTooLargeError)
+"""Failures of what lies between here and the service: at first they tell of a wrong setup, and once
+the service was reached, of something that may pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +49,28 @@ class Retry:
     jitter: Callable[[], float] = random.random
 
     def pause(
-        self, error: DliError, *, attempt: int, elapsed: float, repeatable: bool
+        self,
+        error: DliError,
+        *,
+        attempt: int,
+        elapsed: float,
+        repeatable: bool,
+        is_urgent: bool = False,
     ) -> float | None:
-        """Give the seconds to wait before the next try, or `None` to give up.
+        """Return the seconds to wait before the next try, or `None` to give up.
 
-        `attempt` counts from 1, `elapsed` is seconds since the first try began.
+        `attempt` counts from 1, `elapsed` is seconds since the first try began. An urgent call
+        does not wait for as long as the service asks.
         """
         if not isinstance(error, TRANSIENT if repeatable else HARMLESS_AFTER):
             return None
-        seconds = self._seconds(error, attempt)
+        seconds = self._seconds(error, attempt, is_urgent)
         if attempt >= self.attempts or elapsed + seconds > self.deadline:
             return None
         return seconds
 
-    def _seconds(self, error: DliError, attempt: int) -> float:
-        if isinstance(error, AnswerError) and error.retry_after is not None:
+    def _seconds(self, error: DliError, attempt: int, is_urgent: bool) -> float:
+        if isinstance(error, AnswerError) and error.retry_after is not None and not is_urgent:
             # Never earlier than asked, and not everybody in the same instant.
             return error.retry_after + self.jitter()
         first = self.throttled_pause if isinstance(error, ThrottledError) else self.first_pause

@@ -65,7 +65,8 @@ class Call(Generic[T]):
 
     The path is what an account or a source of credentials completes: for DLI, the part behind
     `/v2.0/{project_id}`. `repeatable` says that sending it twice
-    does no more than sending it once; `answers_secrets`, that no message may quote the answer.
+    does no more than sending it once; `answers_secrets`, that no message may quote the answer;
+    `is_urgent`, that it waits for nobody, also where the service asked for fewer calls.
     """
 
     method: str
@@ -76,6 +77,7 @@ class Call(Generic[T]):
     repeatable: bool = False
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     answers_secrets: bool = False
+    is_urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

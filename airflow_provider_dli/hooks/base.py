@@ -65,7 +65,7 @@ class DliBaseHook(BaseHook):
     @property
     def project_id(self) -> str:
         """The id of the project: of the connection, or looked up by the region."""
-        return self.account.project_id or self._run(self._client.project())
+        return self.account.project_id or self._run(self._client.find_project())
 
     def now(self) -> float:
         """Give the Unix time by the hook's clock."""
@@ -82,6 +82,7 @@ class DliBaseHook(BaseHook):
             self.account,
             now=self._clock.now,
             pace=pace_of(self.account),
+            log=self.log,
             reread=self._account_by_now,
             learn=mask_secret,
         )

@@ -104,7 +104,7 @@ class DliBatchHook(DliBaseHook):
             takes each of its lines
         """
         from airflow_provider_dli.api.jobs.driver_log import DriverLog
-        from airflow_provider_dli.api.jobs.waiting import BatchWait, until_ended
+        from airflow_provider_dli.api.jobs.waiting import BatchWait
 
         progress = self.batch_progress()
         until = None if timeout is None else self._clock.now() + checks.seconds("timeout", timeout)
@@ -124,7 +124,7 @@ class DliBatchHook(DliBaseHook):
             if lines is not None and progress.may_have_log:
                 yield from progress.follow(lines, self._client.once, take)
 
-        return self._run(until_ended(self._client, wait, follow))
+        return self._run(self._client.wait_for(wait, batches.show(batch_id), follow))
 
     def batch_progress(self) -> BatchProgress:
         """Give an observer that logs each change of a job's state, for code that polls itself."""

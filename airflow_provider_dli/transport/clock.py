@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -20,11 +21,23 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's own clock: Unix seconds as it was made, and evenly on from there.
+
+    Somebody who sets the machine's clock meanwhile makes no wait longer or shorter. `unix` and
+    `monotonic` may be a test's.
+    """
+
+    def __init__(
+        self,
+        unix: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._monotonic = monotonic
+        self._ahead = unix() - monotonic()
 
     def now(self) -> float:
-        """Give Unix seconds."""
-        return time.time()
+        """Return Unix seconds."""
+        return self._ahead + self._monotonic()
 
     def sleep(self, seconds: float) -> None:
         """Block the thread for `seconds`."""

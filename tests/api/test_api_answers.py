@@ -100,6 +100,34 @@ def test_the_code_decides_whatever_the_status(
     assert (error.status, error.code) == (status, code)
 
 
+@pytest.mark.parametrize("body", [b"", b'{"message": "no"}', b'{"error_code": "DLI.7777"}'])
+def test_a_403_without_a_known_code_is_a_right_that_is_missing(body: bytes) -> None:
+    assert type(error_of(403, body)) is PermissionDeniedError
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize(
+    "body", [b"<html/>", b"\n<!DOCTYPE html>\n<html><body>Blocked by the firewall"]
+)
+def test_a_page_with_403_or_404_is_of_something_before_the_service(
+    status: int, body: bytes
+) -> None:
+    assert type(error_of(status, body)) is EndpointError
+
+
+@pytest.mark.parametrize("code", ["APIGW.0101", "APIG.0101"])
+@pytest.mark.parametrize("status", [408, 502, 503, 504])
+def test_a_gateway_that_reaches_nobody_is_not_taken_for_another_service(
+    code: str, status: int
+) -> None:
+    body = b'{"error_code": "%b", "error_msg": "The API does not exist"}' % code.encode()
+
+    error = error_of(status, body)
+
+    assert type(error) is ServiceError
+    assert error.may_be_done
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"<html/>", b'{"message": "no"}', b'{"error_code": "DLI.7777"}']
 )
@@ -113,9 +141,12 @@ def test_the_code_decides_whatever_the_status(
         (399, EndpointError),
         (400, BadRequestError),
         (401, AuthenticationError),
-        (403, PermissionDeniedError),
         (405, BadRequestError),
         (407, EndpointError),
+        (408, ServiceError),
+        (421, ServiceError),
+        (425, ServiceError),
+        (499, ServiceError),
         (409, BadRequestError),
         (413, BadRequestError),
         (429, ThrottledError),

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from shutil import which
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import aiohttp
 import pytest
 import trustme
 from scenarios.servers import Server, serving
 from told import told
+from transport.worlds import KINDS, Asynchronous, Transport
 
 from airflow_provider_dli.api.errors import (
     AnswerLostError,
@@ -28,8 +29,6 @@ from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
 from airflow_provider_dli.transport.blocking import BlockingTransport
 
-T = TypeVar("T")
-
 OK = (200, {}, b"{}")
 
 
@@ -38,34 +37,6 @@ def _no_environment_but_the_tests_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-
-
-class Transport(Protocol):
-    def run(self, flow: Flow[T]) -> T: ...
-
-    def close(self) -> None: ...
-
-
-class Asynchronous:
-    """The asynchronous transport on a loop of its own, as a test may call it."""
-
-    def __init__(self, **settings: Any) -> None:
-        self.runner = asyncio.Runner()
-
-        async def make() -> AsyncTransport:
-            return AsyncTransport(**settings)
-
-        self.transport = self.runner.run(make())
-
-    def run(self, flow: Flow[T]) -> T:
-        return self.runner.run(self.transport.run(flow))
-
-    def close(self) -> None:
-        self.runner.run(self.transport.close())
-        self.runner.close()
-
-
-KINDS = {"blocking": BlockingTransport, "asynchronous": Asynchronous}
 
 
 @pytest.fixture(params=["blocking", "asynchronous"])
@@ -129,17 +100,6 @@ def test_the_host_that_was_signed_is_the_host_that_is_sent(transport: Transport)
         transport.run(send(get(server.origin, Host="dli.example")))
 
     assert server.asked[0].headers["host"] == "dli.example"
-
-
-def test_cookies_of_one_answer_are_not_sent_with_the_next_request_of_the_triggerer() -> None:
-    with (
-        serving((200, {"Set-Cookie": "session=1; Path=/"}, b"{}")) as server,
-        closing(Asynchronous()) as transport,
-    ):
-        transport.run(send(get(server.origin)))
-        transport.run(send(get(server.origin)))
-
-    assert "cookie" not in server.asked[1].headers
 
 
 def test_a_compressed_body_is_unpacked(transport: Transport) -> None:

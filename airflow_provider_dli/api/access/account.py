@@ -19,7 +19,8 @@ class Account:
     `obs_origin` that of OBS. `cloud`, `region` and the latter two are `None` where they are not
     known, `project_id` where it has to be looked up by the region. `verify` is a boolean or the
     path of a CA bundle, `proxy` the address of a proxy that wins over the environment's. The
-    timeouts are seconds: to connect, and between two bytes of the answer.
+    timeouts are seconds: to connect, between two bytes of the answer, and for a whole call.
+    `max_answer_size` is bytes.
     """
 
     origin: str
@@ -34,6 +35,8 @@ class Account:
     iam_origin: str | None = None
     proxy: str | None = field(default=None, repr=False)
     obs_origin: str | None = None
+    total_timeout: float = 120.0
+    max_answer_size: int = 256 * 1024 * 1024
 
     @property
     def network(self) -> dict[str, Any]:
@@ -42,6 +45,8 @@ class Account:
             "verify": self.verify,
             "connect_timeout": self.connect_timeout,
             "read_timeout": self.read_timeout,
+            "total_timeout": self.total_timeout,
+            "max_answer_size": self.max_answer_size,
             "proxy": self.proxy,
         }
 

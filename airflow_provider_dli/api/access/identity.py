@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 from airflow_provider_dli.api.access.auth import Lease
 from airflow_provider_dli.api.access.skew import Skew
-from airflow_provider_dli.api.answers import Asked, interpret, server_time
+from airflow_provider_dli.api.answers import Asked, believed, interpret, server_time
 from airflow_provider_dli.api.errors import AuthenticationError, DliError, NotSentError
 from airflow_provider_dli.api.retry import TRANSIENT
 from airflow_provider_dli.api.wire import Call, Flow, Request, send, sleep
@@ -130,7 +130,7 @@ class Identity:
                 return interpret(call, asked, response)
             except AuthenticationError as error:
                 # Named nowhere else: its traceback would keep this identity alive.
-                theirs = _named_time(error.message) or server_time(response)
+                theirs = believed(_named_time(error.message)) or server_time(response)
                 ahead = None if theirs is None else theirs - now()
                 is_signed = lease.credential.is_signing
                 if may_set_clock and is_signed and self._skew.explains(ahead, skew):

@@ -104,9 +104,9 @@ def cancel(batch_id: str) -> Call[None]:
 
     DELETE /v2.0/{project_id}/batches/{batch_id},
     https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0129.html. The answer says that the
-    cancel was taken, not that the job has ended.
+    cancel was taken, not that the job has ended. It waits for no turn: the job costs money.
     """
-    return Call("DELETE", _path(batch_id), _cancelled, repeatable=True)
+    return Call("DELETE", _path(batch_id), _cancelled, repeatable=True, is_urgent=True)
 
 
 def every(

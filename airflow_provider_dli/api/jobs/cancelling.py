@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from airflow_provider_dli.api.deadline import Deadline
 from airflow_provider_dli.api.errors import BadRequestError, DliError, NotFoundError
 from airflow_provider_dli.api.jobs import batches
 from airflow_provider_dli.api.jobs.models import SparkBatch
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 FIRST_PAUSE = 0.5
 GROWTH = 1.5
 LONGEST_PAUSE = 10.0
+LEAST_LOOK = 1.0
+"""Seconds that a look may take when time is up."""
 
 
 def cancel(client: Client, batch_id: str, *, seconds: float) -> Flow[SparkBatch | None]:
@@ -27,24 +30,26 @@ def cancel(client: Client, batch_id: str, *, seconds: float) -> Flow[SparkBatch 
     What is given may still be active: DLI took the cancel, and the job goes on so far. Raises why
     the job could not be cancelled, or not be looked at.
     """
-    end = client.now() + seconds
+    deadline = Deadline.after(seconds, client.now)
     refused: DliError | None = None
     try:
-        yield from client.perform(batches.cancel(batch_id))
+        yield from deadline.cut(client.hurry(batches.cancel(batch_id)))
     except (BadRequestError, NotFoundError) as error:
         # Among others the answers for jobs that have ended: the state tells.
         refused = error
     pause = FIRST_PAUSE
     while True:
+        # One look in any case, however long the cancel itself took.
+        in_time = Deadline(max(deadline.at, client.now() + LEAST_LOOK), client.now)
         try:
-            batch = yield from client.perform(batches.show(batch_id))
+            batch = yield from in_time.cut(client.hurry(batches.show(batch_id)))
         except NotFoundError:
             return None
         if batch.is_terminal:
             return batch
         if refused is not None:
             raise refused
-        if client.now() + pause > end:
+        if pause > deadline.left:
             return batch
         yield from sleep(pause)
         pause = min(pause * GROWTH, LONGEST_PAUSE)
@@ -59,7 +64,7 @@ def active_of(client: Client, names: Sequence[str], *, seconds: float = 0.0) -> 
     while True:
         active: list[str] = []
         for name in names:
-            found = yield from named(client, name)
+            found = yield from named(client.hurry, name)
             active += [batch.id for batch in found if not batch.is_terminal]
         if active or client.now() + FIRST_PAUSE > end:
             return active

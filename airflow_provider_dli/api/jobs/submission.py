@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dli.api.errors import (
     DliError,
+    EndpointError,
     NotFoundError,
     SparkBatchAmbiguousError,
     SparkBatchLostError,
 )
 from airflow_provider_dli.api.jobs import batches
-from airflow_provider_dli.api.jobs.models import BatchState, SparkBatch
+from airflow_provider_dli.api.jobs.models import BatchListing, BatchState, SparkBatch
 from airflow_provider_dli.api.retry import TRANSIENT
-from airflow_provider_dli.api.wire import Flow, sleep
+from airflow_provider_dli.api.wire import Call, Flow, sleep
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.flows import Client
@@ -69,11 +70,11 @@ def submit(client: Client, wanted: Wanted) -> Flow[Submission]:
     known = yield from _known(client, wanted.known_id)
     if known is not None and known.state is not BatchState.DEAD:
         return Submission(known, is_new=False)
-    there = yield from named(client, wanted.name)
+    there = yield from named(client.perform, wanted.name)
     found = chosen(wanted.name, there, with_success=not wanted.is_first)
     for name in wanted.earlier:
         if found is None:
-            found = chosen(name, (yield from named(client, name)), with_success=True)
+            found = chosen(name, (yield from named(client.perform, name)), with_success=True)
     if found is not None:
         return Submission(found, is_new=False)
     lost = wanted.known_id if known is None else None
@@ -88,9 +89,11 @@ def submit(client: Client, wanted: Wanted) -> Flow[Submission]:
     return Submission(batch, is_new=True)
 
 
-def named(client: Client, name: str) -> Flow[tuple[SparkBatch, ...]]:
-    """Give the jobs of a name, those that have ended as well."""
-    listed = yield from batches.every(client.perform, name=name)
+def named(
+    perform: Callable[[Call[BatchListing]], Flow[BatchListing]], name: str
+) -> Flow[tuple[SparkBatch, ...]]:
+    """Return the jobs of a name, those that have ended as well; `perform` sends a call."""
+    listed = yield from batches.every(perform, name=name)
     # Whether the service compares the whole name is not documented. A job whose name it does not
     # tell is one that it found by the name.
     return tuple(batch for batch in listed if (batch.name or name) == name)
@@ -134,7 +137,8 @@ def _created(client: Client, wanted: Wanted, before: Collection[str]) -> Flow[Sp
     try:
         return (yield from client.perform(batches.create(wanted.request)))
     except DliError as error:
-        if not error.may_be_done:
+        # A page of something on the way does not tell whether the request had passed it.
+        if not (error.may_be_done or isinstance(error, EndpointError)):
             raise
         lost = error
     wanted.trouble(lost)
@@ -147,7 +151,11 @@ def _found(client: Client, name: str, before: Collection[str], lost: DliError) -
     for pause in PAUSES:
         yield from sleep(pause)
         try:
-            new = [batch for batch in (yield from named(client, name)) if batch.id not in before]
+            new = [
+                batch
+                for batch in (yield from named(client.perform, name))
+                if batch.id not in before
+            ]
         except DliError as error:
             trouble = error
             if isinstance(error, TRANSIENT):

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One wait for a Spark job: what each look means, and the flow that looks until it has ended."""
+"""One wait for a Spark job: what each look means."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from airflow_provider_dli.api.errors import (
     DliError,
@@ -13,13 +12,8 @@ from airflow_provider_dli.api.errors import (
     SparkBatchLostError,
     SparkBatchTimeoutError,
 )
-from airflow_provider_dli.api.jobs import batches
 from airflow_provider_dli.api.jobs.models import BatchState, SparkBatch
 from airflow_provider_dli.api.patience import Patience
-from airflow_provider_dli.api.wire import Flow, sleep
-
-if TYPE_CHECKING:
-    from airflow_provider_dli.api.flows import Client
 
 
 @dataclass(slots=True)
@@ -115,24 +109,3 @@ class BatchWait(Patience):
         is_late = now - self._dead_since >= self.poll_interval / 2
         is_last = self.deadline is not None and now >= self.deadline
         return not self.auto_recovery or is_late or is_last
-
-
-def until_ended(
-    client: Client, wait: BatchWait, meanwhile: Callable[[], Flow[None]]
-) -> Flow[SparkBatch]:
-    """Look at a job until it has ended, and give it; `meanwhile` follows each look that had one.
-
-    The wait itself repeats, so each look is sent once.
-    """
-    while True:
-        now = client.now()
-        yield from sleep(wait.next_look(now) - now)
-        try:
-            found = yield from client.once(batches.show(wait.batch_id), before=wait.deadline)
-        except DliError as error:
-            wait.miss(error, client.now())
-            continue
-        ended = wait.see(found, client.now())
-        yield from meanwhile()
-        if ended is not None:
-            return ended
