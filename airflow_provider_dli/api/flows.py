@@ -142,7 +142,7 @@ class Client:
             # Retries of the whole process come out of one budget.
             pause = pause if pause is None or self.pace.may_repeat() else None
             if pause is not None:
-                self._tell(what, failure, pause, attempt + 1)
+                self.log.warning("%s", self.retry.announced(what, failure, pause, attempt))
                 yield from _rest(pause, failure)
             if done is not None and failure.may_be_done:
                 try:
@@ -153,14 +153,6 @@ class Client:
                     return found
             if pause is None:
                 raise failure
-
-    def _tell(self, what: str, failure: DliError, pause: float, attempt: int) -> None:
-        tries = self.retry.attempts
-        if isinstance(failure, ThrottledError):
-            text = "%s is throttled, again in %.0f s, try %d of %d"
-            self.log.warning(text, what, pause, attempt, tries)
-        else:
-            self.log.warning("%s Again in %.0f s, try %d of %d", failure, pause, attempt, tries)
 
     def upload(
         self, call: Call[PackageGroup], group: str | None, names: Sequence[str]

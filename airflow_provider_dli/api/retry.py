@@ -69,6 +69,13 @@ class Retry:
             return None
         return seconds
 
+    def announced(self, what: str, error: DliError, pause: float, attempt: int) -> str:
+        """Return the line for the log before the try that follows the `attempt`th."""
+        again = f"gain in {pause:.0f} s, try {attempt + 1} of {self.attempts}"
+        if isinstance(error, ThrottledError):
+            return f"{what} is throttled, a{again}"
+        return f"{error} A{again}"
+
     def _seconds(self, error: DliError, attempt: int, is_urgent: bool) -> float:
         if isinstance(error, AnswerError) and error.retry_after is not None and not is_urgent:
             # Never earlier than asked, and not everybody in the same instant.

@@ -237,7 +237,7 @@ class ObsHook(DliBaseHook):
 
     @property
     def _caller(self) -> ObsCaller:
-        return ObsCaller(self._signatory, self._transport, self._clock)
+        return ObsCaller(self._signatory, self._transport, self._clock, log=self.log)
 
     @cached_property
     def _transport(self) -> BulkTransport:

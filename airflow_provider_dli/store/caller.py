@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -17,6 +18,7 @@ from airflow_provider_dli.api.errors import (
     UnusableAnswerError,
     WireError,
 )
+from airflow_provider_dli.api.log import Log
 from airflow_provider_dli.api.objects import ObsRequest, refused
 from airflow_provider_dli.api.retry import DEFAULT_RETRY, Retry
 from airflow_provider_dli.api.wire import Response, send
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from airflow_provider_dli.transport.clock import Clock
 
 T = TypeVar("T")
+
+_log: Log = logging.getLogger(__name__)
 
 _SLICE = 0.5
 """Seconds after which a pause looks whether it is still wanted."""
@@ -82,6 +86,7 @@ class ObsCaller:
     transport: BulkTransport
     clock: Clock
     retry: Retry = DEFAULT_RETRY
+    log: Log = _log
 
     def once(self) -> ObsCaller:
         """Give a caller that repeats nothing."""
@@ -107,7 +112,10 @@ class ObsCaller:
                 failure = error
             elapsed = self.clock.now() - started
             pause = self.retry.pause(failure, attempt=attempt, elapsed=elapsed, repeatable=True)
-            if pause is None or not self._rested(pause):
+            if pause is None:
+                raise failure
+            self.log.warning("%s", self.retry.announced(f"OBS {bucket}", failure, pause, attempt))
+            if not self._rested(pause):
                 raise failure
 
     def _rested(self, seconds: float) -> bool:
@@ -182,7 +190,7 @@ class _Attempt:
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> Response:
         origin = bucket_origin(endpoint_of(self._account), self._bucket)
-        request = ObsRequest(method, origin, path, (), headers, body)
+        request = ObsRequest(method, origin, path, (), headers, body, is_bulk=True)
         response = self._caller.transport.run(send(request))
         self.time = server_time(response)
         signature = headers.get("Authorization", "").rpartition(":")[2]

@@ -153,7 +153,7 @@ def test_a_service_that_repeats_another_time_is_not_signed_for_again_and_again(
     # A key of its own: whoever has it in this process believes that time until the next refusal.
     emulator.rotate_keys(f"AKODD{mode.name}", "sk")
     use(emulator)
-    text = "AK/SK signature expired, signature time: x, server time: 20000101T000000Z"
+    text = "AK/SK signature expired, signature time: x, server time: 20500101T000000Z"
     body = {"error_code": "APIGW.0301", "error_msg": text}
     emulator.add_fault(Fault(status=401, body=body, times=None))
 
@@ -161,6 +161,23 @@ def test_a_service_that_repeats_another_time_is_not_signed_for_again_and_again(
         mode.run(mode.upload())
 
     assert len(emulator.requests) == 2
+
+
+@pytest.mark.parametrize("time", ["99991231T235959Z", "00010101T000000Z", "20000101T000000Z"])
+def test_a_time_that_cannot_be_todays_is_not_believed(
+    mode: Mode, emulator: Emulator, use: Callable[..., None], time: str
+) -> None:
+    """Signed with that, each later call of the process would fail."""
+    emulator.rotate_keys(f"AKABSURD{mode.name}{time}", "sk")
+    use(emulator)
+    text = f"AK/SK signature expired, signature time: x, server time: {time}"
+    body = {"error_code": "APIGW.0301", "error_msg": text}
+    emulator.add_fault(Fault(status=401, body=body, times=1))
+
+    with pytest.raises(AuthenticationError, match="signature expired"):
+        mode.run(mode.upload())
+
+    assert states(mode.run(mode.upload())) == {"READY"}
 
 
 KEYS = [
