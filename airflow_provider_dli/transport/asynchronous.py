@@ -100,10 +100,13 @@ class AsyncTransport:
             raise failures.out_of_time(request)
         try:
             async with asyncio.timeout(progress.allowed) as limit:
+                try:
+                    return await self._exchanged(progress, limit)
+                except aiohttp.ClientConnectorCertificateError:
+                    if not await self._is_renewed(request):
+                        raise
                 return await self._exchanged(progress, limit)
         except aiohttp.ClientConnectorCertificateError as error:
-            # The bundle may have been renewed since it was read.
-            self._environments.pop((request.origin, request.direct), None)
             problem: TransportError = failures.untrusted(request, error.certificate_error)
         except (aiohttp.ClientError, OSError, ValueError, UnreadableAnswerError) as error:
             problem = _problem(progress, error)
@@ -138,9 +141,7 @@ class AsyncTransport:
         async with self._opening:
             way = (request.origin, request.direct)
             if way not in self._environments:
-                self._environments[way] = await asyncio.to_thread(
-                    _surroundings, request, self._verify, self._proxy
-                )
+                self._environments[way] = await self._read_environment(request)
             if self._session is None:
                 self._session = aiohttp.ClientSession(
                     timeout=self._timeout,
@@ -155,6 +156,17 @@ class AsyncTransport:
                 # Only flows repeat. aiohttp has no public switch; its own test client does this.
                 self._session._retry_connection = False
             return self._session, *self._environments[way]
+
+    async def _is_renewed(self, request: Request) -> bool:
+        """Read the CA bundle again; returns whether it has changed since it was read."""
+        way = (request.origin, request.direct)
+        known = self._environments.get(way)
+        fresh = self._environments[way] = await self._read_environment(request)
+        return known is None or fresh[1] is not known[1]
+
+    async def _read_environment(self, request: Request) -> tuple[Environment, _Trust]:
+        # In a thread: it reads files.
+        return await asyncio.to_thread(_surroundings, request, self._verify, self._proxy)
 
 
 def _tracing() -> aiohttp.TraceConfig:
@@ -187,7 +199,7 @@ def _count(progress: Progress, size: int, limit: asyncio.Timeout) -> None:
 def _surroundings(
     request: Request, verify: bool | str, proxy_given: str | None
 ) -> tuple[Environment, _Trust]:
-    """Read proxy and CA bundle for an origin; reads files, so it runs in a thread."""
+    """Read proxy and CA bundle for an origin."""
     environment = read(request, verify, proxy_given)
     if environment.proxy:
         proxy = urlsplit(environment.proxy)
@@ -198,7 +210,13 @@ def _surroundings(
     named = environment.verify
     bundle = Path(named) if isinstance(named, str) else Path(certifi.where())
     with _one_at_a_time:
-        return environment, _trusting(bundle, bundle.stat().st_mtime_ns)
+        return environment, _trusting(bundle, _changed(bundle))
+
+
+def _changed(bundle: Path) -> int:
+    """Return when a file, or the last of a folder, changed; in nanoseconds."""
+    files = [bundle, *bundle.iterdir()] if bundle.is_dir() else [bundle]
+    return max(file.stat().st_mtime_ns for file in files)
 
 
 @lru_cache(maxsize=16)
