@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from airflow_provider_dli.api.log import Log
     from airflow_provider_dli.hooks.dli import DliHook
 
 
@@ -24,3 +26,28 @@ class DliHookMixin:
         from airflow_provider_dli.hooks.dli import DliHook
 
         return DliHook(self.dli_conn_id, region=self.region, project_id=self.project_id)
+
+    def project_and_region(self, log: Log) -> dict[str, str | None]:
+        """Returns `project_id` and `region` for the XCom value of a task that has succeeded.
+
+        A success is known by then, and must not fail over a field: what cannot be looked up is
+        `None`, with a warning.
+        """
+        return {
+            "project_id": _looked_up("project_id", lambda: self.hook.project_id, log),
+            "region": _looked_up("region", lambda: self.hook.account.region, log),
+        }
+
+
+def _looked_up(field: str, look: Callable[[], str | None], log: Log) -> str | None:
+    from airflow_provider_dli.api.errors import DliError
+
+    try:
+        return look()
+    except DliError as error:
+        reason = str(error)
+    except Exception as error:
+        # A secrets backend may raise anything, in words that quote what it read.
+        reason = f"the connection cannot be read ({type(error).__name__})."
+    log.warning("The task's result has no %s, since its look-up failed: %s", field, reason)
+    return None
