@@ -3,13 +3,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.log import Log
     from airflow_provider_dli.hooks.dli import DliHook
+
+
+@contextmanager
+def no_retry_of_wrong_input() -> Iterator[None]:
+    """End the task without a retry where its input is wrong: the next try would fail alike.
+
+    Decorates `execute` and `execute_complete`, or is a block inside of them.
+    """
+    from airflow_provider_dli.api.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        raise AirflowFailException(str(error)) from error
 
 
 class DliHookMixin:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_dli.hooks.deferral import check_complete, states_of
-from airflow_provider_dli.hooks.mixin import DliHookMixin
+from airflow_provider_dli.hooks.mixin import DliHookMixin, no_retry_of_wrong_input
 from airflow_provider_dli.operators.waiting import PackageWaitOperator
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class UploadPackageGroupOperator(PackageWaitOperator):
         self.tags = tags
         self.if_exists = if_exists
 
+    @no_retry_of_wrong_input()
     def execute(self, context: Context) -> dict[str, Any]:
         """Upload, wait, and give what XCom keeps."""
         from airflow_provider_dli.api.readiness import judge
@@ -133,6 +134,7 @@ class UploadPackageGroupOperator(PackageWaitOperator):
             group = self._waited(self.group, answered, paths, limits)
             return self._result(hook, judge(group, paths).states)
 
+    @no_retry_of_wrong_input()
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
         states = states_of(event)
@@ -195,6 +197,7 @@ class DeletePackageGroupOperator(DliHookMixin, BaseOperator):
         self.region = region
         self.project_id = project_id
 
+    @no_retry_of_wrong_input()
     def execute(self, context: Context) -> list[str]:
         """Delete, and give the names that were deleted."""
         with self.hook as hook:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_dli.hooks.deferral import check_complete, states_of
+from airflow_provider_dli.hooks.mixin import no_retry_of_wrong_input
 from airflow_provider_dli.operators.waiting import PackageWaitOperator
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ class StagePackagesOperator(PackageWaitOperator):
 
         return ObsHook(self.dli_conn_id, region=self.region, project_id=self.project_id)
 
+    @no_retry_of_wrong_input()
     def execute(self, context: Context) -> dict[str, Any]:
         """Send, upload, wait, and give what XCom keeps."""
         from airflow_provider_dli.hooks.staging import Stager
@@ -192,6 +194,7 @@ class StagePackagesOperator(PackageWaitOperator):
             group = self._waited(staged.group, staged.found, names, limits)
             return self._finished(stager, order, result, group)
 
+    @no_retry_of_wrong_input()
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
         from airflow_provider_dli.hooks.staging import Stager
@@ -233,10 +236,7 @@ class StagePackagesOperator(PackageWaitOperator):
         )
 
     def _plain(self, staged: Staged) -> dict[str, Any]:
-        return staged.as_dict() | {
-            "project_id": self.hook.project_id,
-            "region": self.hook.account.region,
-        }
+        return staged.as_dict() | self.project_and_region(self.log)
 
     def _finished(
         self,

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from fake_clock import FakeClock
 
 from airflow_provider_dli.api.errors import (
@@ -161,10 +162,18 @@ def test_fail_refuses_a_group_that_is_there(hook: DliHook, emulator: Emulator) -
 def test_wrong_input_is_refused_before_any_request(
     hook: DliHook, emulator: Emulator, arguments: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(AirflowFailException, match=message):
         upload(hook, **arguments).execute({})
 
     assert emulator.requests == []
+
+
+def test_wrong_input_that_the_triggerer_found_is_not_tried_again(hook: DliHook) -> None:
+    error = InputError("region", "Eu 7", "give it as the console shows it, such as eu-de")
+    event = {"status": "failed", **error.as_dict()}
+
+    with pytest.raises(AirflowFailException, match="region is 'Eu 7'"):
+        upload(hook).execute_complete({}, event)
 
 
 def test_templated_arguments_are_not_changed(hook: DliHook) -> None:
@@ -192,6 +201,20 @@ def test_some_packages_are_deleted_and_the_others_stay(hook: DliHook, emulator: 
 
     assert operator.execute({}) == ["a.jar"]
     assert emulator.groups()["g"]["resources"] == ["b.jar"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"group": ""}, {"group": None}, {"packages": "a.jar"}, {"packages": [""]}]
+)
+def test_a_wrong_deletion_is_refused_before_any_request_and_not_tried_again(
+    hook: DliHook, emulator: Emulator, arguments: dict[str, Any]
+) -> None:
+    operator = DeletePackageGroupOperator(**{"task_id": "delete", "group": "g"} | arguments)
+    operator.hook = hook
+
+    with pytest.raises(AirflowFailException, match=r"^(group|packages) is "):
+        operator.execute({})
+    assert emulator.requests == []
 
 
 def test_a_deletion_that_is_refused_says_what_is_left(hook: DliHook, emulator: Emulator) -> None:

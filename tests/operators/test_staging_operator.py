@@ -11,12 +11,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, TaskDeferred
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, TaskDeferred
 from conftest import connection
 from fake_clock import FakeClock
 
 from airflow_provider_dli.api.errors import (
-    InputError,
     NotFoundError,
     PackageGroupExistsError,
     PackageGroupFailedError,
@@ -266,7 +265,7 @@ def test_an_absent_object_in_obs_is_refused_before_anything_is_sent(
 ) -> None:
     sources = [str(folder / "stats.jar"), f"obs://{bucket}/absent.jar"]
 
-    with pytest.raises(InputError, match=r"absent\.jar.*no such object"):
+    with pytest.raises(AirflowFailException, match=r"absent\.jar.*no such object"):
         run(stage(sources=sources))
 
     assert uploads(emulator) == 0
@@ -302,7 +301,7 @@ def test_an_absent_bucket_is_named(stage: Stage) -> None:
 def test_a_wrong_argument_is_refused_before_any_request(
     stage: Stage, emulator: Emulator, bucket: str, field: str, value: object
 ) -> None:
-    with pytest.raises(InputError, match=field):
+    with pytest.raises(AirflowFailException, match=field):
         run(stage(**{field: value}))
 
     assert emulator.requests == []

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from fake_clock import FakeClock
 from scenarios.modes import Mode, event
 from scenarios.servers import serving
@@ -228,7 +229,7 @@ def test_booleans_of_a_task_are_strict(
     task = Mode("worker", FakeClock()).upload()
     name = {"is_async": "upload_async"}.get(field, field)
     setattr(task, name, value)
-    with pytest.raises(InputError, match=f"{field} is "):
+    with pytest.raises(AirflowFailException, match=f"{field} is "):
         task.execute({})
 
     assert emulator.requests == []
