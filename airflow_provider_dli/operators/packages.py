@@ -132,7 +132,7 @@ class UploadPackageGroupOperator(PackageWaitOperator):
                 if_exists=self.if_exists,
             )
             group = self._waited(self.group, answered, paths, limits)
-            return self._result(hook, judge(group, paths).states)
+            return self._result(paths, judge(group, paths).states)
 
     @no_retry_of_wrong_input()
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
@@ -140,16 +140,29 @@ class UploadPackageGroupOperator(PackageWaitOperator):
         states = states_of(event)
         self.log.info("READY: %s", ", ".join(states))
         with self.hook as hook:
-            return self._result(hook, states)
+            return self._result(self._paths(hook), states)
 
-    def _result(self, hook: DliHook, states: Mapping[str, str]) -> dict[str, Any]:
-        paths = hook.package_names(self.paths)
+    def _paths(self, hook: DliHook) -> dict[str, str]:
+        """Returns the packages' names and HTTPS paths; where those are not known, the given ones.
+
+        It is of a success, which must not fail over what a connection says by now, or does not say.
+        """
+        from airflow_provider_dli.api.checks import package_name
+
+        try:
+            return hook.package_names(self.paths)
+        except Exception as error:
+            # A secrets backend may raise anything, in words that quote what it read.
+            kind = type(error).__name__
+            self.log.warning("The connection cannot be read (%s): paths are as given.", kind)
+            return {package_name(path): path for path in self.paths}
+
+    def _result(self, paths: Mapping[str, str], states: Mapping[str, str]) -> dict[str, Any]:
         check_complete(self.group, paths, states)
         return {
             "group": self.group,
             "kind": self.kind,
-            "project_id": hook.project_id,
-            "region": hook.account.region,
+            **self.project_and_region(self.log),
             "packages": [
                 {"name": name, "path": path, "state": states[name]} for name, path in paths.items()
             ],

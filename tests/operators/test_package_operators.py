@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from airflow_provider_dli.operators.packages import (
 )
 
 PATHS = ["obs://bucket/jars/a.jar", "obs://bucket/jars/b.jar"]
+READY = {"status": "ready", "states": {"a.jar": "READY", "b.jar": "READY"}}
 URL = "https://bucket.obs.eu-west-101.myhuaweicloud.eu/jars"
 
 
@@ -166,6 +168,28 @@ def test_wrong_input_is_refused_before_any_request(
         upload(hook, **arguments).execute({})
 
     assert emulator.requests == []
+
+
+def test_a_known_success_does_not_fail_over_the_project_of_its_result(
+    emulator: Emulator, connect: Callable[..., None], clock: FakeClock
+) -> None:
+    connect(project_id=None, iam_endpoint=emulator.url)
+    emulator.add_fault(Fault("unavailable", path="/v3/projects", times=None))
+    with DliHook(clock=clock) as hook:
+        result = upload(hook).execute_complete({}, READY)
+
+    assert (result["project_id"], result["region"]) == (None, "eu-west-101")
+    assert [package["state"] for package in result["packages"]] == ["READY", "READY"]
+
+
+def test_a_known_success_does_not_fail_over_a_connection_that_is_gone(
+    task_log: Callable[[], str],
+) -> None:
+    result = upload(DliHook("gone")).execute_complete({}, READY)
+
+    assert (result["project_id"], result["region"]) == (None, None)
+    assert [package["path"] for package in result["packages"]] == PATHS
+    assert "The connection cannot be read" in task_log()
 
 
 def test_wrong_input_that_the_triggerer_found_is_not_tried_again(hook: DliHook) -> None:
