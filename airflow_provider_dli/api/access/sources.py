@@ -14,7 +14,7 @@ from airflow_provider_dli.api.access import iam
 from airflow_provider_dli.api.access.auth import AccessKey, Lease
 from airflow_provider_dli.api.access.identity import Identity, Source, identity_of
 from airflow_provider_dli.api.answers import Asked, interpret
-from airflow_provider_dli.api.errors import AnswerError
+from airflow_provider_dli.api.errors import AnswerError, AnswerLostError
 from airflow_provider_dli.api.wire import Call, Flow, send
 
 T = TypeVar("T")
@@ -22,7 +22,12 @@ T = TypeVar("T")
 METADATA = "http://169.254.169.254"
 """Where each machine of the cloud finds its own metadata."""
 
+SESSION_LIMIT = 3.0
+"""Seconds for the metadata service to begin a session: it is on the same machine. To a container
+the answer may never come, since it may not pass another hop; the older form still works there."""
+
 _NO_SESSIONS = {404, 405, 503}
+_SESSION_NEEDED = {401, 403}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +67,30 @@ class Metadata:
     secrets = ()
 
     def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
-        """Ask for the keys, in a session where the service has sessions."""
-        session: str | None = None
+        """Ask for the keys, in a session where the service has sessions and answers in time."""
+        session, lost = yield from self._session(now)
+        secrets = (session,) if session else ()
+        call = iam.metadata_key(session)
         try:
-            session = yield from _ask(iam.metadata_session(), self.origin, now, direct=True)
+            return (yield from _ask(call, self.origin, now, secrets, direct=True))
+        except AnswerError as error:
+            if lost is None or error.status not in _SESSION_NEEDED:
+                raise
+            # There are sessions, and another try may get one.
+            raise lost from error
+
+    def _session(self, now: Callable[[], float]) -> Flow[tuple[str | None, AnswerLostError | None]]:
+        """Returns a session, or why nobody knows whether there are any."""
+        call = iam.metadata_session()
+        try:
+            session = yield from _ask(call, self.origin, now, direct=True, limit=SESSION_LIMIT)
+        except AnswerLostError as error:
+            return None, error
         except AnswerError as error:
             if error.status not in _NO_SESSIONS:
                 raise
-        secrets = (session,) if session else ()
-        return (yield from _ask(iam.metadata_key(session), self.origin, now, secrets, direct=True))
+            return None, None
+        return session, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +158,8 @@ def _ask(
     secrets: tuple[str, ...] = (),
     *,
     direct: bool = False,
+    limit: float | None = None,
 ) -> Flow[T]:
     asked = iam.request(call, origin, direct=direct)
-    response = yield from send(asked)
+    response = yield from send(asked, limit)
     return interpret(call, Asked(asked.asked, now(), f"address {origin}", secrets), response)

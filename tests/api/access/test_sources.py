@@ -31,7 +31,7 @@ from airflow_provider_dli.api.errors import (
 )
 from airflow_provider_dli.api.flows import Client
 from airflow_provider_dli.api.retry import Retry
-from airflow_provider_dli.api.wire import Flow
+from airflow_provider_dli.api.wire import Flow, Send
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
 from airflow_provider_dli.transport.blocking import BlockingTransport
@@ -428,6 +428,41 @@ def test_a_session_that_cannot_be_read_is_no_reason_to_go_without(
         fetch(Metadata(emulator.url), clock)
 
 
+@pytest.mark.parametrize("run_it", ["worker", "triggerer"])
+@pytest.mark.parametrize("trouble", ["hang", "reset", "cut-off"])
+def test_a_session_whose_answer_is_lost_is_tried_once_and_then_the_older_form(
+    clock: FakeClock, run_it: str, trouble: str
+) -> None:
+    """To a container the answer to the PUT never comes: it may not pass another hop."""
+    with running(clock=clock.now, metadata="v1") as emulator:
+        emulator.add_fault(Fault(trouble, path=SESSION, times=None))
+        flow = client(emulator, Metadata(emulator.url), clock).perform(packages.listing())
+        runner = Blocking if run_it == "worker" else Asynchronous
+
+        runner.run(flow, None, read_timeout=0.2)
+
+        assert asked(emulator) == [SESSION, MACHINE, DLI]
+
+
+def test_a_session_is_given_a_few_seconds() -> None:
+    step = next(Metadata().fetch(lambda: 0.0))
+
+    assert isinstance(step, Send)
+    assert step.limit == 3.0
+
+
+def test_where_sessions_are_a_must_one_that_was_lost_is_tried_again(
+    emulator: Emulator, clock: FakeClock
+) -> None:
+    emulator.add_fault(Fault("reset", path=SESSION))
+    it = client(emulator, Metadata(emulator.url), clock)
+
+    run(it.perform(packages.listing()), clock)
+
+    assert asked(emulator) == [SESSION, MACHINE, SESSION, MACHINE, DLI]
+    assert [r.status for r in emulator.requests if r.path == MACHINE] == [401, 200]
+
+
 def test_a_machine_without_an_agency_says_so(clock: FakeClock) -> None:
     with (
         running(clock=clock.now, metadata="no-agency") as emulator,
@@ -466,8 +501,8 @@ class Blocking:
     """The blocking transport as one function."""
 
     @staticmethod
-    def run(flow: Flow[T], proxy: str | None) -> T:
-        with closing(BlockingTransport(read_timeout=5, proxy=proxy)) as transport:
+    def run(flow: Flow[T], proxy: str | None, read_timeout: float = 5) -> T:
+        with closing(BlockingTransport(read_timeout=read_timeout, proxy=proxy)) as transport:
             return transport.run(flow)
 
 
@@ -475,9 +510,9 @@ class Asynchronous:
     """The asynchronous transport as one function."""
 
     @staticmethod
-    def run(flow: Flow[T], proxy: str | None) -> T:
+    def run(flow: Flow[T], proxy: str | None, read_timeout: float = 5) -> T:
         async def begin() -> T:
-            transport = AsyncTransport(read_timeout=5, proxy=proxy)
+            transport = AsyncTransport(read_timeout=read_timeout, proxy=proxy)
             try:
                 return await transport.run(flow)
             finally:
