@@ -71,7 +71,8 @@ class Client:
     """The flows on one account. `now` gives Unix seconds.
 
     `log` is told of repeats and of long pauses. `reread` gives the account as it is by now, for
-    when the credential is refused; `learn` is told what no log may show.
+    when the credential is refused; `learn` is told what no log may show. `own_identity` is for who
+    must wait for no other caller of this process, who share one otherwise.
     """
 
     account: Account
@@ -81,11 +82,12 @@ class Client:
     log: Log = _log
     reread: Callable[[], Account] | None = None
     learn: Callable[[str], None] = lambda _: None
+    own_identity: Identity | None = None
     identity: Identity = field(init=False)
     _lease: Lease | None = None
 
     def __post_init__(self) -> None:
-        self.identity = identity_of(self.account.source)
+        self.identity = self.own_identity or identity_of(self.account.source)
 
     def perform(
         self, call: Call[T], done: Callable[[float], Flow[T | None]] | None = None
@@ -253,7 +255,9 @@ class Client:
         fresh = None if self.reread is None else self.reread()
         if fresh is None or fresh.source == self.account.source:
             return False
-        self.account, self.identity = fresh, identity_of(fresh.source)
+        source = fresh.source
+        self.identity = Identity(source) if self.own_identity else identity_of(source)
+        self.account = fresh
         return True
 
     def _send(self, call: Call[T], before: float | None) -> Flow[T]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
 
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.access.identity import Identity
+from airflow_provider_dli.api.errors import DliError, InputError
 from airflow_provider_dli.api.flows import Client
-from airflow_provider_dli.api.pace import pace_of
+from airflow_provider_dli.api.pace import Pace, pace_of
 from airflow_provider_dli.connection import account_from
 from airflow_provider_dli.transport.clock import Clock, SystemClock
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from airflow_provider_dli.transport.blocking import BlockingTransport
 
 T = TypeVar("T")
+
+_READ_AGAIN = 0.4
+"""Seconds until a connection is read again that could not be read."""
 
 
 class DliBaseHook(BaseHook):
@@ -56,11 +60,19 @@ class DliBaseHook(BaseHook):
     @cached_property
     def account(self) -> Account:
         """The connection as it was read: address, project, region, cloud."""
+        return self._read_account()
+
+    def _read_account(self) -> Account:
         connection = self.get_connection(self.dli_conn_id)
         account = account_from(connection, region=self._region, project_id=self._project_id)
         for secret in account.source.secrets:
             mask_secret(secret)
         return account
+
+    @property
+    def knows_account(self) -> bool:
+        """Whether the connection was read: before that nothing can have been asked of DLI."""
+        return "account" in self.__dict__
 
     @property
     def project_id(self) -> str:
@@ -73,8 +85,8 @@ class DliBaseHook(BaseHook):
 
     def _account_by_now(self) -> Account:
         """Read the connection again: somebody may have changed the keys."""
-        self.__dict__.pop("account", None)
-        return self.account
+        account = self.__dict__["account"] = self._read_account()
+        return account
 
     @cached_property
     def _client(self) -> Client:
@@ -89,6 +101,9 @@ class DliBaseHook(BaseHook):
 
     @cached_property
     def _transport(self) -> BlockingTransport:
+        return self._new_transport()
+
+    def _new_transport(self) -> BlockingTransport:
         # Imported here, so that a DAG file that imports the hook does not load requests.
         from airflow_provider_dli.transport.blocking import BlockingTransport
 
@@ -129,11 +144,17 @@ class DliBaseHook(BaseHook):
             return unreadable(self.dli_conn_id, Cause.CONNECTION_UNREADABLE, kind)
         return self._run(diagnose(account, self._clock.now, mask_secret))
 
-    def apart(self, network_timeout: float | None = None) -> Self:
-        """Give a hook on the same account with connections of its own.
+    def apart(self, network_timeout: float | None = None, *, within: float = 0.0) -> Self:
+        """Returns a hook on the same account for when the code that uses this one was broken off.
+
+        That code may be in the middle of anything: the other hook has connections, turns and a
+        credential of its own, and waits for no lock that this one takes. It begins with what is
+        known here. Where the connection was not read yet, raises what reading it raises.
 
         :param network_timeout: seconds to connect and between two bytes of an answer; ``None`` for
             those of the connection
+        :param within: seconds for which to read the connection again and again, where a secrets
+            backend fails
         """
         other = type(self)(
             self.dli_conn_id,
@@ -141,17 +162,39 @@ class DliBaseHook(BaseHook):
             project_id=self._project_id,
             clock=self._clock,
         )
-        account = self.account
+        # Not `self.account` and `self._client`: before Python 3.12 all that is cached like them
+        # waits for one lock.
+        account = self.__dict__.get("account") or self._account_within(within)
         if network_timeout is not None:
             account = replace(
                 account, connect_timeout=network_timeout, read_timeout=network_timeout
             )
+        known = self.__dict__.get("_client")
         other.__dict__["account"] = account
-        # What the client here has learned need not be told again: whoever is told may be waiting
-        # for the very code that was broken off.
-        reread = other._account_by_now
-        other.__dict__["_client"] = replace(self._client, account=account, reread=reread)
+        other.__dict__["_client"] = Client(
+            account,
+            now=self._clock.now,
+            pace=Pace(),
+            reread=other._account_by_now,
+            # Nobody is told of secrets: the masker asks through the supervisor, as may the code
+            # that was broken off. No message of the client shows them.
+            own_identity=known.identity.copy() if known else Identity(account.source),
+        )
+        other.__dict__["_transport"] = other._new_transport()
         return other
+
+    def _account_within(self, seconds: float) -> Account:
+        end = self._clock.now() + seconds
+        while True:
+            try:
+                return self._read_account()
+            except DliError:
+                raise  # what the connection says is wrong, and stays so
+            except Exception:
+                # A secrets backend may raise anything.
+                if self._clock.now() + _READ_AGAIN > end:
+                    raise
+            self._clock.sleep(_READ_AGAIN)
 
     def close(self) -> None:
         """Close the connections; the next method opens new ones."""

@@ -60,6 +60,17 @@ class Identity:
         self._fetching = False
         self._skew = Skew("the service")
 
+    def copy(self) -> Identity:
+        """Returns another identity that knows what this one does.
+
+        Takes no lock and waits for no fetch: whoever began one may have been broken off.
+        """
+        other = Identity(self.source)
+        other.projects.update(self.projects)
+        other._lease, other._renew_at = self._lease, self._renew_at
+        other._skew.seconds = self._skew.seconds
+        return other
+
     def lease(self, now: Callable[[], float]) -> Flow[Lease]:
         """Give the credential, fetched if need be.
 
