@@ -183,11 +183,16 @@ class DliBatchHook(DliBaseHook):
         from airflow_provider_dli.api.jobs.symptoms import explain
 
         lines: list[str] = []
+        page = None
         try:
+            page = consoles.job_page(self.account, batch.id)
             lines = self._run(last_lines(self._client.perform, batch.id))
         except DliError as error:
             self.log.warning("The log of Spark job %s cannot be read: %s", batch.id, error)
-        page = consoles.job_page(self.account, batch.id)
+        except Exception as unreadable:
+            # A secrets backend may raise anything, in words that quote what it read.
+            kind = type(unreadable).__name__
+            self.log.warning("The connection cannot be read for the log of the job (%s).", kind)
         return explain(batch.id, batch.raw_state, lines, page)
 
     def cancel_batch(self, batch_id: str, *, seconds: float = VERIFY_FOR) -> SparkBatch | None:
@@ -199,9 +204,31 @@ class DliBatchHook(DliBaseHook):
         :param batch_id: id of the job
         :param seconds: how long to look
         """
-        from airflow_provider_dli.api.jobs.cancelling import cancel
+        last = self.cancel_batches([batch_id], seconds=seconds)[batch_id]
+        if isinstance(last, DliError):
+            raise last
+        return last
 
-        last = self._run(cancel(self._client, batch_id, seconds=seconds))
+    def cancel_batches(
+        self, batch_ids: Sequence[str], *, seconds: float = VERIFY_FOR
+    ) -> dict[str, SparkBatch | DliError | None]:
+        """Cancel several jobs, all before the first look, then look until each has ended.
+
+        Returns for each id the last look at the job as :meth:`cancel_batch` does, or why it could
+        not be cancelled or looked at; one that cannot keeps nobody from the others.
+
+        :param batch_ids: ids of the jobs
+        :param seconds: how long to look, at all of them together
+        """
+        from airflow_provider_dli.api.jobs.cancelling import cancel_all
+
+        outcomes = self._run(cancel_all(self._client, batch_ids, seconds=seconds))
+        for batch_id, outcome in outcomes.items():
+            if not isinstance(outcome, DliError):
+                self._log_cancel(batch_id, outcome, seconds)
+        return outcomes
+
+    def _log_cancel(self, batch_id: str, last: SparkBatch | None, seconds: float) -> None:
         if last is None:
             self.log.info("Spark job %s: DLI does not know it, so nothing runs", batch_id)
         elif last.is_terminal:
@@ -213,19 +240,25 @@ class DliBatchHook(DliBaseHook):
                 seconds,
                 last.raw_state or "in no state",
             )
-        return last
 
     def cancel_batches_named(
         self, *names: str, seconds: float = VERIFY_FOR, late: float = 0.0
     ) -> list[str]:
         """Cancel the active jobs of some names, and give the ids of those that still run.
 
+        Raises why one of them could not be cancelled, when all were asked to be.
+
         :param names: names of jobs, each the job's own
-        :param seconds: how long to look at each of them
+        :param seconds: how long to look, at all of them together
         :param late: for how many seconds to look for one that is only just being submitted
         """
         from airflow_provider_dli.api.jobs.cancelling import active_of
 
         active = self._run(active_of(self._client, names, seconds=late))
-        last = [self.cancel_batch(batch_id, seconds=seconds) for batch_id in active]
-        return [batch.id for batch in last if batch is not None and not batch.is_terminal]
+        running = []
+        for last in self.cancel_batches(active, seconds=seconds).values():
+            if isinstance(last, DliError):
+                raise last
+            if last is not None and not last.is_terminal:
+                running.append(last.id)
+        return running
