@@ -19,7 +19,6 @@ from airflow_provider_dli.api.access.sources import Agency, Metadata, Password
 from airflow_provider_dli.api.doctor.causes import Cause
 from airflow_provider_dli.api.errors import (
     AnswerError,
-    AnswerLostError,
     AuthenticationError,
     ConnectionSetupError,
     DliError,
@@ -97,7 +96,7 @@ def of_transport(error: TransportError, origin: str) -> Cause:
             return Cause.NO_NAME_SERVER if link.errno in _NO_SERVER else Cause.UNKNOWN_HOST
         if isinstance(link, ssl.SSLError):
             return Cause.NO_TLS
-    return Cause.NO_ANSWER if isinstance(error, AnswerLostError) else Cause.NO_CONNECTION
+    return Cause.NO_ANSWER if error.may_be_done else Cause.NO_CONNECTION
 
 
 def of_stranger(error: AnswerError) -> Cause | None:
