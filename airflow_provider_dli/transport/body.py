@@ -31,7 +31,7 @@ class Body:
         self, request: Request, status: int, headers: Mapping[str, str], most: int
     ) -> None:
         _check_head(status, headers)
-        length = _length(headers)
+        length = _announced(headers)
         self._request = request
         # An object may be as large as it says; what else comes has the limit of all.
         self._most = max(most, length) if request.is_bulk else most
@@ -86,11 +86,16 @@ def _check_head(status: int, headers: Mapping[str, str]) -> None:
             ) from None
 
 
-def _length(headers: Mapping[str, str]) -> int:
+def _announced(headers: Mapping[str, str]) -> int:
     """Return the length that the answer announces, 0 where it announces none."""
-    text = headers.get("content-length", "0").strip()
-    if "transfer-encoding" in headers:
+    if "transfer-encoding" in headers or "content-length" not in headers:
         return 0
+    return length_of(headers["content-length"])
+
+
+def length_of(text: str) -> int:
+    """Read a Content-Length; raises `UnreadableAnswerError`."""
+    text = text.strip()
     if not (text.isascii() and text.isdigit()):
         raise UnreadableAnswerError("its Content-Length is no number")
     return int(text)

@@ -21,6 +21,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HeaderParsingError
 from urllib3.util.response import assert_header_parsing
 
+from airflow_provider_dli.transport.body import length_of
+from airflow_provider_dli.transport.failures import UnreadableAnswerError
 from airflow_provider_dli.transport.progress import Progress
 
 _C = TypeVar("_C", bound=HTTPConnection)
@@ -129,16 +131,26 @@ class _Response(http.client.HTTPResponse):
             http.client.parse_headers(self.fp)
 
     def begin(self) -> None:
-        super().begin()
         try:
-            assert_header_parsing(self.headers)
-        except HeaderParsingError:
-            # Not chained: it quotes headers.
-            unreadable = True
-        else:
-            unreadable = False
-        if unreadable:
-            raise http.client.HTTPException("a header that cannot be read")
+            super().begin()
+            _check(self.headers)
+        except BaseException:
+            self.close()
+            raise
+
+
+def _check(headers: http.client.HTTPMessage) -> None:
+    """Raise `UnreadableAnswerError` where the head of an answer is not to be trusted."""
+    is_readable = True
+    try:
+        assert_header_parsing(headers)
+    except HeaderParsingError:
+        is_readable = False
+    if not is_readable:  # outside of the handler, whose error quotes headers
+        raise UnreadableAnswerError("it has a header that cannot be read")
+    lengths = headers.get_all("content-length")
+    if lengths:
+        length_of(", ".join(lengths))
 
 
 class _Source:

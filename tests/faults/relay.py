@@ -177,6 +177,7 @@ def _pump(near: socket.socket, far: socket.socket) -> None:
             far.sendall(data)
         far.shutdown(socket.SHUT_WR)
     except OSError:
-        # A reset is passed on.
+        # A reset is passed on: when both directions have ended, the socket closes with one.
         with contextlib.suppress(OSError):
-            reset(far)
+            far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            far.shutdown(socket.SHUT_RD)
