@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from airflow_provider_dli.api.access.account import Account
+from airflow_provider_dli.api.locks import ProcessLock
 
 FIRST_GAP = 0.05
 LONGEST_GAP = 5.0
@@ -28,7 +28,7 @@ class Pace:
     _gap: float = 0.0
     _free_at: float = 0.0
     _budget: float = FULL_BUDGET
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _lock: ProcessLock = field(default_factory=ProcessLock, repr=False)
 
     @property
     def gap(self) -> float:
@@ -68,7 +68,7 @@ class Pace:
 
 
 _paces: WeakValueDictionary[tuple[object, ...], Pace] = WeakValueDictionary()
-_lock = threading.Lock()
+_lock = ProcessLock()
 
 
 def pace_of(account: Account) -> Pace:

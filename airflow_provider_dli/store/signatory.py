@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -13,6 +12,7 @@ from airflow_provider_dli.api.access.identity import Identity, Source, identity_
 from airflow_provider_dli.api.access.skew import Skew
 from airflow_provider_dli.api.access.sources import Password, TokenKeys
 from airflow_provider_dli.api.errors import AuthenticationError, InputError
+from airflow_provider_dli.api.locks import ProcessLock
 from airflow_provider_dli.api.wire import Flow
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class Signatory:
         self._now = now
         self._reread = reread
         self._learn = learn
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._lease: Lease | None = None
         self.skew = Skew("OBS")
         self._be(account)

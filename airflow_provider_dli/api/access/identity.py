@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import math
+import os
 import re
-import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 from weakref import WeakValueDictionary
@@ -15,6 +16,7 @@ from airflow_provider_dli.api.access.auth import Lease
 from airflow_provider_dli.api.access.skew import Skew
 from airflow_provider_dli.api.answers import Asked, believed, interpret, server_time
 from airflow_provider_dli.api.errors import AuthenticationError, DliError, NotSentError
+from airflow_provider_dli.api.locks import ProcessLock
 from airflow_provider_dli.api.retry import TRANSIENT
 from airflow_provider_dli.api.wire import Call, Flow, Request, send, sleep
 
@@ -44,6 +46,13 @@ class Source(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Fetch:
+    """A fetch that is going on, in this process."""
+
+    pid: int
+
+
 class Identity:
     """One caller, the same for all threads and event loops of a process.
 
@@ -54,10 +63,10 @@ class Identity:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.projects: dict[tuple[str, str], str] = {}
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._lease: Lease | None = None
         self._renew_at = math.inf
-        self._fetching = False
+        self._fetch: _Fetch | None = None
         self._skew = Skew("the service")
 
     def copy(self) -> Identity:
@@ -77,25 +86,30 @@ class Identity:
         Raises `NotSentError` where it cannot be fetched for now, `AuthenticationError` where the
         source refuses.
         """
-        while True:
-            held, is_mine_to_fetch = self._claim(self._at(now))
-            if is_mine_to_fetch:
-                break
-            if held is not None:
-                return held
-            yield from sleep(_BUSY)
+        mine = _Fetch(os.getpid())
         try:
-            return (yield from self._fetched(held, now))
+            while True:
+                held, is_mine_to_fetch = self._claim(self._at(now), mine)
+                if is_mine_to_fetch:
+                    return (yield from self._fetched(held, now))
+                if held is not None:
+                    return held
+                yield from sleep(_BUSY)
         finally:
-            self._fetching = False
+            # Also where this was broken off at any point since the claim: others wait for it.
+            if self._fetch is mine:
+                self._fetch = None
 
-    def _claim(self, at: float) -> tuple[Lease | None, bool]:
+    def _claim(self, at: float, mine: _Fetch) -> tuple[Lease | None, bool]:
         """Give what is good enough at this time, and whether the caller has to fetch the next."""
         with self._lock:
             held = self._lease
             if held is not None and at < self._renew_at:
                 return held, False
-            is_free, self._fetching = not self._fetching, True
+            # A fetch that a forked process inherited is not going on there.
+            is_free = self._fetch is None or self._fetch.pid != mine.pid
+            if is_free:
+                self._fetch = mine
             return held if held is not None and at < held.expires else None, is_free
 
     def _fetched(self, held: Lease | None, now: Callable[[], float]) -> Flow[Lease]:
@@ -196,7 +210,7 @@ def _add_expiry(refusal: AuthenticationError, lease: Lease) -> None:
 
 
 _identities: WeakValueDictionary[Source, Identity] = WeakValueDictionary()
-_lock = threading.Lock()
+_lock = ProcessLock()
 
 
 def identity_of(source: Source) -> Identity:

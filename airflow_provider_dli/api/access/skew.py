@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import logging
-import threading
+
+from airflow_provider_dli.api.locks import ProcessLock
 
 MAX_SKEW = 600.0
 """Seconds by which the clocks may differ before a refusal is put down to them; the service itself
@@ -18,7 +19,7 @@ class Skew:
 
     def __init__(self, service: str) -> None:
         self._service = service
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self.seconds = 0.0
 
     def explains(self, ahead: float | None, assumed: float) -> bool:

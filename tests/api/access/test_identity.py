@@ -214,6 +214,28 @@ def test_who_waits_goes_on_waiting_while_the_fetch_takes_long(cloud: Cloud) -> N
     assert all(isinstance(step, Sleep) and 0 < step.seconds < 1 for step in steps)
 
 
+@pytest.mark.parametrize("how", ["closed", "dropped", "broken off"])
+def test_a_fetch_that_was_broken_off_is_begun_by_who_waits_for_it(cloud: Cloud, how: str) -> None:
+    class KilledError(BaseException):
+        """What Airflow throws into a task, and nothing catches."""
+
+    identity = Identity(password())
+    fetching = identity.lease(cloud.clock.now)
+    next(fetching)
+    waiting = identity.lease(cloud.clock.now)
+    step = next(waiting)
+    assert isinstance(step, Sleep)
+
+    if how == "closed":
+        fetching.close()
+    elif how == "broken off":
+        with pytest.raises(KilledError):
+            fetching.throw(KilledError())
+    del fetching
+
+    assert value(cloud.finish(waiting, step)) == "token-1"
+
+
 # renewed in time
 
 
