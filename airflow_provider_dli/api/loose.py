@@ -17,9 +17,17 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are not the JSON it was asked to read."""
 
 
+_MARK = b"\xef\xbb\xbf"
+
+
+def unmarked(body: bytes | bytearray) -> bytes | bytearray:
+    """Return JSON without the byte order mark that some servers put before it."""
+    return body[len(_MARK) :] if body.startswith(_MARK) else body
+
+
 def json_object(body: bytes | bytearray | Raw) -> dict[str, Any]:
     """Decode a body that must be a JSON object; says what it is when it is none."""
-    text = bytes(body).strip()
+    text = unmarked(bytes(body)).strip()
     if not text:
         raise WireError("the body is empty")
     try:

@@ -205,7 +205,7 @@ class PackageListing:
     def __init__(self, body: bytes | bytearray) -> None:
         self._bytes = body
         try:
-            self._body = _decode_listing(body)
+            self._body = _decode_listing(loose.unmarked(body))
         except loose.UNREADABLE as error:
             loose.answer_object(
                 body

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 SILENCE = 10.0
 """Seconds between two lines."""
+
+_CANNOT_DRAW = {"", "dumb", "unknown"}
+"""Values of TERM; without one nobody knows what the terminal can do."""
 
 _UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("B", 1))
 
@@ -32,7 +36,7 @@ class TransferLog:
         self._files_done = self._sent = self._there = 0
         self._started = self._last_line = now()
         self._lock = threading.Lock()
-        self._bar = _Bar(size) if sys.stderr.isatty() else None
+        self._bar = _Bar(size) if _takes_bar() else None
 
     def __enter__(self) -> Self:
         if self._bar is not None:
@@ -110,6 +114,11 @@ def amount(size: float) -> str:
 def _unit(size: float) -> tuple[str, int]:
     # From ten on, so that whole numbers tell enough.
     return next((unit for unit in _UNITS if size >= 10 * unit[1]), _UNITS[-1])
+
+
+def _takes_bar() -> bool:
+    """Whether a bar can be drawn: not in a file, nor in a terminal that can move no cursor."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in _CANNOT_DRAW
 
 
 class _Bar:

@@ -188,3 +188,7 @@ def test_an_entry_that_is_no_object_is_an_error_that_names_the_field(
         list(loose.objects("details", [{}, entry]))
 
     assert str(error.value) == f"an entry of details is a JSON {what}, not an object"
+
+
+def test_a_byte_order_mark_before_the_json_is_passed_over() -> None:
+    assert loose.answer_object(b'\xef\xbb\xbf{"id": 1}') == {"id": 1}

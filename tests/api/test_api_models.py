@@ -545,3 +545,10 @@ def test_any_group_of_any_listing_is_what_json_says(
             )
             for member in said["details"]
         )
+
+
+def test_a_listing_may_begin_with_a_byte_order_mark() -> None:
+    listed = PackageListing(b'\xef\xbb\xbf{"groups": [{"group_name": "g"}], "resources": []}')
+
+    assert listed.group_names == ("g",)
+    assert listed.extra == {}

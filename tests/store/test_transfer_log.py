@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-import sys
+import re
 
 import pytest
 from fake_clock import FakeClock
@@ -65,17 +66,56 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_in_a_terminal_there_is_a_bar_instead_of_lines(clock: FakeClock) -> None:
-    log, terminal, before = RecordingLog(), Terminal(), sys.stderr
-    sys.stderr = terminal
-    try:
-        with TransferLog(log, clock.now, files=2, size=50_000_000) as progress:
-            clock.sleep(60)
-            progress.sent(25_000_000)
-            progress.file_done()
-    finally:
-        sys.stderr = before
+def half_sent(clock: FakeClock, terminal: Terminal) -> list[str]:
+    """Send the half of a transfer in a minute; returns the lines of the log."""
+    log = RecordingLog()
+    with (
+        contextlib.redirect_stderr(terminal),
+        TransferLog(log, clock.now, files=2, size=50_000_000) as progress,
+    ):
+        clock.sleep(60)
+        progress.sent(25_000_000)
+        progress.file_done()
+    return log.lines
+
+
+def test_in_a_terminal_there_is_a_bar_instead_of_lines(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    terminal = Terminal()
+
+    lines = half_sent(clock, terminal)
 
     assert "Sending to OBS" in terminal.getvalue()
     assert "50%" in terminal.getvalue()
-    assert log.lines == ["Sent 2 files, 25 MB, in 60 s (417 kB/s)"]
+    assert lines == ["Sent 2 files, 25 MB, in 60 s (417 kB/s)"]
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown", "", None])
+def test_in_a_terminal_that_can_draw_nothing_there_are_lines(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, term: str | None
+) -> None:
+    if term is None:
+        monkeypatch.delenv("TERM", raising=False)
+    else:
+        monkeypatch.setenv("TERM", term)
+    terminal = Terminal()
+
+    lines = half_sent(clock, terminal)
+
+    assert terminal.getvalue() == ""
+    assert lines[0] == "Sent 25 of 50 MB, 0 of 2 files, 417 kB/s"
+
+
+def test_a_bar_has_no_colours_where_nobody_wants_them(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal = Terminal()
+
+    half_sent(clock, terminal)
+
+    assert "50%" in terminal.getvalue()
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", terminal.getvalue())
