@@ -66,5 +66,5 @@ def _looked_up(field: str, look: Callable[[], str | None], log: Log) -> str | No
     except Exception as error:
         # A secrets backend may raise anything, in words that quote what it read.
         reason = f"the connection cannot be read ({type(error).__name__})."
-    log.warning("The task's result has no %s, since its look-up failed: %s", field, reason)
+    log.warning("The task goes on without its %s, since the look-up failed: %s", field, reason)
     return None

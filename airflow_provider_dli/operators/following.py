@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
 from airflow_provider_dli.hooks.deferral import TimeLimits, batch_of, limits_of
-from airflow_provider_dli.operators.job_owner import Keeper, owner_of
+from airflow_provider_dli.operators.job_owner import Keeper
 from airflow_provider_dli.operators.responsible import Policy, ResponsibleOperator
 
 if TYPE_CHECKING:
@@ -49,14 +50,18 @@ class FollowingOperator(ResponsibleOperator):
         raise NotImplementedError
 
     def follow(
-        self, hook: DliHook, job: Submission, limits: TimeLimits, keeper: Keeper
+        self, hook: DliHook, job: Submission, started: float, keeper: Keeper
     ) -> dict[str, Any]:
-        """Wait for the job's end, here or in the triggerer, and give what XCom keeps."""
+        """Wait for the job's end, here or in the triggerer, and give what XCom keeps.
+
+        `started` is the Unix time at which the try began. The task's `execution_timeout` counts
+        from then, also when it goes on after a deferral; `timeout` from the wait's own beginning.
+        """
         batch = job.batch
         self.check_alive(hook)
         if self.wait_for_completion and not batch.is_terminal:
             if self.deferrable:
-                self._defer(job, limits)
+                self._defer(job, limits_of(self, started), started)
             batch = hook.wait_for_batch(
                 batch.id,
                 poll_interval=self.poll_interval,
@@ -67,15 +72,18 @@ class FollowingOperator(ResponsibleOperator):
             )
         return self._ended(hook, batch, keeper)
 
-    def run_job(self, context: Context) -> dict[str, Any]:
-        """Submit the job or reconnect to it, follow it, and give what XCom keeps."""
+    def run_job(self, context: Context, started: float | None = None) -> dict[str, Any]:
+        """Submit the job or reconnect to it, follow it, and give what XCom keeps.
+
+        `started` is the Unix time at which the try began, where that was before a deferral.
+        """
         raise NotImplementedError
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
         from airflow_provider_dli.api.jobs.models import BatchState
 
-        owner = self._owner = owner_of(self, context, self.job_label)
+        owner = self._begin(context)
         self.batch_id = event.get("batch_id")
         keeper = Keeper(context, owner, self.log)
         with self.hook as hook, self.responsible(hook, owner):
@@ -85,7 +93,8 @@ class FollowingOperator(ResponsibleOperator):
                 return self._ended(hook, batch, keeper)
             self.count_as_none(batch, keeper)
         # Not `execute`: Airflow warns of, or refuses, whoever calls that but itself.
-        return self.run_job(context)
+        started = event.get("started")  # rows of earlier versions have none
+        return self.run_job(context, started if isinstance(started, float | int) else None)
 
     def count_as_none(self, batch: SparkBatch, keeper: Keeper) -> None:
         """Take a job that an earlier try submitted, and that is dead by now, for none.
@@ -102,17 +111,20 @@ class FollowingOperator(ResponsibleOperator):
         self.batch_id = None
 
     def _ended(self, hook: DliHook, batch: SparkBatch, keeper: Keeper) -> dict[str, Any]:
+        from airflow_provider_dli.api.errors import SparkBatchFailedError
         from airflow_provider_dli.api.jobs.models import BatchState
 
         if batch.state is BatchState.DEAD:
             keeper.forget()
+            if self.is_ended_by_kill:
+                raise SparkBatchFailedError(self.cancelled(batch.id), batch.id)
             raise hook.explain_batch(batch)
         if batch.is_terminal:
             self._is_settled = True
-        return batch.summary | {"project_id": hook.project_id, "region": hook.account.region}
+        return batch.summary | self.project_and_region(self.log)
 
-    def _time_limits(self) -> TimeLimits:
-        """Check the arguments of the wait, and let its time begin."""
+    def _check_wait(self, started: float) -> None:
+        """Check the arguments of the wait, and that there is time left for one."""
         from airflow_provider_dli.api import checks
 
         checks.boolean("driver_log", self.driver_log)
@@ -123,9 +135,14 @@ class FollowingOperator(ResponsibleOperator):
         }
         for field, policy in policies.items():
             checks.choice(field, policy, get_args(Policy))
-        return limits_of(self)
+        limits = limits_of(self, started)
+        if limits.limit == "execution_timeout" and limits.deadline is not None:
+            from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-    def _defer(self, job: Submission, limits: TimeLimits) -> None:
+            if limits.deadline <= time.time():
+                raise AirflowTaskTimeout("The task's execution_timeout is over.")
+
+    def _defer(self, job: Submission, limits: TimeLimits, started: float) -> None:
         from airflow_provider_dli.triggers.spark import SparkBatchTrigger
 
         self.defer(
@@ -142,6 +159,7 @@ class FollowingOperator(ResponsibleOperator):
                 auto_recovery=self.recovers,
                 driver_log=self.driver_log,
                 cancel_on_kill=self.kill_policy == "cancel",
+                started=started,
             ),
             method_name="execute_complete",
             timeout=limits.backstop,

@@ -54,7 +54,7 @@ class Keeper:
         # A user's clear leaves the state on Airflow 3.3: then it is of another generation.
         if not isinstance(kept, dict) or kept.get("name") != self._owner.name:
             return None
-        return str(kept["batch_id"])
+        return str(kept["batch_id"]) if kept.get("batch_id") else None
 
     def keep(self, batch_id: str, links: Callable[[Any], object]) -> None:
         """Keep a job that was submitted or found; `links` is given the task instance."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -19,8 +20,9 @@ from airflow_provider_dli.links.spark import (
     SparkUiLink,
     keep_links,
 )
+from airflow_provider_dli.operators.cancels import failure_of_cancels
 from airflow_provider_dli.operators.following import FollowingOperator
-from airflow_provider_dli.operators.job_owner import Keeper, owner_of
+from airflow_provider_dli.operators.job_owner import Keeper
 from airflow_provider_dli.operators.responsible import Policy
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ _JOB = (
     "catalog_name",
     "execution_agency_urn",
 )
+# What a template makes of an XCom value that nobody pushed.
+_NO_JOB = {"", "None", "null", "[]"}
 _JSON = ("args", "packages", "conf", "tags", "groups", "package_resources")
 
 
@@ -134,7 +138,8 @@ class SparkBatchOperator(FollowingOperator):
         left the job is left for the next one
     :param wait_for_completion: wait until the job has ended
     :param poll_interval: seconds between two looks; the first ones come sooner
-    :param timeout: seconds to wait for the end; ``None`` for no limit but ``execution_timeout``
+    :param timeout: seconds to wait for the end of one job, from the beginning of that wait;
+        ``None`` for no limit but ``execution_timeout``, which counts once for the whole try
     :param max_unknown_time: seconds for which DLI may be out of reach, the job be absent, or its
         state be a word that nobody knows
     :param deferrable: wait in the triggerer, where all waits share their polls
@@ -267,26 +272,30 @@ class SparkBatchOperator(FollowingOperator):
         """Submit or reconnect, wait, and give what XCom keeps."""
         return self.run_job(context)
 
-    def run_job(self, context: Context) -> dict[str, Any]:
-        """Submit the job or reconnect to it, follow it, and give what XCom keeps."""
+    def run_job(self, context: Context, started: float | None = None) -> dict[str, Any]:
+        """Submit the job or reconnect to it, follow it, and give what XCom keeps.
+
+        `started` is the Unix time at which the try began, where that was before a deferral.
+        """
         from airflow_provider_dli.api.errors import SparkBatchFailedError
 
-        owner = self._owner = owner_of(self, context, self.job_label)
+        owner = self._begin(context)
         keeper = Keeper(context, owner, self.log)
         with self.hook as hook, self.responsible(hook, owner):
-            limits = self._time_limits()
+            began = time.time() if started is None else started
+            self._check_wait(began)
             job = self._job(owner)
             self._leave_earlier(hook, owner)
             submitted = self._submit(hook, owner, keeper, job)
             if not submitted.is_new and self.wait_for_completion:
                 try:
-                    return self.follow(hook, submitted, limits, keeper)
+                    return self.follow(hook, submitted, began, keeper)
                 except SparkBatchFailedError:
                     if self._is_killed:
                         raise
                     self.count_as_none(submitted.batch, keeper)
                 submitted = self._submit(hook, owner, keeper, job)
-            return self.follow(hook, submitted, limits, keeper)
+            return self.follow(hook, submitted, began, keeper)
 
     def earlier_names(self, owner: Owner) -> tuple[str, ...]:
         """Names of jobs from before a clear that count as this one."""
@@ -341,10 +350,11 @@ class SparkBatchOperator(FollowingOperator):
     def _keep_links(self, ti: Any, hook: DliHook, job: SparkJob, batch: SparkBatch) -> None:
         from airflow_provider_dli.api import consoles
 
+        project_id = self.project_and_region(self.log)["project_id"]
         links = {
             JOB_LINK: consoles.job_page(hook.account, batch.id),
             GROUP_LINK: consoles.packages_page(hook.account) if job.groups else None,
-            UI_LINK: consoles.spark_ui(hook.account, hook.project_id, batch.id),
+            UI_LINK: project_id and consoles.spark_ui(hook.account, project_id, batch.id),
         }
         keep_links(ti, links)
 
@@ -352,9 +362,11 @@ class SparkBatchOperator(FollowingOperator):
 class CancelSparkBatchOperator(DliHookMixin, BaseOperator):
     """Cancel Spark jobs, and look until they have ended.
 
-    Jobs that have ended already, or that DLI does not know, count as done. The task fails when one
-    still runs after ``timeout`` seconds. The XCom value is the list of ``batch_id`` and ``state``
-    of each job; the state of an absent one is ``None``.
+    All are asked to be cancelled before the first look. Jobs that have ended already, or that DLI
+    does not know, count as done; so does a ``batch_id`` of which a template made nothing, since the
+    task that it is of failed before it submitted. The task fails when a job still runs after
+    ``timeout`` seconds or cannot be cancelled, and names each. The XCom value is the list of
+    ``batch_id`` and ``state`` of each job; the state of an absent one is ``None``.
 
     .. code-block:: python
 
@@ -365,7 +377,7 @@ class CancelSparkBatchOperator(DliHookMixin, BaseOperator):
         )
 
     :param batch_id: id of a job, or a list of them (templated)
-    :param timeout: seconds to look for the end of each job
+    :param timeout: seconds to look for the end of the jobs, of all together
     :param dli_conn_id: connection of type ``dli`` (templated)
     :param region: wins over the connection's region (templated)
     :param project_id: wins over the connection's project id (templated)
@@ -394,23 +406,34 @@ class CancelSparkBatchOperator(DliHookMixin, BaseOperator):
     def execute(self, context: Context) -> list[dict[str, str | None]]:
         """Cancel, look, and give the states."""
         from airflow_provider_dli.api import checks
-        from airflow_provider_dli.api.errors import InputError, SparkBatchTimeoutError
 
-        ids = [self.batch_id] if isinstance(self.batch_id, str) else self.batch_id
-        if not isinstance(ids, Sequence):
-            raise InputError("batch_id", ids, "give the id of a job, or a list of them")
-        ids = [checks.stored_name("batch_id", batch_id) for batch_id in ids]
         seconds = checks.seconds("timeout", self.timeout)
+        ids = self._ids()
+        if not ids:
+            self.log.info("batch_id names no job, so there is nothing to cancel.")
+            return []
         with self.hook as hook:
-            last = {batch_id: hook.cancel_batch(batch_id, seconds=seconds) for batch_id in ids}
-        running = [job.id for job in last.values() if job is not None and not job.is_terminal]
-        if running:
-            raise SparkBatchTimeoutError(
-                f"Cancelled, but after {seconds:g} seconds still running: {', '.join(running)}. "
-                "DLI took the cancel; look again, or cancel once more.",
-                running[0],
-            )
+            outcomes = hook.cancel_batches(ids, seconds=seconds)
+        failure = failure_of_cancels(outcomes, seconds)
+        if failure is not None:
+            raise failure
         return [
-            {"batch_id": batch_id, "state": None if job is None else job.state.value}
-            for batch_id, job in last.items()
+            {"batch_id": batch_id, "state": job.state.value if job else None}
+            for batch_id, job in outcomes.items()
+            if not isinstance(job, Exception)
+        ]
+
+    def _ids(self) -> list[str]:
+        """Check what the template made, and leave out what names no job."""
+        from airflow_provider_dli.api import checks
+        from airflow_provider_dli.api.errors import InputError
+
+        given: Any = self.batch_id
+        several = [given] if given is None or isinstance(given, str) else given
+        if not isinstance(several, Sequence) or isinstance(several, (bytes, bytearray)):
+            raise InputError("batch_id", given, "give the id of a job, or a list of them")
+        return [
+            checks.stored_name("batch_id", batch_id)
+            for batch_id in several
+            if batch_id is not None and str(batch_id).strip() not in _NO_JOB
         ]

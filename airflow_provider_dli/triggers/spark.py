@@ -16,6 +16,7 @@ from airflow_provider_dli.api.errors import DliError
 from airflow_provider_dli.api.patience import MAX_UNKNOWN_TIME
 from airflow_provider_dli.hooks.batch_log import BatchProgress
 from airflow_provider_dli.triggers.declared import Aside, DeclaredFields, aside, event_of
+from airflow_provider_dli.triggers.interrupts import ctrl_c
 
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
@@ -32,6 +33,10 @@ LAST_READ = 20.0
 
 VERIFY_FOR = 20.0
 """Seconds for which a cancelled job is looked at: Airflow gives `on_kill` thirty."""
+
+
+READ_AGAIN = 0.4
+"""Seconds until the connection is read again that could not be read for a cancel."""
 
 
 class SparkBatchTrigger(DeclaredFields, BaseTrigger):
@@ -55,6 +60,7 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
     :param auto_recovery: the job is started again when its driver fails
     :param driver_log: write the driver's log into the task's while the job runs
     :param cancel_on_kill: cancel the job when somebody ends the task
+    :param started: Unix seconds at which the try of the task began; goes into the event
     """
 
     fields: ClassVar[dict[str, Any]] = {
@@ -70,6 +76,7 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
         "auto_recovery": False,
         "driver_log": True,
         "cancel_on_kill": True,
+        "started": None,
     }
     last_read: ClassVar[float] = LAST_READ
     batch_id: Any
@@ -81,6 +88,7 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
     auto_recovery: Any
     driver_log: Any
     cancel_on_kill: Any
+    started: Any
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Give the one event."""
@@ -89,13 +97,25 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
             wait = self._wait(progress)
             # One for the whole wait, also where the account changes: it knows what was read.
             lines = self._lines()
-            batch = await self.on_account(partial(self._until_ended, wait, progress, lines))
+            batch = await self._uninterrupted(partial(self._until_ended, wait, progress, lines))
         except DliError as error:
             outcome = {"status": "failed", "limit": self.limit, **error.as_dict()}
         else:
             outcome = {"status": "ended", "batch": batch.as_dict()}
         await Aside.written()
-        yield event_of({"batch_id": self.batch_id, "is_new": self.is_new, **outcome})
+        kept = {"batch_id": self.batch_id, "is_new": self.is_new, "started": self.started}
+        yield event_of({**kept, **outcome})
+
+    async def _uninterrupted(self, act: Callable[[Account], Awaitable[SparkBatch]]) -> SparkBatch:
+        """Wait; Ctrl-C on `airflow dags test`, which runs the trigger itself, counts as a kill."""
+        with ctrl_c(self) as is_pressed:
+            try:
+                return await self.on_account(act)
+            except asyncio.CancelledError:
+                if is_pressed() and self.cancel_on_kill:
+                    aside.warning("Interrupted: Spark job %s is being cancelled.", self.batch_id)
+                    await self.on_kill()
+                raise
 
     def _lines(self) -> DriverLog | None:
         from airflow_provider_dli.api.jobs.driver_log import DriverLog
@@ -182,12 +202,34 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
             )
             return
         try:
-            last = await self.on_account(self._cancelled)
+            last = await self._cancelled_within(VERIFY_FOR)
         except DliError as error:
             aside.warning("Spark job %s could not be cancelled: %s", self.batch_id, error)
+        except Exception as unreadable:
+            aside.warning(
+                "Spark job %s may still run: the connection cannot be read (%s).",
+                self.batch_id,
+                type(unreadable).__name__,
+            )
         else:
             state = "unknown to DLI" if last is None else last.raw_state
             aside.info("Spark job %s was cancelled, and is %s", self.batch_id, state)
+
+    async def _cancelled_within(self, seconds: float) -> SparkBatch | None:
+        """Cancel the job; where a secrets backend fails, read the connection again."""
+        from airflow_provider_dli.hooks import desks
+
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return await self.on_account(self._cancelled)
+            except DliError:
+                raise
+            except Exception:
+                # A secrets backend may raise anything, in words that quote what it read.
+                if time.monotonic() + READ_AGAIN > end:
+                    raise
+            await desks.pause(READ_AGAIN)
 
     async def _cancelled(self, account: Account) -> SparkBatch | None:
         from airflow_provider_dli.api.jobs.cancelling import cancel

@@ -41,7 +41,7 @@ def test_a_project_that_iam_does_not_tell_is_left_out(
     where = Task(hook).project_and_region(log)
 
     assert where == {"project_id": None, "region": hook.account.region}
-    assert "has no project_id" in caplog.text
+    assert "without its project_id" in caplog.text
 
 
 def test_a_connection_that_cannot_be_read_leaves_both_out_and_its_words_out_of_the_log(

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, AirflowTaskTimeout
 from conftest import connection
 from fake_clock import FakeClock
 from scenarios.jobs import NEVER, cancels, job, submissions
 from scenarios.modes import Mode, once
 from task_runs import TaskRun, cleared, context, first, retried
 
-from airflow_provider_dli.api.errors import DliError, SparkBatchFailedError
+from airflow_provider_dli.api.errors import (
+    DliError,
+    PermissionDeniedError,
+    SparkBatchFailedError,
+)
 from airflow_provider_dli.emulator import Emulator, Fault, running
+from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.operators.responsible import ON_KILL_LIMIT
 from airflow_provider_dli.operators.spark import SparkBatchOperator
 
@@ -86,10 +93,12 @@ def test_what_the_task_says_of_it_has_the_end_of_the_job(
 ) -> None:
     operator = mode.spark()
 
-    with pytest.raises(SparkBatchFailedError):
+    with pytest.raises(SparkBatchFailedError, match="so it cancelled its Spark job"):
         polled(mode, operator, operator.on_kill)
 
-    assert f"Spark job {job(emulator)['id']} has ended: dead" in task_log()
+    text = task_log()
+    assert f"Spark job {job(emulator)['id']} has ended: dead" in text
+    assert f"so it cancelled its Spark job {job(emulator)['id']}." in text
 
 
 def test_a_task_that_leaves_its_job_follows_it_to_the_end(mode: Mode, emulator: Emulator) -> None:
@@ -175,17 +184,223 @@ def test_a_task_whose_job_has_ended_asks_nothing_more(dli: Emulator) -> None:
     assert dli.requests == []
 
 
+def test_a_task_that_is_killed_before_it_has_begun_submits_nothing(dli: Emulator) -> None:
+    """Airflow 3 lets it go on after `on_kill`."""
+    operator = spark()
+    operator.on_kill()
+
+    with pytest.raises(DliError, match="task was ended"):
+        operator.execute(context(first(operator)))
+
+    assert submissions(dli) == 0
+
+
 def test_a_connection_that_cannot_be_read_is_said(
     dli: Emulator, monkeypatch: pytest.MonkeyPatch, task_log: Callable[[], str]
 ) -> None:
+    run = retried(begun(dli, retries=1))
     monkeypatch.delenv("AIRFLOW_CONN_DLI_DEFAULT")
-    operator = spark()
+    operator = spark(retries=1)
+    operator.hook = DliHook(clock=FakeClock())
     with pytest.raises(AirflowNotFoundException):
-        operator.execute(context(first(operator)))
+        operator.execute(context(run))
 
     operator.on_kill()
 
     assert "the connection cannot be read (AirflowNotFoundException)" in task_log()
+
+
+class Flaky(DliHook):
+    """A hook whose secrets backend fails for a moment, in words that quote a secret."""
+
+    failures = 0
+
+    @classmethod
+    def get_connection(cls, conn_id: str) -> Any:
+        if cls.failures:
+            cls.failures -= 1
+            raise RuntimeError("password=swordfish")
+        return super().get_connection(conn_id)
+
+
+@pytest.fixture
+def flaky() -> Iterator[type[Flaky]]:
+    """A backend that fails twice, then answers."""
+    Flaky.failures = 2
+    yield Flaky
+    Flaky.failures = 0
+
+
+def test_a_backend_that_fails_for_a_moment_keeps_no_one_from_the_cancel_of_a_kill(
+    dli: Emulator, flaky: type[Flaky], task_log: Callable[[], str]
+) -> None:
+    run = retried(begun(dli, retries=1))
+    operator = spark(retries=1)
+    operator.hook = flaky(clock=FakeClock())
+    with pytest.raises(RuntimeError):
+        operator.execute(context(run))
+
+    flaky.failures = 2
+    operator.on_kill()
+
+    assert job(dli)["state"] == "dead"
+    assert "swordfish" not in task_log()
+
+
+def test_a_backend_that_fails_for_a_moment_keeps_no_one_from_the_cancel_after_a_deferral(
+    dli: Emulator, flaky: type[Flaky]
+) -> None:
+    run = begun(dli)
+    operator = spark()
+    operator.hook = flaky(clock=FakeClock())
+
+    error = failed(operator, run)
+
+    assert job(dli)["state"] == "dead"
+    assert not hasattr(error, "__notes__")
+
+
+def test_a_task_whose_connection_was_never_read_has_no_job_to_look_for(dli: Emulator) -> None:
+    class Closed(DliHook):
+        @classmethod
+        def get_connection(cls, conn_id: str) -> Any:
+            raise RuntimeError("closed")
+
+    operator, clock = spark(), FakeClock()
+    operator.hook = Closed(clock=clock)
+
+    with pytest.raises(RuntimeError) as caught:
+        operator.execute(context(first(operator)))
+
+    assert clock.slept == []
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_a_kill_does_not_wait_for_the_first_token_of_the_interrupted_task(
+    dli: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = dli.settings
+    fields = {"auth_type": "password", "account": known.account, "iam_endpoint": dli.url}
+    extra = dli.airflow_connection["extra"] | fields | {"read_timeout": 5}
+    login = {"conn_type": "dli", "login": known.users[0], "password": known.password}
+    run = retried(begun(dli, retries=1))
+    monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", json.dumps(login | {"extra": extra}))
+    dli.add_fault(Fault("hang", path="/v3/auth/tokens"))
+    operator = spark(retries=1)
+
+    with signalled(0.7, act=terminated(operator)), pytest.raises(AirflowTaskTerminated):
+        operator.execute(context(run))
+
+    assert job(dli)["state"] == "dead"
+
+
+# Ctrl-C, as on `airflow dags test`
+
+
+@pytest.mark.parametrize(("policy", "state"), [("cancel", "dead"), ("leave", "running")])
+@pytest.mark.parametrize("retries", [0, 2])
+def test_ctrl_c_counts_as_a_kill(
+    mode: Mode, emulator: Emulator, policy: Any, state: str, retries: int
+) -> None:
+    operator = mode.spark(on_kill=policy, retries=retries)
+
+    with pytest.raises(KeyboardInterrupt):
+        polled(mode, operator, interrupt)
+
+    assert job(emulator)["state"] == state
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_the_job_is_submitted_finds_it_by_its_name(dli: Emulator) -> None:
+    dli.add_fault(Fault("hang", method="POST", when="after"))
+    operator = spark()
+
+    with signalled(0.5, act=interrupt), pytest.raises(KeyboardInterrupt):
+        operator.execute(context(first(operator)))
+
+    assert submissions(dli) == 1
+    assert job(dli)["state"] == "dead"
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, AirflowTaskTimeout, SystemExit])
+def test_what_ends_the_task_while_it_keeps_the_id_cancels_the_job(
+    mode: Mode, emulator: Emulator, ending: type[BaseException]
+) -> None:
+    class Ending(TaskRun):
+        def xcom_push(self, key: str, value: Any) -> None:
+            raise ending
+
+    operator = mode.spark()
+    operator.hook = DliHook(clock=mode.clock)
+
+    with pytest.raises(ending):
+        operator.execute(context(Ending()))
+
+    assert job(emulator)["state"] == "dead"
+
+
+# A policy that ends the task while tries are left
+
+
+class Policy:
+    """A `retry_policy` of Airflow 3.3, which Airflow asks again."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+        self.asked: list[tuple[type[BaseException], int, int]] = []
+
+    def evaluate(
+        self, exception: BaseException, try_number: int, max_tries: int, context: Any = None
+    ) -> Any:
+        self.asked.append((type(exception), try_number, max_tries))
+        if self.answer == "broken":
+            raise RuntimeError
+        return SimpleNamespace(action=SimpleNamespace(value=self.answer))
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [("fail", "dead"), ("retry", "running"), ("default", "running"), ("broken", "running")],
+)
+def test_a_retry_policy_decides_whether_the_failure_is_the_last(
+    mode: Mode, emulator: Emulator, answer: str, state: str
+) -> None:
+    emulator.add_fault(Fault("forbidden", method="GET", path="/batches/*"))
+    operator = mode.spark(retries=2)
+    operator.retry_policy = policy = Policy(answer)
+
+    with pytest.raises(PermissionDeniedError):
+        polled(mode, operator, lambda: None)
+
+    assert job(emulator)["state"] == state
+    assert policy.asked == [(PermissionDeniedError, 1, 2)]
+
+
+def test_a_retry_policy_adds_no_try(mode: Mode, emulator: Emulator) -> None:
+    emulator.add_fault(Fault("forbidden", method="GET", path="/batches/*"))
+    operator = mode.spark(retries=0)
+    operator.retry_policy = Policy("retry")
+
+    with pytest.raises(PermissionDeniedError):
+        polled(mode, operator, lambda: None)
+
+    assert job(emulator)["state"] == "dead"
+
+
+@pytest.mark.parametrize(("answer", "state"), [("fail", "dead"), ("retry", "running")])
+def test_a_retry_policy_decides_for_a_deferral_that_airflow_ended(
+    dli: Emulator, answer: str, state: str
+) -> None:
+    run = begun(dli, retries=1)
+    operator = spark(retries=1)
+    operator.retry_policy = Policy(answer)
+
+    failed(operator, run, "Trigger failure")
+
+    assert job(dli)["state"] == state
 
 
 @contextlib.contextmanager
@@ -381,8 +596,10 @@ def test_an_error_stays_what_it_is_when_the_connection_is_gone(
 ) -> None:
     run = retried(begun(dli, retries=1))
     monkeypatch.delenv("AIRFLOW_CONN_DLI_DEFAULT")
+    operator = spark(retries=1)
+    operator.hook = DliHook(clock=FakeClock())
 
     with pytest.raises(AirflowNotFoundException) as caught:
-        spark(retries=1).execute(context(run))
+        operator.execute(context(run))
 
     assert "its connection cannot be read (AirflowNotFoundException)" in caught.value.__notes__[0]

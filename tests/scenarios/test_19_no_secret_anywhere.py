@@ -509,6 +509,7 @@ CALLS: dict[str, Callable[[World], object]] = {
         DeletePackageGroupOperator, group="g"
     ).execute({}),
     "DliHook.now": lambda w: w.hook.now(),
+    "DliHook.knows_account": lambda w: w.hook.knows_account,
     "DliHook.list_batches": lambda w: w.hook.list_batches(),
     "DliHook.get_batch": lambda w: w.hook.get_batch(NO_JOB),
     "DliHook.apart": lambda w: w.hook.apart(2.0).account,
@@ -519,6 +520,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "DliHook.read_batch_log": lambda w: w.hook.read_batch_log(DriverLog(w.job)),
     "DliHook.explain_batch": lambda w: w.hook.explain_batch(w.hook.get_batch(w.job)),
     "DliHook.cancel_batch": lambda w: w.hook.cancel_batch(w.job),
+    "DliHook.cancel_batches": lambda w: w.hook.cancel_batches([w.job, NO_JOB]),
     "DliHook.cancel_batches_named": lambda w: w.hook.cancel_batches_named("job", "lost"),
     "SparkBatchOperator.execute": job_in_the_worker,
     "SparkBatchOperator.execute_complete": job_in_the_triggerer,
@@ -529,7 +531,7 @@ CALLS: dict[str, Callable[[World], object]] = {
         f"SparkBatchOperator.{name}": part
         for name in (
             *("run_job", "follow", "count_as_none", "job_label", "recovers", "earlier_names"),
-            "check_alive",
+            *("check_alive", "cancelled", "is_ended_by_kill"),
         )
     },
     "CancelSparkBatchOperator.execute": lambda w: w.task(
@@ -551,10 +553,19 @@ CALLS: dict[str, Callable[[World], object]] = {
         for kind in ("SparkBatchTrigger", "PackageGroupTrigger", "PackageGroupUpdatedTrigger")
         for name in ("on_account", "warn_of_unknown_fields")
     },
+    **{
+        f"{kind}.project_and_region": part
+        for kind in (
+            *("SparkBatchOperator", "CancelSparkBatchOperator", "SparkBatchSensor"),
+            *("UploadPackageGroupOperator", "DeletePackageGroupOperator"),
+            *("StagePackagesOperator", "PackageGroupSensor"),
+        )
+    },
     "ObsHook.account": lambda w: w.obs.account,
     "ObsHook.project_id": lambda w: w.obs.project_id,
     "ObsHook.apart": lambda w: w.obs.apart().account,
     "ObsHook.now": lambda w: w.obs.now(),
+    "ObsHook.knows_account": lambda w: w.obs.knows_account,
     "ObsHook.test_connection": lambda w: w.obs.test_connection(),
     "ObsHook.diagnose": lambda w: w.obs.diagnose(),
     "ObsHook.endpoint": lambda w: w.obs.endpoint,

@@ -7,8 +7,11 @@ gone from DLI fails closed.
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
 from scenarios.jobs import states, submissions, submit
 from scenarios.modes import Mode, again, deferred, event, resume
 from task_runs import StateStore, cleared, first, retried
@@ -65,6 +68,48 @@ def test_in_the_triggerer_it_counts_as_none_too(mode: Mode, dli: Emulator) -> No
     last = again_left.value
     result = resume(mode.spark(retries=1), last, event(again(last.trigger)), retried(run))
     assert (result["state"], states(dli)) == ("success", ["dead", "success"])
+
+
+@pytest.mark.parametrize("mode", ["triggerer"], indirect=True)
+@pytest.mark.parametrize("is_kept", [True, False], ids=["a row of today", "an older row"])
+def test_the_execution_timeout_counts_once_for_a_try_that_defers_twice(
+    mode: Mode, dli: Emulator, is_kept: bool
+) -> None:
+    limited: dict[str, Any] = {"execution_timeout": timedelta(seconds=60), "timeout": None}
+    dli.set_batch_timeline("*", [(0, "running"), (0.3, "dead")])
+    run = first(mode.spark(retries=1))
+    submit(mode, run, retries=1)
+    dli.clear_batch_timelines()
+    left = deferred(mode.spark(retries=1, **limited), retried(run))
+    payload = event(again(left.trigger))
+    assert left.trigger.started == payload["started"]
+    began = payload["started"] = payload["started"] - 40
+    if not is_kept:
+        del payload["started"]
+
+    with pytest.raises(TaskDeferred) as again_left:
+        resume(mode.spark(retries=1, **limited), left, payload, retried(run))
+
+    seconds = again_left.value.trigger.deadline - began
+    assert (seconds == pytest.approx(60)) if is_kept else seconds > 90
+
+
+@pytest.mark.parametrize("mode", ["triggerer"], indirect=True)
+def test_no_other_job_is_submitted_when_the_execution_timeout_is_over(
+    mode: Mode, dli: Emulator
+) -> None:
+    limited: dict[str, Any] = {"execution_timeout": timedelta(seconds=60), "timeout": None}
+    dli.set_batch_timeline("*", [(0, "running"), (0.3, "dead")])
+    run = first(mode.spark(retries=1))
+    submit(mode, run, retries=1)
+    left = deferred(mode.spark(retries=1, **limited), retried(run))
+    payload = event(again(left.trigger))
+    payload["started"] -= 61
+
+    with pytest.raises(AirflowTaskTimeout):
+        resume(mode.spark(retries=1, **limited), left, payload, retried(run))
+
+    assert submissions(dli) == 1
 
 
 @in_the_worker

@@ -41,7 +41,7 @@ def test_the_end_of_a_job_is_one_event_with_the_job(emulator: Emulator, state: s
 
     (only,) = asyncio.run(events(trigger(batch_id, is_new=False)))
 
-    assert only.keys() == {"batch_id", "is_new", "status", "batch"}
+    assert only.keys() == {"batch_id", "is_new", "started", "status", "batch"}
     assert (only["batch_id"], only["is_new"], only["status"]) == (batch_id, False, "ended")
     batch = SparkBatch.from_dict(only["batch"])
     assert (batch.id, batch.raw_state, batch.name, batch.queue) == (batch_id, state, "job", "q")
@@ -154,6 +154,7 @@ FIELDS = {
     "auto_recovery": True,
     "driver_log": False,
     "cancel_on_kill": False,
+    "started": 1_800_000_000.0,
 }
 
 
