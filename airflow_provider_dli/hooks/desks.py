@@ -21,7 +21,7 @@ from airflow_provider_dli.api.models import PackageGroup, PackageListing
 from airflow_provider_dli.api.pace import pace_of
 from airflow_provider_dli.api.wire import Flow, sleep
 from airflow_provider_dli.hooks.watch import Watch
-from airflow_provider_dli.hooks.watchers import F, K, Watcher
+from airflow_provider_dli.hooks.watchers import F, K, Watcher, steady
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
 
 T = TypeVar("T")
@@ -54,19 +54,21 @@ async def until(
     *,
     kind: str | None = None,
     now: Callable[[], float] = time.time,
+    clock: Callable[[], float] = time.monotonic,
 ) -> PackageGroup:
     """Watch a group of an account together with everybody else on this event loop.
 
-    The last one to leave closes the connections. Raises what the watcher raises.
+    `now` gives the Unix time as of which the wait begins; from there it goes by `clock`. The last
+    one to leave closes the connections. Raises what the watcher raises.
     """
 
     def watch(client: Client, transport: AsyncTransport) -> Watch[str | None, PackageGroup]:
         def look(_: Collection[str | None]) -> Flow[PackageListing]:
             return client.once(packages.listing(kind))
 
-        return Watch(client, transport, look)
+        return Watch(client, transport, look, clock=clock)
 
-    return await _until(account, watcher, ("groups", kind), watch, now)
+    return await _until(account, watcher, ("groups", kind), watch, now, clock)
 
 
 async def until_ended(
@@ -74,10 +76,12 @@ async def until_ended(
     watcher: Watcher[str, SparkBatch],
     *,
     now: Callable[[], float] = time.time,
+    clock: Callable[[], float] = time.monotonic,
 ) -> SparkBatch:
     """Watch a Spark job of an account together with everybody else on this event loop.
 
-    The last one to leave closes the connections. Raises what the watcher raises.
+    `now` and `clock` are those of `until`. The last one to leave closes the connections. Raises
+    what the watcher raises.
     """
 
     def watch(client: Client, transport: AsyncTransport) -> Watch[str, SparkBatch]:
@@ -86,27 +90,36 @@ async def until_ended(
         def look(ids: Collection[str]) -> Flow[BatchLook]:
             return looks.look(client.once, ids)
 
-        return Watch(client, transport, look, piecemeal=True)
+        return Watch(client, transport, look, piecemeal=True, clock=clock)
 
-    return await _until(account, watcher, "jobs", watch, now)
+    return await _until(account, watcher, "jobs", watch, now, clock)
 
 
 async def run(
-    account: Account, ask: Callable[[Client], Flow[T]], *, now: Callable[[], float] = time.time
+    account: Account,
+    ask: Callable[[Client], Flow[T]],
+    *,
+    now: Callable[[], float] = time.time,
+    clock: Callable[[], float] = time.monotonic,
 ) -> T:
     """Run a flow on the connections that the watches of the account use.
 
-    Gives what the flow gives and raises what it raises.
+    It begins at the Unix time that `now` gives, and goes by `clock` from there. Gives what the
+    flow gives and raises what it raises.
     """
     desk = _enter(account)
     try:
-        return await _run(desk, account, ask, now)
+        return await _run(desk, account, ask, steady(now, clock))
     finally:
         await _leave(desk)
 
 
 async def run_in_turn(
-    account: Account, ask: Callable[[Client], Flow[T]], *, now: Callable[[], float] = time.time
+    account: Account,
+    ask: Callable[[Client], Flow[T]],
+    *,
+    now: Callable[[], float] = time.time,
+    clock: Callable[[], float] = time.monotonic,
 ) -> T:
     """Run a flow that can wait, such as reading a log: one at a time on this account.
 
@@ -120,7 +133,7 @@ async def run_in_turn(
         async with desk.in_turn:
             await pause(max(desk.next_turn - loop.time(), 0))
             try:
-                return await _run(desk, account, ask, now)
+                return await _run(desk, account, ask, steady(now, clock))
             finally:
                 desk.next_turn = loop.time() + TURN_GAP
     finally:
@@ -148,13 +161,14 @@ async def _until(
     what: Hashable,
     begin: Callable[[Client, AsyncTransport], Watch[K, F]],
     now: Callable[[], float],
+    clock: Callable[[], float],
 ) -> F:
     desk = _enter(account)
     try:
         watch: Watch[K, F] | None = desk.watches.get(what)
         if watch is None:
-            watch = desk.watches[what] = begin(_client(account, now), desk.transport)
-        return await watch.until(watcher, account.caller)
+            watch = desk.watches[what] = begin(_client(account, steady(now, clock)), desk.transport)
+        return await watch.until(watcher, account.caller, now())
     finally:
         await _leave(desk)
 

@@ -12,16 +12,20 @@ import asyncio
 import contextvars
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import count
+from math import inf
+from time import monotonic
 from typing import Generic
 
 from airflow_provider_dli.api.errors import DliError, ThrottledError
 from airflow_provider_dli.api.flows import Client
+from airflow_provider_dli.api.patience import LAST_LOOK
 from airflow_provider_dli.api.wire import Flow
-from airflow_provider_dli.hooks.watchers import F, K, Look, Place, Turn, Watcher
+from airflow_provider_dli.hooks.shared import Turn
+from airflow_provider_dli.hooks.watchers import F, K, Look, Place, Watcher
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
 
 LEAST_GAP = 0.5
@@ -30,8 +34,9 @@ LEAST_GAP = 0.5
 
 @dataclass(eq=False)
 class Watch(Generic[K, F]):
-    """Looks as long as somebody watches. Times are Unix seconds.
+    """Looks as long as somebody watches. Times are seconds of `clock`, which nobody sets.
 
+    Each watcher is told the Unix time, which is that of its coming and goes on evenly from there.
     `look` is given what to look at. Where a look at few things costs less than one at all,
     `piecemeal` has it asked for those whose look is due; for all, when the settled ones are due.
     """
@@ -40,6 +45,7 @@ class Watch(Generic[K, F]):
     transport: AsyncTransport
     look: Callable[[Collection[K]], Flow[Look[K, F]]]
     piecemeal: bool = False
+    clock: Callable[[], float] = monotonic
     _places: defaultdict[K, set[Place[K, F]]] = field(default_factory=lambda: defaultdict(set))
     _last: dict[K, Hashable] = field(default_factory=dict)
     _early: list[tuple[float, int, Place[K, F]]] = field(default_factory=list)
@@ -47,19 +53,22 @@ class Watch(Generic[K, F]):
     _order: count[int] = field(default_factory=count)
     _round: int = 0
     _sooner: asyncio.Event = field(default_factory=asyncio.Event)
-    _looked: float = 0.0
-    _looked_at_all: float = 0.0
-    _not_before: float = 0.0
+    _looked: float = -inf
+    _looked_at_all: float = -inf
+    _not_before: float = -inf
+    _ending: set[Place[K, F]] = field(default_factory=set)
+    _hurry: asyncio.Event = field(default_factory=asyncio.Event)
     _stretch: float = 1.0
     _task: asyncio.Task[None] | None = None
 
-    async def until(self, watcher: Watcher[K, F], caller: str) -> F:
-        """Watch until the watcher gives what it saw, or raises."""
+    async def until(self, watcher: Watcher[K, F], caller: str, now: float) -> F:
+        """Watch until the watcher gives what it saw, or raises; `now` is the Unix time."""
         loop = asyncio.get_running_loop()
-        context = contextvars.copy_context()
-        place: Place[K, F] = Place(watcher, caller, loop.create_future(), context)
+        place: Place[K, F] = Place(
+            watcher, caller, loop.create_future(), contextvars.copy_context(), now - self.clock()
+        )
         if watcher.deadline is not None:
-            left = max(watcher.deadline - self.client.now(), 0)
+            left = max(watcher.deadline - now, 0)
             place.timer = loop.call_later(left, self._time_is_up, place, watcher.deadline)
         try:
             self._join(place)
@@ -84,7 +93,7 @@ class Watch(Generic[K, F]):
     def _join(self, place: Place[K, F]) -> None:
         self._places[place.watcher.key].add(place)
         place.joined = self._round
-        self._schedule(place, self.client.now())
+        self._schedule(place, self.clock())
         self._sooner.set()
         if self._task is None or self._task.done():
             # A context of its own: what it logs belongs to no single wait.
@@ -95,11 +104,16 @@ class Watch(Generic[K, F]):
         place.poll = self._task
 
     def _time_is_up(self, place: Place[K, F], deadline: float) -> None:
-        """Take a last look at the deadline; and should it hang, the deadline holds."""
-        heapq.heappush(self._early, (self.client.now(), next(self._order), place))
+        """Take a last look at the deadline; and should it hang, the wait ends all the same."""
+        if place.future.done():
+            return
+        place.last = self._round + 1
+        heapq.heappush(self._early, (self.clock(), next(self._order), place))
+        self._ending.add(place)
+        self._hurry.set()
         self._sooner.set()
         place.timer = asyncio.get_running_loop().call_later(
-            LEAST_GAP, self._tell, place, place.watcher.expire, deadline
+            LAST_LOOK, self._tell, place, place.watcher.expire, deadline
         )
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -116,9 +130,12 @@ class Watch(Generic[K, F]):
             del self._places[key]
             self._last.pop(key, None)
         self._unsettle(place)
+        self._ending.discard(place)
+        if not self._ending:
+            self._hurry.clear()
 
     def _schedule(self, place: Place[K, F], now: float) -> None:
-        due = place.watcher.next_look(now)
+        due = place.watcher.next_look(place.time(now)) - place.ahead
         self._unsettle(place)
         if place.watcher.settled:
             if not self._settled:
@@ -137,11 +154,11 @@ class Watch(Generic[K, F]):
     async def _poll(self) -> None:
         while True:
             await self._until_due()
-            self._looked = self.client.now()
+            self._looked = self.clock()
             self._round += 1
             await self._look(self._asked())
             self._stretch = 0.9 + 0.2 * self.client.retry.jitter()
-            self._advance()
+            await self._advance()
 
     def _asked(self) -> set[K]:
         """Give what to look at now; a look a little early counts, too."""
@@ -157,21 +174,28 @@ class Watch(Generic[K, F]):
 
     async def _look(self, asked: set[K]) -> None:
         try:
-            look = await self.transport.run(self.look(asked))
+            look = await self.transport.run(self.look(asked), self._rest)
         except DliError as error:
             if isinstance(error, ThrottledError):
-                self._not_before = self.client.now() + (error.retry_after or 0)
+                self._not_before = self.clock() + (error.retry_after or 0)
             await self._show_error(error, asked)
         else:
             await asyncio.sleep(0)  # a long listing took a while to read
             await self._show(look, asked)
 
+    async def _rest(self, seconds: float) -> None:
+        """Wait within a look, for its turn or for IAM; a last look waits for nothing."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), seconds)
+
     async def _until_due(self) -> None:
         while True:
             self._sooner.clear()
             due = self._next_due()
-            earliest = max(self._looked + LEAST_GAP, self._not_before)
-            seconds = max(due, earliest) - self.client.now()
+            earliest = self._looked + LEAST_GAP
+            if not self._ending:
+                earliest = max(earliest, self._not_before)
+            seconds = max(due, earliest) - self.clock()
             if seconds <= 0:
                 return
             try:
@@ -191,12 +215,13 @@ class Watch(Generic[K, F]):
             return float("inf")
         return self._looked_at_all + min(self._settled) * self._stretch
 
-    def _advance(self) -> None:
+    async def _advance(self) -> None:
         """Let those whose look was due want the next one."""
-        now = self.client.now()
+        now, turn = self.clock(), Turn()
         due = []
         while self._early and self._early[0][0] <= now + LEAST_GAP:
             due.append(heapq.heappop(self._early))
+            await turn.shared()
         for entry in due:
             place = entry[2]
             if place.future.done():
@@ -208,26 +233,25 @@ class Watch(Generic[K, F]):
                 self._schedule(place, now)
             except Exception as error:
                 place.fail(error)
+            await turn.shared(woke=place.future.done())
 
     async def _show(self, look: Look[K, F], asked: set[K]) -> None:
         turn = Turn()
         for key in list(self._places):
-            for step in self._steps(key, look, key in asked):
-                step()
-                await turn.shared()
+            for place in self._shown(key, look, key in asked):
+                await turn.shared(woke=place.future.done())
 
-    def _steps(self, key: K, look: Look[K, F], was_asked: bool) -> list[Callable[[], None]]:
-        """Give what to do for each watcher of a thing: one step each, for it may be many."""
-        now = self.client.now()
+    def _shown(self, key: K, look: Look[K, F], was_asked: bool) -> Iterator[Place[K, F]]:
+        """Tell each watcher of a thing, one step each, for it may be many."""
         is_covered = look.covers(key)
         # Who came while the look was under way waits for the next: it may be too old for him.
         places = [place for place in self._places.get(key, ()) if place.joined < self._round]
         if not places or not (is_covered or was_asked):
-            return []
+            return
         for place in places:
             place.heard = self._round
         if not is_covered:
-            return []
+            return
         try:
             fingerprint = look.fingerprint(key)
             changed = key not in self._last or fingerprint != self._last[key]
@@ -235,29 +259,38 @@ class Watch(Generic[K, F]):
             found = look.find(key) if fresh else None
         except DliError as error:
             self._last.pop(key, None)  # what comes next is news, also if it is as it was before
-            return [partial(self._miss, place, error, now) for place in places]
+            yield from self._missed(places, error)
+            return
         self._last[key] = fingerprint
-        steps: list[Callable[[], None]] = []
         for place in places:
             if changed or not place.looked:
                 place.looked = True
-                steps.append(partial(self._tell, place, place.watcher.see, found, now))
+                self._tell(place, place.watcher.see, found, self._time_of(place))
             else:
-                steps.append(partial(self._tell, place, place.watcher.see_again, now))
-        return steps
+                self._tell(place, place.watcher.see_again, self._time_of(place))
+            yield place
+
+    def _time_of(self, place: Place[K, F]) -> float:
+        """Return the Unix time of a look: when it began, for it shows nothing later.
+
+        At the deadline there is one more.
+        """
+        return place.time(self._looked, self._round)
 
     def _tell(self, place: Place[K, F], step: Callable[..., F | None], *arguments: object) -> None:
         place.tell(step, *arguments)
         if place.future.done():
             self._unsettle(place)  # it wants no more looks, even before its coroutine wakes
 
-    def _miss(self, place: Place[K, F], error: DliError, now: float) -> None:
-        place.heard = self._round
-        self._tell(place, place.watcher.miss, error.used_by(place.caller), now)
+    def _missed(self, places: Iterable[Place[K, F]], error: DliError) -> Iterator[Place[K, F]]:
+        for place in places:
+            place.heard = self._round
+            own = error.used_by(place.caller)
+            self._tell(place, place.watcher.miss, own, self._time_of(place))
+            yield place
 
     async def _show_error(self, error: DliError, asked: set[K]) -> None:
-        now = self.client.now()
         turn = Turn()
-        for place in [place for key in asked for place in self._places.get(key, ())]:
-            self._miss(place, error, now)
-            await turn.shared()
+        places = [place for key in asked for place in self._places.get(key, ())]
+        for place in self._missed(places, error):
+            await turn.shared(woke=place.future.done())

@@ -18,8 +18,13 @@ K_co = TypeVar("K_co", bound=Hashable, covariant=True)
 K_contra = TypeVar("K_contra", bound=Hashable, contravariant=True)
 F_co = TypeVar("F_co", covariant=True)
 
-SLICE = 0.005
-"""Seconds for which waits are told of a look before others on the loop get their turn."""
+
+def steady(
+    unix: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+) -> Callable[[], float]:
+    """Return a clock of Unix seconds that goes on evenly from now, whatever sets the machine's."""
+    ahead = unix() - monotonic()
+    return lambda: ahead + monotonic()
 
 
 class Watcher(Protocol[K_co, F]):
@@ -83,19 +88,33 @@ class Look(Protocol[K_contra, F_co]):
 class Place(Generic[K, F]):
     """One watcher, the future that its coroutine awaits, and the context that its log needs.
 
-    `joined` and `heard` are rounds of the watch: in which it came, and in which it was last told.
+    `ahead` is what its Unix time is more than the watch's own, as it was when it came. `joined`,
+    `heard` and `last` are rounds of the watch: in which it came, in which it was last told, and
+    which is its last, since its deadline has come.
     """
 
     watcher: Watcher[K, F]
     caller: str
     future: asyncio.Future[F]
     context: contextvars.Context
+    ahead: float
     settled: float | None = None
     looked: bool = False
     joined: int = 0
     heard: int = 0
+    last: int | None = None
     poll: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
+
+    def time(self, now: float, current: int | None = None) -> float:
+        """Return the Unix time of a moment of the watch, by the clock of the wait.
+
+        In its last round, which `current` may be, it is the deadline at least.
+        """
+        unix = now + self.ahead
+        if current is None or self.last is None or current < self.last:
+            return unix
+        return max(unix, self.watcher.deadline or unix)
 
     def fail(self, error: BaseException) -> None:
         """End the wait with an error."""
@@ -113,16 +132,3 @@ class Place(Generic[K, F]):
         else:
             if result is not None:
                 self.future.set_result(result)
-
-
-class Turn:
-    """A turn on the loop, handed on when it has lasted for long."""
-
-    def __init__(self) -> None:
-        self._ends = time.perf_counter() + SLICE
-
-    async def shared(self) -> None:
-        """Let others have a turn, if it is time."""
-        if time.perf_counter() >= self._ends:
-            await asyncio.sleep(0)
-            self._ends = time.perf_counter() + SLICE

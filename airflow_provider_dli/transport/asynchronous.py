@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,8 +66,10 @@ class AsyncTransport:
         self._environments: dict[tuple[str, bool], tuple[Environment, _Trust]] = {}
         self._opening = asyncio.Lock()
 
-    async def run(self, flow: Flow[T]) -> T:
-        """Run a flow to its end and give its result."""
+    async def run(
+        self, flow: Flow[T], pause: Callable[[float], Awaitable[object]] = asyncio.sleep
+    ) -> T:
+        """Run a flow to its end and give its result; `pause` waits for so many seconds."""
         try:
             step = next(flow)
             while True:
@@ -78,7 +81,7 @@ class AsyncTransport:
                     else:
                         step = flow.send(response)
                 else:
-                    await asyncio.sleep(step.seconds)
+                    await pause(step.seconds)
                     step = next(flow)
         except StopIteration as end:
             result: T = end.value
