@@ -8,15 +8,18 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_dli.api.access.account import Account
-from airflow_provider_dli.api.errors import AuthenticationError, InputError
-from airflow_provider_dli.hooks.accounts import account_of
+from airflow_provider_dli.api.errors import AuthenticationError, DliError, InputError, NotSentError
+from airflow_provider_dli.api.patience import LAST_LOOK, Patience
+from airflow_provider_dli.hooks.shared import Shared
 
 if TYPE_CHECKING:
+    from airflow_provider_dli.api.access.account import Account
     from airflow_provider_dli.api.log import Log
 
 T = TypeVar("T")
@@ -56,6 +59,51 @@ def event_of(payload: dict[str, Any]) -> TriggerEvent:
     return TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow does not type it
 
 
+# What a wait needs, from the small to the large. Airflow reads connections with asgiref.
+_NEEDED = (
+    "airflow_provider_dli.hooks.progress",
+    "airflow_provider_dli.hooks.batch_log",
+    "airflow_provider_dli.api.checks",
+    "airflow_provider_dli.api.waiting",
+    "airflow_provider_dli.api.jobs.driver_log",
+    "airflow_provider_dli.api.jobs.waiting",
+    "airflow_provider_dli.api.jobs.cancelling",
+    "airflow_provider_dli.triggers.ownership",
+    "asgiref.sync",
+    "aiohttp",
+    "airflow_provider_dli.hooks.desks",
+    "airflow_provider_dli.hooks.accounts",
+)
+_loading: Shared[str, bool] = Shared()
+_loaded = False
+
+
+async def loaded() -> None:
+    """Import what a wait needs, in a thread: on the loop it would hold up everybody else."""
+    global _loaded
+    if not _loaded:
+        _loaded = await _loading.ask("modules", partial(asyncio.to_thread, _load))
+
+
+def _load() -> bool:
+    for name in _NEEDED:
+        import_module(name)
+    return True
+
+
+class ConnectionWait(Patience):
+    """For how long a connection may not be readable, where nothing else limits that."""
+
+    @property
+    def title(self) -> str:
+        """What is waited for, in a sentence."""
+        return "the connection"
+
+    def timed_out(self) -> DliError:
+        """Return what kept the connection from being read."""
+        return self.last_error or DliError("There was no time to read the connection.")
+
+
 class DeclaredFields:
     """A trigger whose fields are declared once: taken by the constructor, given by `serialize`.
 
@@ -84,18 +132,46 @@ class DeclaredFields:
             aside.warning("Not known to this version: %s", ", ".join(self.unknown_fields))
 
     async def account(self) -> Account:
-        """Read the connection."""
+        """Read the connection.
+
+        Raises `InputError` where it is wrong, and `NotSentError` where it could not be read.
+        """
+        from airflow_provider_dli.hooks.accounts import account_of
+
         if not isinstance(self.dli_conn_id, str):
             raise InputError("dli_conn_id", self.dli_conn_id, "give the id of a connection")
         return await account_of(self.dli_conn_id, self.region, self.project_id)
 
-    async def on_account(self, act: Callable[[Account], Awaitable[T]]) -> T:
-        """Do what an account is needed for, anew when the connection says something else by now."""
-        account = await self.account()
+    async def on_account(
+        self, act: Callable[[Account], Awaitable[T]], wait: Patience, now: Callable[[], float]
+    ) -> T:
+        """Do what an account is needed for, anew when the connection says something else by now.
+
+        A connection that cannot be read is trouble that may pass, and `wait` tells for how long.
+        """
+        account = await self._account(wait, now)
         while True:
             try:
                 return await act(account)
             except AuthenticationError:
-                refused, account = account, await self.account()
+                refused, account = account, await self._account(wait, now)
                 if account.source == refused.source:
                     raise
+
+    async def _account(self, wait: Patience, now: Callable[[], float]) -> Account:
+        from airflow_provider_dli.hooks import desks
+        from airflow_provider_dli.hooks.accounts import unreadable
+
+        while True:
+            seconds = wait.max_unknown_time
+            if wait.deadline is not None:
+                seconds = min(seconds, max(wait.deadline - now(), LAST_LOOK))
+            try:
+                async with asyncio.timeout(seconds):
+                    return await self.account()
+            except TimeoutError:
+                error = unreadable(self.dli_conn_id, "no answer")
+            except NotSentError as failure:
+                error = failure
+            wait.miss(error, now())
+            await desks.pause(wait.next_look(now()) - now())

@@ -4,27 +4,36 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.errors import AuthenticationError, DliError, InputError
-from airflow_provider_dli.api.patience import MAX_UNKNOWN_TIME
-from airflow_provider_dli.api.waiting import Update, Wait
-from airflow_provider_dli.hooks.progress import StateLog
-from airflow_provider_dli.triggers.declared import Aside, DeclaredFields, aside, event_of
+from airflow_provider_dli.api.patience import MAX_UNKNOWN_TIME, Patience
+from airflow_provider_dli.hooks.watchers import steady
+from airflow_provider_dli.triggers.declared import (
+    Aside,
+    ConnectionWait,
+    DeclaredFields,
+    aside,
+    event_of,
+    loaded,
+)
 
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
     from airflow_provider_dli.api.access.account import Account
     from airflow_provider_dli.api.models import PackageGroup
+    from airflow_provider_dli.api.waiting import Update, Wait
     from airflow_provider_dli.hooks.watchers import Watcher
+
+
+DELIVERY = 5.0
+"""Seconds after which Airflow has stored an event: it asks for new ones once in a second."""
 
 
 class _GroupFields(DeclaredFields):
@@ -35,18 +44,27 @@ class _GroupFields(DeclaredFields):
     kind: Any
     poll_interval: Any
 
-    async def _until(self, watcher: Watcher[str | None, PackageGroup]) -> None:
+    async def _until(
+        self,
+        watcher: Watcher[str | None, PackageGroup],
+        connecting: Patience,
+        now: Callable[[], float],
+    ) -> None:
         async def watch(account: Account) -> None:
-            from airflow_provider_dli.hooks import desks  # loaded with the account
+            from airflow_provider_dli.hooks import desks
 
-            await desks.until(account, watcher, kind=self._kind())
+            await desks.until(account, watcher, kind=self._kind(), now=now)
 
-        await self.on_account(watch)
+        await self.on_account(watch, connecting, now)
 
     def _names(self) -> tuple[str, ...] | None:
+        from airflow_provider_dli.api import checks
+
         return None if self.packages is None else checks.package_names(self.packages)
 
     def _kind(self) -> str | None:
+        from airflow_provider_dli.api import checks
+
         return None if self.kind is None else checks.kind(self.kind)
 
 
@@ -70,6 +88,8 @@ class PackageGroupTrigger(_GroupFields, BaseTrigger):
     :param limit: what the deadline comes from, ``timeout`` or ``execution_timeout``; goes into the
         event, since ``dag.test()`` forgets what a task keeps for itself when it defers
     :param accepted: DLI took an upload of ``packages``, so they may not stay absent
+    :param looked: the worker had a good answer of DLI before, so that an error which would fail
+        the first look at once is waited out
     """
 
     fields: ClassVar[dict[str, Any]] = {
@@ -84,17 +104,21 @@ class PackageGroupTrigger(_GroupFields, BaseTrigger):
         "max_unknown_time": MAX_UNKNOWN_TIME,
         "accepted": False,
         "limit": "timeout",
+        "looked": False,
     }
     deadline: Any
     max_unknown_time: Any
     accepted: Any
     limit: Any
+    looked: Any
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Give the one event."""
+        await loaded()
+        now = steady()
         try:
-            wait = self._wait()
-            await self._until(wait)
+            wait = self._wait(now)
+            await self._until(wait, wait, now)
         except DliError as error:
             await Aside.written()
             yield event_of({"status": "failed", "limit": self.limit, **error.as_dict()})
@@ -102,11 +126,15 @@ class PackageGroupTrigger(_GroupFields, BaseTrigger):
             await Aside.written()
             yield event_of({"status": "ready", "states": dict(wait.readiness.states)})
 
-    def _wait(self) -> Wait:
+    def _wait(self, now: Callable[[], float]) -> Wait:
+        from airflow_provider_dli.api import checks
+        from airflow_provider_dli.api.waiting import Wait
+        from airflow_provider_dli.hooks.progress import StateLog
+
         self.warn_of_unknown_fields()
         if self.group is None and not self.packages:
             raise InputError("group", None, "name a group, packages, or both")
-        log = StateLog(aside, time.time)
+        log = StateLog(aside, now)
         return Wait(
             None if self.group is None else checks.stored_name("group", self.group),
             self._names(),
@@ -114,6 +142,7 @@ class PackageGroupTrigger(_GroupFields, BaseTrigger):
             poll_interval=checks.seconds("poll_interval", self.poll_interval),
             max_unknown_time=checks.seconds("max_unknown_time", self.max_unknown_time),
             accepted=checks.boolean("accepted", self.accepted is not None and self.accepted),
+            looked=bool(self.looked),
             observe=log,
             trouble=log.trouble,
         )
@@ -124,7 +153,8 @@ class PackageGroupUpdatedTrigger(_GroupFields, BaseEventTrigger):
 
     Anew means that the ``update_time`` of the group or of a package moved. A group that is READY
     when the watch begins gives no event. On Airflow 3.3 the time is kept in the asset's state, so
-    that what happens while no triggerer runs is noticed later; before 3.3 it is not.
+    that what happens while no triggerer runs is noticed later; before 3.3 it is not. It is kept
+    some seconds after the event, so a triggerer that ends in between gives the event once more.
 
     .. code-block:: python
 
@@ -157,8 +187,41 @@ class PackageGroupUpdatedTrigger(_GroupFields, BaseEventTrigger):
         "poll_interval": 60.0,
     }
 
+    delivery: ClassVar[float] = DELIVERY
+
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Give an event for each update, for ever."""
+        await loaded()
+        from airflow_provider_dli.hooks import desks
+
+        now = steady()
+        update = self._update(now)
+        update.last = await self._remembered()
+        while True:
+            connecting = ConnectionWait(
+                poll_interval=update.poll_interval,
+                max_unknown_time=math.inf,
+                trouble=update.trouble,
+            )
+            try:
+                await self._until(update, connecting, now)
+            except AuthenticationError:
+                # Somebody will mend the connection: a watch has no end.
+                await desks.pause(update.poll_interval)
+                continue
+            yield event_of(
+                {"group": self.group, "update_time": update.last, "states": dict(update.states)}
+            )
+            # Airflow takes the event now, and stores it within some seconds. Who is killed before
+            # gives it again: twice rather than never.
+            await desks.pause(self.delivery)
+            await self._remember(update.last)
+
+    def _update(self, now: Callable[[], float]) -> Update:
+        from airflow_provider_dli.api import checks
+        from airflow_provider_dli.api.waiting import Update
+        from airflow_provider_dli.hooks.progress import StateLog
+
         saving: set[asyncio.Task[None]] = set()
 
         def began(update_time: int) -> None:
@@ -166,28 +229,13 @@ class PackageGroupUpdatedTrigger(_GroupFields, BaseEventTrigger):
             saving.add(task)
             task.add_done_callback(saving.discard)
 
-        update = Update(
+        return Update(
             checks.stored_name("group", self.group),
             self._names(),
             checks.seconds("poll_interval", self.poll_interval),
-            trouble=StateLog(aside, time.time).trouble,
+            trouble=StateLog(aside, now).trouble,
             began=began,
-            last=await self._remembered(),
         )
-        while True:
-            try:
-                await self._until(update)
-            except AuthenticationError:
-                # Somebody will mend the connection: a watch has no end.
-                from airflow_provider_dli.hooks import desks
-
-                await desks.pause(update.poll_interval)
-                continue
-            yield event_of(
-                {"group": self.group, "update_time": update.last, "states": dict(update.states)}
-            )
-            # Afterwards: who is killed in between gives the event twice rather than never.
-            await self._remember(update.last)
 
     async def _remembered(self) -> int | None:
         state = getattr(self, "asset_state_store", None)
@@ -199,9 +247,17 @@ class PackageGroupUpdatedTrigger(_GroupFields, BaseEventTrigger):
 
     async def _remember(self, update_time: int | None) -> None:
         state = getattr(self, "asset_state_store", None)
-        if state and update_time is not None:
-            with contextlib.suppress(ValueError):
-                await state.aset(self._key, update_time)
+        if not state or update_time is None:
+            return
+        try:
+            await state.aset(self._key, update_time)
+        except ValueError:
+            return  # it watches several assets
+        except Exception as error:
+            # The watch goes on: at worst its next one gives an event twice.
+            aside.warning(
+                "The update of %s is not remembered: %s", self.group, type(error).__name__
+            )
 
     @property
     def _key(self) -> str:

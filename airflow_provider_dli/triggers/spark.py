@@ -4,18 +4,23 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.errors import DliError
 from airflow_provider_dli.api.patience import MAX_UNKNOWN_TIME
-from airflow_provider_dli.hooks.batch_log import BatchProgress
-from airflow_provider_dli.triggers.declared import Aside, DeclaredFields, aside, event_of
+from airflow_provider_dli.hooks.watchers import steady
+from airflow_provider_dli.triggers.declared import (
+    Aside,
+    ConnectionWait,
+    DeclaredFields,
+    aside,
+    event_of,
+    loaded,
+)
 from airflow_provider_dli.triggers.interrupts import ctrl_c
 
 if TYPE_CHECKING:
@@ -27,16 +32,20 @@ if TYPE_CHECKING:
     from airflow_provider_dli.api.jobs.models import SparkBatch
     from airflow_provider_dli.api.jobs.waiting import BatchWait
     from airflow_provider_dli.api.wire import Flow
+    from airflow_provider_dli.hooks.batch_log import BatchProgress
 
 LAST_READ = 20.0
 """Seconds for which the end of the driver's log is waited for at most: many may ask at once."""
 
 VERIFY_FOR = 20.0
-"""Seconds for which a cancelled job is looked at: Airflow gives `on_kill` thirty."""
+"""Seconds for which a cancelled job is looked at."""
 
 
-READ_AGAIN = 0.4
-"""Seconds until the connection is read again that could not be read for a cancel."""
+KILL_TIME = 28.0
+"""Seconds for which it is tried to cancel a job whose task was ended: Airflow gives thirty."""
+
+CONNECT_PAUSE = 3.0
+"""Seconds at most between two tries to read the connection meanwhile."""
 
 
 class SparkBatchTrigger(DeclaredFields, BaseTrigger):
@@ -61,6 +70,8 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
     :param driver_log: write the driver's log into the task's while the job runs
     :param cancel_on_kill: cancel the job when somebody ends the task
     :param started: Unix seconds at which the try of the task began; goes into the event
+    :param looked: the worker had a good answer of DLI before, so that an error which would fail
+        the first look at once is waited out
     """
 
     fields: ClassVar[dict[str, Any]] = {
@@ -77,6 +88,7 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
         "driver_log": True,
         "cancel_on_kill": True,
         "started": None,
+        "looked": False,
     }
     last_read: ClassVar[float] = LAST_READ
     batch_id: Any
@@ -89,15 +101,21 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
     driver_log: Any
     cancel_on_kill: Any
     started: Any
+    looked: Any
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Give the one event."""
+        await loaded()
+        from airflow_provider_dli.hooks.batch_log import BatchProgress
+
+        now = steady()
         try:
-            progress = BatchProgress(aside, time.time)
+            progress = BatchProgress(aside, now)
             wait = self._wait(progress)
             # One for the whole wait, also where the account changes: it knows what was read.
             lines = self._lines()
-            batch = await self._uninterrupted(partial(self._until_ended, wait, progress, lines))
+            act = partial(self._until_ended, wait, progress, lines, now)
+            batch = await self._uninterrupted(act, wait, now)
         except DliError as error:
             outcome = {"status": "failed", "limit": self.limit, **error.as_dict()}
         else:
@@ -106,11 +124,16 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
         kept = {"batch_id": self.batch_id, "is_new": self.is_new, "started": self.started}
         yield event_of({**kept, **outcome})
 
-    async def _uninterrupted(self, act: Callable[[Account], Awaitable[SparkBatch]]) -> SparkBatch:
+    async def _uninterrupted(
+        self,
+        act: Callable[[Account], Awaitable[SparkBatch]],
+        wait: BatchWait,
+        now: Callable[[], float],
+    ) -> SparkBatch:
         """Wait; Ctrl-C on `airflow dags test`, which runs the trigger itself, counts as a kill."""
         with ctrl_c(self) as is_pressed:
             try:
-                return await self.on_account(act)
+                return await self.on_account(act, wait, now)
             except asyncio.CancelledError:
                 if is_pressed() and self.cancel_on_kill:
                     aside.warning("Interrupted: Spark job %s is being cancelled.", self.batch_id)
@@ -125,6 +148,7 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
         return DriverLog(self.batch_id, auto_recovery=bool(self.auto_recovery))
 
     def _wait(self, progress: BatchProgress) -> BatchWait:
+        from airflow_provider_dli.api import checks
         from airflow_provider_dli.api.jobs.waiting import BatchWait
 
         self.warn_of_unknown_fields()
@@ -135,22 +159,33 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
             deadline=None if self.deadline is None else checks.seconds("deadline", self.deadline),
             poll_interval=checks.seconds("poll_interval", self.poll_interval),
             max_unknown_time=checks.seconds("max_unknown_time", self.max_unknown_time),
+            looked=bool(self.looked),
             trouble=progress.trouble,
         )
 
     async def _until_ended(
-        self, wait: BatchWait, progress: BatchProgress, lines: DriverLog | None, account: Account
+        self,
+        wait: BatchWait,
+        progress: BatchProgress,
+        lines: DriverLog | None,
+        now: Callable[[], float],
+        account: Account,
     ) -> SparkBatch:
-        from airflow_provider_dli.hooks import desks  # loaded with the account
+        from airflow_provider_dli.hooks import desks
 
         if lines is None:
-            return await desks.until_ended(account, wait)
+            return await desks.until_ended(account, wait, now=now)
         # The end of the log is read when the wait is over.
         async with desks.kept(account):
-            return await self._with_log(wait, progress, lines, account)
+            return await self._with_log(wait, progress, lines, now, account)
 
     async def _with_log(
-        self, wait: BatchWait, progress: BatchProgress, lines: DriverLog, account: Account
+        self,
+        wait: BatchWait,
+        progress: BatchProgress,
+        lines: DriverLog,
+        now: Callable[[], float],
+        account: Account,
     ) -> SparkBatch:
         from airflow_provider_dli.hooks import desks
 
@@ -160,7 +195,7 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
         read = partial(desks.run_in_turn, account, ask)
         following = asyncio.ensure_future(self._follow(progress, read))
         try:
-            batch = await desks.until_ended(account, wait)
+            batch = await desks.until_ended(account, wait, now=now)
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
@@ -192,8 +227,11 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
             await _to_its_end(self._cancel())
 
     async def _cancel(self) -> None:
+        await loaded()
         from airflow_provider_dli.triggers.ownership import is_still_deferred
 
+        now = steady()
+        end = now() + KILL_TIME
         if await is_still_deferred(getattr(self, "task_instance", None), self.batch_id):
             aside.warning(
                 "Spark job %s is not cancelled: its task is still deferred, so another triggerer "
@@ -201,42 +239,32 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
                 self.batch_id,
             )
             return
+        aside.info(
+            "The task was marked or cleared: Spark job %s, for which it waited, is cancelled.",
+            self.batch_id,
+        )
+        connecting = ConnectionWait(
+            deadline=end - VERIFY_FOR / 2,
+            poll_interval=CONNECT_PAUSE,
+            trouble=partial(aside.warning, "%s It is tried again."),
+        )
         try:
-            last = await self._cancelled_within(VERIFY_FOR)
+            last = await self.on_account(partial(self._cancelled, end, now), connecting, now)
         except DliError as error:
             aside.warning("Spark job %s could not be cancelled: %s", self.batch_id, error)
-        except Exception as unreadable:
-            aside.warning(
-                "Spark job %s may still run: the connection cannot be read (%s).",
-                self.batch_id,
-                type(unreadable).__name__,
-            )
         else:
             state = "unknown to DLI" if last is None else last.raw_state
             aside.info("Spark job %s was cancelled, and is %s", self.batch_id, state)
 
-    async def _cancelled_within(self, seconds: float) -> SparkBatch | None:
-        """Cancel the job; where a secrets backend fails, read the connection again."""
-        from airflow_provider_dli.hooks import desks
-
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                return await self.on_account(self._cancelled)
-            except DliError:
-                raise
-            except Exception:
-                # A secrets backend may raise anything, in words that quote what it read.
-                if time.monotonic() + READ_AGAIN > end:
-                    raise
-            await desks.pause(READ_AGAIN)
-
-    async def _cancelled(self, account: Account) -> SparkBatch | None:
+    async def _cancelled(
+        self, end: float, now: Callable[[], float], account: Account
+    ) -> SparkBatch | None:
         from airflow_provider_dli.api.jobs.cancelling import cancel
         from airflow_provider_dli.hooks import desks
 
+        seconds = min(VERIFY_FOR, end - now())
         return await desks.run(
-            account, lambda client: cancel(client, self.batch_id, seconds=VERIFY_FOR)
+            account, lambda client: cancel(client, self.batch_id, seconds=seconds), now=now
         )
 
 

@@ -175,7 +175,7 @@ def test_no_retry_after_outlasts_a_deadline(
     emulator.add_fault(Fault("throttled", times=None, retry_after=retry_after))
 
     async def main() -> None:
-        with pytest.raises(PackageGroupTimeoutError, match="The last look failed: GET .* 429"):
+        with pytest.raises(PackageGroupTimeoutError, match=r"The last look failed: GET .* 429"):
             await until(account, wait(deadline=time.time() + 1.5))
 
     run(main(), seconds=1.5 + LAST_LOOK + 1)

@@ -82,6 +82,7 @@ FIELDS = {
     "max_unknown_time": 60.0,
     "accepted": True,
     "limit": "execution_timeout",
+    "looked": True,
 }
 
 
@@ -176,11 +177,17 @@ class StoreOfSeveralAssets:
 KEY = "dli-update-time-g"
 
 
+class Hasty(PackageGroupUpdatedTrigger):
+    """Takes an event for delivered sooner, so that no test waits for that."""
+
+    delivery = 0.05
+
+
 class Watched:
     """A trigger of an asset that runs while a test goes on."""
 
     def __init__(self, store: Any = None, **fields: Any) -> None:
-        self.trigger = PackageGroupUpdatedTrigger(**{"group": "g", "poll_interval": 0.1} | fields)
+        self.trigger = Hasty(**{"group": "g", "poll_interval": 0.1} | fields)
         if store is not None:
             self.trigger.asset_state_store = store
         self.events: list[dict[str, Any]] = []
@@ -299,12 +306,63 @@ def test_the_time_of_an_event_is_remembered(emulator: Emulator) -> None:
     async def main() -> list[dict[str, Any]]:
         async with Watched(store) as watched:
             await watched.looks(emulator)
+            before = dict(store.values)
             emulator.put_group("g", {"a.jar": "READY"})
-            await watched.looks(emulator)
+            await eventually(lambda: store.values != before)
             return watched.events
 
     (only,) = asyncio.run(main())
     assert store.values == {KEY: only["update_time"]}
+
+
+@pytest.mark.parametrize("steps_on", [False, True], ids=["killed with it", "killed after it"])
+def test_an_event_of_which_nobody_knows_whether_it_was_stored_is_given_again(
+    emulator: Emulator, steps_on: bool
+) -> None:
+    """Airflow takes an event at once, but stores it later."""
+    emulator.put_group("g", {"a.jar": "READY"})
+    before = round((time.time() - 60) * 1000)
+    store = Store(**{KEY: before})
+
+    async def first_event() -> Any:
+        trigger = PackageGroupUpdatedTrigger(group="g", poll_interval=0.1)
+        trigger.asset_state_store = store  # type: ignore[assignment]
+        stream = trigger.run()
+        event = await anext(stream)
+        if steps_on:
+            following = asyncio.ensure_future(anext(stream))
+            await asyncio.sleep(0)
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        await stream.aclose()
+        return plain(event.payload)
+
+    first, second = asyncio.run(first_event()), asyncio.run(first_event())
+    assert first == second
+    assert store.values == {KEY: before}
+
+
+def test_a_memory_that_fails_does_not_end_the_watch(
+    emulator: Emulator, task_log: Callable[[], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Store):
+        async def aset(self, key: str, value: Any) -> None:
+            raise ConnectionResetError("password")
+
+    emulator.put_group("g", {"a.jar": "READY"})
+
+    async def main() -> list[dict[str, Any]]:
+        async with Watched(Broken()) as watched:
+            await watched.looks(emulator)
+            for count in (1, 2):
+                emulator.put_group("g", {"a.jar": "READY"})
+                await eventually(lambda count=count: len(watched.events) >= count)
+            return watched.events
+
+    assert len(asyncio.run(main())) == 2
+    log = task_log() + caplog.text
+    assert "The update of g is not remembered: ConnectionResetError" in log
+    assert "password" not in log
 
 
 def test_what_happened_while_no_triggerer_ran_is_news_later(emulator: Emulator) -> None:

@@ -155,6 +155,7 @@ FIELDS = {
     "driver_log": False,
     "cancel_on_kill": False,
     "started": 1_800_000_000.0,
+    "looked": True,
 }
 
 
