@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 from typing import Any
 
 from airflow_provider_dli.api.jobs.names import BATCH_ID
@@ -24,6 +25,9 @@ async def is_still_deferred(ti: Any, batch_id: str) -> bool:
     try:
         return await sync_to_async(_is_still_deferred)(ti, batch_id)
     except Exception as error:
+        if _is_gone(error):
+            _log.debug("Airflow has no such task instance any more: it was cleared or deleted.")
+            return False
         _log.warning("Airflow does not tell how the task is: %s: %s", type(error).__name__, error)
         return False
 
@@ -42,3 +46,9 @@ def _is_still_deferred(ti: Any, batch_id: str) -> bool:
         return False
     kept = XCom.get_one(key=BATCH_ID, task_id=ti.task_id, run_id=ti.run_id, **of_task)
     return bool(kept == batch_id)
+
+
+def _is_gone(error: Exception) -> bool:
+    """Whether Airflow answered that it has nothing of the name: so it is after a clear."""
+    detail = getattr(getattr(error, "error", None), "detail", None)
+    return isinstance(detail, dict) and detail.get("status_code") == HTTPStatus.NOT_FOUND

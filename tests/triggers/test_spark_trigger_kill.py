@@ -265,6 +265,34 @@ def test_a_task_of_which_airflow_tells_nothing_loses_its_job(
     assert "Airflow does not tell how the task is: ConnectionResetError" in said(caplog)
 
 
+@needs_airflow_3
+def test_a_task_that_airflow_does_not_find_is_no_cause_for_a_warning(
+    dli: Emulator, batch_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So it answers for one that was cleared."""
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse
+
+    class NotFound:
+        def send(self, message: Any) -> Any:
+            detail = {"status_code": 404, "message": "Not Found"}
+            raise AirflowRuntimeError(
+                ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail)
+            )
+
+    assert ended(dli, batch_id, NotFound())
+    said(caplog)
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
+
+
+def test_the_log_says_why_the_job_is_cancelled(
+    dli: Emulator, batch_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    asyncio.run(trigger(batch_id).on_kill())
+
+    assert f"The task was marked or cleared: Spark job {batch_id}" in said(caplog)
+
+
 def said(caplog: pytest.LogCaptureFixture) -> str:
     """Read the log, also what is written aside."""
     asyncio.run(Aside.written())
