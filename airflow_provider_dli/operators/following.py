@@ -160,6 +160,7 @@ class FollowingOperator(ResponsibleOperator):
                 driver_log=self.driver_log,
                 cancel_on_kill=self.kill_policy == "cancel",
                 started=started,
+                looked=True,
             ),
             method_name="execute_complete",
             timeout=limits.backstop,

@@ -101,6 +101,7 @@ class PackageWaitOperator(DliHookMixin, BaseOperator):
                 deadline=limits.deadline,
                 max_unknown_time=self.max_unknown_time,
                 accepted=True,
+                looked=True,
                 limit=limits.limit,
             ),
             method_name="execute_complete",

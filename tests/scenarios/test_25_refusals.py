@@ -65,6 +65,8 @@ def test_a_refusal_that_cannot_pass_ends_the_wait_at_once(
     mode: Mode, dli: Emulator, name: str
 ) -> None:
     arguments, kind = PERMANENT[name]
+    if kind is EndpointError and mode.name == "triggerer":
+        pytest.skip("The worker had a good answer before it deferred: see the next test.")
     dli.add_fault(Fault(**arguments, method="GET", times=None))
 
     with pytest.raises(AnswerError) as caught:
@@ -76,6 +78,21 @@ def test_a_refusal_that_cannot_pass_ends_the_wait_at_once(
     assert caught.value.request_id == looks[0].request_id
     assert f"request id {looks[0].request_id}" in str(caught.value)
     assert caught.value.status == looks[0].status
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in PERMANENT if PERMANENT[name][1] is EndpointError]
+)
+def test_what_something_on_the_way_answers_after_a_deferral_is_waited_out(
+    dli: Emulator, name: str
+) -> None:
+    """DLI itself has just answered the worker."""
+    triggerer = Mode("triggerer", None)
+    dli.add_fault(Fault(**PERMANENT[name][0], method="GET", times=1))
+
+    result = triggerer.run(triggerer.upload())
+
+    assert {package["state"] for package in result["packages"]} == {"READY"}
 
 
 @pytest.mark.parametrize("name", PASSING)
