@@ -34,7 +34,7 @@ def main() -> None:
     """Do what the job says."""
     job = json.load(sys.stdin)
     _log_as_the_triggerer_does()
-    measure = {"scale": _scale, "turns": _turns}[job["measure"]]
+    measure = {"scale": _scale, "turns": _turns, "begin": _begin}[job["measure"]]
     Path(job["result"]).write_text(json.dumps(asyncio.run(measure(job))), encoding="utf-8")
 
 
@@ -183,6 +183,36 @@ async def _scale(job: Fields) -> Fields:
         "settled": settled.largest,
         "ending": ending.largest,
         "seconds_to_the_last": last - ready,
+    }
+
+
+async def _begin(job: Fields) -> Fields:
+    """The first wait of a process, from its import on; then many that begin and end together."""
+    gc.collect()
+    gc.freeze()  # what Airflow has loaded; of what comes later the collector's share is told
+    first, begin, later, ending = (_Heartbeat() for _ in range(4))
+    waits = []
+    with first.beating():
+        await asyncio.sleep(0)
+        make = _TRIGGERS[job["trigger"]](job)
+        waits.append(asyncio.get_running_loop().create_task(_event(make(job["waits"][0]))))
+        await asyncio.sleep(job["alone"])
+    with begin.beating():
+        for wait in job["waits"][1:]:
+            waits.append(asyncio.get_running_loop().create_task(_event(make(wait))))
+            await asyncio.sleep(0)  # so does the triggerer between two triggers
+        # The common look, and that no other.
+        await asyncio.sleep(job["settle"])
+    with later.beating():
+        await asyncio.sleep(job["window"])
+    with ending.beating():
+        await asyncio.to_thread(Control(job["origin"]).ready, job["project"])
+        await asyncio.gather(*waits)
+    return {
+        "first": first.largest,
+        "begin": begin.largest,
+        "later": later.largest,
+        "ending": ending.largest,
     }
 
 
