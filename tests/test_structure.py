@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "links": {"airflow"},
     "operators": {"hooks", "triggers", "staging", "links", "api", "airflow"},
     "sensors": {"hooks", "triggers", "api", "airflow"},
-    "triggers": {"hooks", "api", "connection", "airflow", "asgiref"},
+    "triggers": {"hooks", "transport.clock", "api", "connection", "airflow", "asgiref"},
     "commands": {"hooks", "staging", "api", "airflow", "rich", "sqlalchemy"},
     "emulator": {"starlette", "uvicorn"},
     "__main__": {"commands"},

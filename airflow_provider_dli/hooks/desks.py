@@ -21,8 +21,9 @@ from airflow_provider_dli.api.models import PackageGroup, PackageListing
 from airflow_provider_dli.api.pace import pace_of
 from airflow_provider_dli.api.wire import Flow, sleep
 from airflow_provider_dli.hooks.watch import Watch
-from airflow_provider_dli.hooks.watchers import F, K, Watcher, steady
+from airflow_provider_dli.hooks.watchers import F, K, Watcher
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
+from airflow_provider_dli.transport.clock import steady
 
 T = TypeVar("T")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -17,14 +16,6 @@ F = TypeVar("F")
 K_co = TypeVar("K_co", bound=Hashable, covariant=True)
 K_contra = TypeVar("K_contra", bound=Hashable, contravariant=True)
 F_co = TypeVar("F_co", covariant=True)
-
-
-def steady(
-    unix: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
-) -> Callable[[], float]:
-    """Return a clock of Unix seconds that goes on evenly from now, whatever sets the machine's."""
-    ahead = unix() - monotonic()
-    return lambda: ahead + monotonic()
 
 
 class Watcher(Protocol[K_co, F]):

@@ -30,6 +30,9 @@ Policy = Literal["cancel", "leave"]
 ON_KILL_LIMIT = 4.0
 """Seconds for which `on_kill` may take: Airflow 3 kills the process after five."""
 
+LAST_LOOK = 1.0
+"""Seconds of these that are kept for a last look at the job."""
+
 CONNECTION_LIMIT = 30.0
 """Seconds for which a task that has failed reads the connection again where that fails."""
 
@@ -200,9 +203,10 @@ class ResponsibleOperator(DliHookMixin, BaseOperator):
         if self._owner and not self._may_run(ours, self._owner):
             return
         try:
-            # Half of the time for the cancel, half for the look at what came of it.
+            # Two tries of the cancel, and a second for the last look at what came of it.
             with ours.apart(half, within=half) as hook:
-                trouble = self._give_up("cancel", hook, seconds=half, is_broken_off=True)
+                seconds = ON_KILL_LIMIT - LAST_LOOK
+                trouble = self._give_up("cancel", hook, seconds=seconds, is_broken_off=True)
         except Exception as unreadable:
             kind = type(unreadable).__name__
             self.log.error("A Spark job may still run: the connection cannot be read (%s).", kind)

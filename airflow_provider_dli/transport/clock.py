@@ -20,6 +20,14 @@ class Clock(Protocol):
         ...
 
 
+def steady(
+    unix: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+) -> Callable[[], float]:
+    """Return a clock of Unix seconds that goes on evenly from now, whoever sets the machine's."""
+    ahead = unix() - monotonic()
+    return lambda: ahead + monotonic()
+
+
 class SystemClock:
     """The machine's own clock: Unix seconds as it was made, and evenly on from there.
 
@@ -32,12 +40,11 @@ class SystemClock:
         unix: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._monotonic = monotonic
-        self._ahead = unix() - monotonic()
+        self._now = steady(unix, monotonic)
 
     def now(self) -> float:
         """Return Unix seconds."""
-        return self._ahead + self._monotonic()
+        return self._now()
 
     def sleep(self, seconds: float) -> None:
         """Block the thread for `seconds`."""

@@ -13,7 +13,7 @@ from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_dli.api.errors import AuthenticationError, DliError, InputError
 from airflow_provider_dli.api.patience import MAX_UNKNOWN_TIME, Patience
-from airflow_provider_dli.hooks.watchers import steady
+from airflow_provider_dli.transport.clock import steady
 from airflow_provider_dli.triggers.declared import (
     Aside,
     ConnectionWait,

@@ -25,7 +25,7 @@ from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.hooks import desks
 from airflow_provider_dli.hooks.desks import until, until_ended
 from airflow_provider_dli.hooks.shared import WOKEN, Shared
-from airflow_provider_dli.hooks.watchers import steady
+from airflow_provider_dli.transport.clock import steady
 
 MANY = 400
 HOUR = 3600.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -138,7 +139,7 @@ def test_a_job_that_goes_on_is_said_to_go_on(dli: Emulator, task_log: Callable[[
 
     operator.on_kill()
 
-    assert "was cancelled, but 2 s later it is still running" in task_log()
+    assert "was cancelled, but 3 s later it is still running" in task_log()
 
 
 def test_a_cancel_that_is_refused_is_said_and_raises_nothing(
@@ -505,8 +506,8 @@ def test_a_service_that_is_silent_holds_nobody_up_for_long(
     started = time.monotonic()
     operator.on_kill()
 
-    assert ON_KILL_LIMIT - 0.5 < time.monotonic() - started < ON_KILL_LIMIT + 0.5
-    assert "is still being cancelled; look whether it has ended" in task_log()
+    assert time.monotonic() - started < ON_KILL_LIMIT + 0.5
+    assert re.search("could not be cancelled: DELETE .* its answer was lost", task_log())
 
 
 # Ended by Airflow itself while it was deferred

@@ -16,7 +16,6 @@ from conftest import connection
 from scenarios.jobs import cancels, looks
 from scenarios.modes import PATIENCE, eventually
 
-from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.triggers.declared import Aside
 from airflow_provider_dli.triggers.spark import SparkBatchTrigger
@@ -297,24 +296,3 @@ def said(caplog: pytest.LogCaptureFixture) -> str:
     """Read the log, also what is written aside."""
     asyncio.run(Aside.written())
     return caplog.text
-
-
-class Flaky(SparkBatchTrigger):
-    """A trigger whose secrets backend fails once, in words that quote a secret."""
-
-    failures = 1
-
-    async def account(self) -> Account:
-        if self.failures:
-            self.failures -= 1
-            raise RuntimeError("password=swordfish")
-        return await super().account()
-
-
-def test_a_backend_that_fails_once_keeps_no_one_from_the_cancel(
-    dli: Emulator, batch_id: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    asyncio.run(Flaky(batch_id=batch_id).on_kill())
-
-    assert dli.batches()[batch_id]["state"] == "dead"
-    assert "swordfish" not in caplog.text
