@@ -226,6 +226,9 @@ class PermissionDeniedError(AnswerError):
 class NotFoundError(AnswerError):
     """What was named does not exist, or this user may not see it."""
 
+    remedy = "Check the name, and that region and project are those where it was made."
+    names_caller = True
+
 
 class AlreadyExistsError(AnswerError):
     """What was to be made is there already."""

@@ -340,6 +340,8 @@ def test_a_null_message_shows_the_body() -> None:
         (400, refusal("DLI.0013")),
         (400, refusal("DLI.0003")),
         (404, b"<html/>"),
+        (404, b""),
+        (400, refusal("DLI.0002")),
     ],
 )
 def test_an_error_about_the_caller_names_connection_region_and_project(
@@ -348,7 +350,7 @@ def test_an_error_about_the_caller_names_connection_region_and_project(
     assert f"Used: {CALLER}." in str(error_of(status, body))
 
 
-@pytest.mark.parametrize("status", [200, 400, 404, 429, 500])
+@pytest.mark.parametrize("status", [200, 400, 429, 500])
 def test_any_other_error_does_not_name_the_caller(status: int) -> None:
     assert "dli_default" not in str(error_of(status))
 

@@ -131,14 +131,16 @@ def test_an_answer_error_needs_no_more_than_a_status() -> None:
     assert str(error) == "GET /x failed."
 
 
-@pytest.mark.parametrize("error", [EndpointError, AuthenticationError, PermissionDeniedError])
+@pytest.mark.parametrize(
+    "error", [EndpointError, AuthenticationError, PermissionDeniedError, NotFoundError]
+)
 def test_an_error_about_the_caller_names_the_caller(error: type[AnswerError]) -> None:
     text = str(error("GET /x failed", status=401, caller="connection c"))
 
     assert text.startswith("GET /x failed. Used: connection c. Check ")
 
 
-@pytest.mark.parametrize("error", [NotFoundError, BadRequestError, QuotaError, ServiceError])
+@pytest.mark.parametrize("error", [BadRequestError, QuotaError, ServiceError])
 def test_any_other_error_does_not_name_the_caller(error: type[AnswerError]) -> None:
     assert "connection c" not in str(error("GET /x failed", status=400, caller="connection c"))
 
