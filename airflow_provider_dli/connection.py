@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey, Token
 from airflow_provider_dli.api.access.endpoints import Cloud, dli_origin, iam_origin, obs_origin
@@ -53,7 +54,7 @@ def account_from(
     """
     fields = _Fields(connection)
     cloud = fields.choice("cloud", Cloud)
-    region = fields.text("region", region)
+    region = fields.place("region", region)
     if region is not None and not _REGION.fullmatch(region):
         raise fields.wrong("region", region, "give it as the console shows it, such as eu-de")
     known = dli_origin(cloud, region) if cloud and region else None
@@ -116,12 +117,22 @@ class _Fields:
         return self.wrong(field, None, rule)
 
     def text(self, field: str, override: str | None = None) -> str | None:
-        value = self._extra.get(field) if override is None else override
+        value = checks.given(field, override)
+        if value is None:
+            value = self._extra.get(field)
         if value is not None and not isinstance(value, str):
             # A list or an object may hold a password, such as that of a proxy.
             shown = "***" if isinstance(value, list | dict) else value
             raise self.wrong(field, shown, "give text")
         return (value or "").strip() or None
+
+    def place(self, field: str, override: str | None) -> str | None:
+        """Returns the region or project; a task that was given none, or blanks, has this one's."""
+        text = self.text(field, override)
+        try:
+            return checks.given(field, text)
+        except InputError as error:
+            raise error.about(f"connection {self.conn_id!r}: {field}") from None
 
     def secret(self, field: str, value: object) -> str | None:
         """Trim a secret; what is wrong with it is said without showing it."""
@@ -231,7 +242,7 @@ class _Fields:
 
 
 def _project_id(fields: _Fields, override: str | None) -> str | None:
-    project_id = fields.text("project_id", override)
+    project_id = fields.place("project_id", override)
     if project_id is not None and not _PROJECT_ID.fullmatch(project_id):
         raise fields.wrong("project_id", project_id, "use at most 64 letters and digits")
     return project_id

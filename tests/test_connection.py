@@ -77,6 +77,26 @@ def test_region_and_project_of_the_hook_win() -> None:
     assert account.project_id == "p2"
 
 
+@pytest.mark.parametrize("nothing", [None, "", "  ", "\n"])
+@pytest.mark.parametrize("field", ["region", "project_id"])
+def test_blanks_in_place_of_region_or_project_leave_the_connections(
+    field: str, nothing: str | None
+) -> None:
+    """Such as a template gives that rendered nothing."""
+    assert read({}, **{field: nothing}) == read({})
+
+
+@pytest.mark.parametrize("word", ["None", "none", "null", " NULL "])
+@pytest.mark.parametrize("field", ["region", "project_id"])
+def test_a_template_that_rendered_nothing_is_named(field: str, word: str) -> None:
+    with pytest.raises(InputError, match=f"^{field} is '{word}': a template rendered nothing; "):
+        read({}, **{field: word})
+    # Of the connection it is trimmed as ever.
+    words = f"^connection 'my_dli': {field} is '{word.strip()}': a template rendered nothing"
+    with pytest.raises(InputError, match=words):
+        read({field: word})
+
+
 def test_a_token_needs_no_key_pair() -> None:
     assert read({"auth_token": "t0"}, login=None, password=None).source == Token("t0")
 

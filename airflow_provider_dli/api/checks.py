@@ -11,15 +11,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from unicodedata import category
 from urllib.parse import unquote
 
 from airflow_provider_dli.api.access.endpoints import Cloud, obs_url
 from airflow_provider_dli.api.errors import InputError
 
+DEFAULT_CONN_ID = "dli_default"
+
 KINDS = ("jar", "pyFile", "file", "modelFile")
 
+T = TypeVar("T")
+
+_NOTHING = ("none", "null")
+# A file without a suffix may be called null, and a listing gives its name.
+_OF_PACKAGES = ("packages", "name")
 _GROUP = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PACKAGE = re.compile(r"(?!\.)[A-Za-z0-9_!.-]{1,128}")
 _OWNER = re.compile(r"(?!\d)[A-Za-z0-9_-]{5,32}")
@@ -31,6 +38,27 @@ _OBS_URL = re.compile(
 )
 _OBS_PATH = re.compile(r"obs://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>[^?#]*[^/?#])")
 _PATH_RULE = "give an OBS object, https://bucket.obs.region.host/key or obs://bucket/key"
+
+
+def given(field: str, value: T) -> T | None:
+    """Returns `value`, or `None` for text of nothing but blanks: a template rendered nothing.
+
+    Raises `InputError` for the texts that templates make of a missing value, None and null.
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.lower() in _NOTHING:
+        rule = "a template rendered nothing; give a value, or leave it empty for the default"
+        raise InputError(field, value, rule)
+    return value if text else None
+
+
+def conn_id(value: object) -> str:
+    """Returns the id of the connection that is meant: where none is given, the default's."""
+    if not isinstance(value, str | None):
+        raise InputError("dli_conn_id", value, "give the id of a connection")
+    return (given("dli_conn_id", value) or DEFAULT_CONN_ID).strip()
 
 
 def paths(value: object, cloud: Cloud | None = None, region: str | None = None) -> tuple[str, ...]:
@@ -64,8 +92,14 @@ def kind(value: object) -> str:
     return choice("kind", value, KINDS)
 
 
+def optional_kind(value: object) -> str | None:
+    """Returns `value` when it is a kind of package, `None` where none is given."""
+    return None if given("kind", value) is None else kind(value)
+
+
 def group(value: object) -> str:
     """Give `value` when it may name a group."""
+    given("group", value)
     return _named(
         "group", value, _GROUP, "use 1 to 64 letters, digits, dots, underscores or hyphens"
     )
@@ -126,6 +160,8 @@ def stored_name(field: str, value: object) -> str:
 
     Looser than the rules for new names, since older packages may break those.
     """
+    if field not in _OF_PACKAGES:
+        given(field, value)
     is_text = isinstance(value, str) and value.isprintable() and value.strip()
     if not is_text or value in {".", ".."}:
         raise InputError(field, value, "give the name as DLI lists it")

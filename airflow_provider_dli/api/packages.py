@@ -58,7 +58,7 @@ def upload(
     }
     if group is not None:
         body["group"] = checks.group(group)
-    if tags is not None:
+    if (tags := checks.given("tags", tags)) is not None:
         body["tags"] = checks.tags(tags, cloud)
     return Call("POST", "/resources", partial(_uploaded, group), body=msgspec.json.encode(body))
 
@@ -160,8 +160,8 @@ def _list_call(
     parse: Callable[[Response], T], kind: str | None, tags: str | None = None
 ) -> Call[T]:
     query = []
-    if kind is not None:
-        query.append(("kind", checks.kind(kind)))
+    if (kind := checks.optional_kind(kind)) is not None:
+        query.append(("kind", kind))
     if tags is not None:
         if not isinstance(tags, str):
             raise InputError("tags", tags, "the filter of a listing is text, sent as it is")

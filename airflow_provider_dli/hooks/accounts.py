@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 from airflow.providers.common.compat.connection import get_async_connection
 
+from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.errors import InputError, NotSentError
 from airflow_provider_dli.connection import account_from
@@ -28,14 +29,14 @@ _shared: Shared[_Wanted, Account] = Shared()
 _failed: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Wanted, float]] = WeakKeyDictionary()
 
 
-async def account_of(conn_id: str, region: str | None, project_id: str | None) -> Account:
+async def account_of(conn_id: str | None, region: str | None, project_id: str | None) -> Account:
     """Return the account of a connection; `region` and `project_id` win over what it says.
 
     A triggerer that starts has thousands of waits, and each look-up goes to the API server or to a
     secrets backend. Raises `InputError` where the connection is there and wrong, and `NotSentError`
     where it could not be read, which may pass.
     """
-    wanted = (conn_id, region, project_id)
+    wanted = (checks.conn_id(conn_id), region, project_id)
     return await _shared.ask(wanted, partial(_read, *wanted))
 
 

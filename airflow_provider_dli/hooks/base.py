@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
 
+from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.access.identity import Identity
 from airflow_provider_dli.api.errors import DliError, InputError
 from airflow_provider_dli.api.flows import Client
@@ -39,20 +40,20 @@ class DliBaseHook(BaseHook):
     """
 
     conn_name_attr = "dli_conn_id"
-    default_conn_name = "dli_default"
+    default_conn_name = checks.DEFAULT_CONN_ID
     conn_type = "dli"
     hook_name = "Data Lake Insight (DLI)"
 
     def __init__(
         self,
-        dli_conn_id: str = default_conn_name,
+        dli_conn_id: str | None = default_conn_name,
         *,
         region: str | None = None,
         project_id: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         super().__init__()
-        self.dli_conn_id = dli_conn_id
+        self.dli_conn_id = checks.conn_id(dli_conn_id)
         self._region = region
         self._project_id = project_id
         self._clock = clock or SystemClock()

@@ -54,7 +54,7 @@ class ObsHook(DliBaseHook):
 
     def __init__(
         self,
-        dli_conn_id: str = DliBaseHook.default_conn_name,
+        dli_conn_id: str | None = DliBaseHook.default_conn_name,
         *,
         region: str | None = None,
         project_id: str | None = None,

@@ -19,6 +19,7 @@ _KEPT = "dli_spark_batch"
 def owner_of(task: BaseOperator, context: Context, label: str | None) -> Owner:
     """Give the task instance that runs; `label` begins the name of its job, if given."""
     ti = context.get("ti")
+    label = (label or "").strip()  # a template may render nothing
     if ti is None:
         return Owner(label or f"{task.dag_id}-{task.task_id}", task.dag_id, task.task_id)
     return Owner(

@@ -320,6 +320,7 @@ class SparkBatchOperator(FollowingOperator):
         from airflow_provider_dli.api.jobs.spark_job import SparkJob
 
         checks.choice("on_clear", self.on_clear, get_args(OnClear))
+        checks.given("name", self.name)
         given = {field: getattr(self, field) for field in _JOB}
         renamed = {field: given.pop(spelled) for field, spelled in _SPELLED.items()}
         fields = with_packages(given | renamed, self.packages)

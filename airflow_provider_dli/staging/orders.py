@@ -48,6 +48,8 @@ class Order:
     spark_version: str | None = None
 
     def __post_init__(self) -> None:
+        for name in ("group", "kind", "tags", "delete_after", "python_version", "spark_version"):
+            object.__setattr__(self, name, checks.given(name, getattr(self, name)))
         for name, choices in (
             ("target", Target),
             ("if_exists", IfExists),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_dli.api.errors import AuthenticationError, DliError, InputError, NotSentError
+from airflow_provider_dli.api.errors import AuthenticationError, DliError, NotSentError
 from airflow_provider_dli.api.patience import LAST_LOOK, Patience
 from airflow_provider_dli.hooks.shared import Shared
 
@@ -138,8 +138,6 @@ class DeclaredFields:
         """
         from airflow_provider_dli.hooks.accounts import account_of
 
-        if not isinstance(self.dli_conn_id, str):
-            raise InputError("dli_conn_id", self.dli_conn_id, "give the id of a connection")
         return await account_of(self.dli_conn_id, self.region, self.project_id)
 
     async def on_account(
@@ -163,7 +161,7 @@ class DeclaredFields:
         from airflow_provider_dli.hooks.accounts import unreadable
 
         while True:
-            seconds = wait.max_unknown_time
+            seconds = max(wait.max_unknown_time, LAST_LOOK)
             if wait.deadline is not None:
                 seconds = min(seconds, max(wait.deadline - now(), LAST_LOOK))
             try:

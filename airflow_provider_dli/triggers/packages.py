@@ -65,7 +65,7 @@ class _GroupFields(DeclaredFields):
     def _kind(self) -> str | None:
         from airflow_provider_dli.api import checks
 
-        return None if self.kind is None else checks.kind(self.kind)
+        return checks.optional_kind(self.kind)
 
 
 class PackageGroupTrigger(_GroupFields, BaseTrigger):

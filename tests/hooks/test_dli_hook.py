@@ -41,7 +41,7 @@ def sent(emulator: Emulator) -> list[tuple[str, str]]:
 
 
 def test_nothing_happens_in_the_constructor() -> None:
-    DliHook("no_such_connection", region="nowhere", project_id="none")
+    DliHook("no_such_connection", region="nowhere", project_id="p")
 
 
 def test_a_group_is_uploaded_with_one_request(hook: DliHook, emulator: Emulator) -> None:
@@ -637,3 +637,33 @@ def test_a_proxy_of_the_connection_is_used(
 
     assert emulator.requests == []
     assert "canary" not in repr(caught.value.as_dict())
+
+
+@pytest.mark.parametrize("nothing", [None, "", "  "])
+def test_blanks_in_place_of_a_connection_mean_the_default_one(
+    connect: Callable[..., None], emulator: Emulator, nothing: str | None
+) -> None:
+    connect()
+
+    with DliHook(nothing, region="", project_id=" ") as hook:
+        assert hook.dli_conn_id == "dli_default"
+        assert hook.account.region == "eu-west-101"
+        assert hook.project_id == emulator.project_id
+
+
+def test_blanks_around_the_id_of_a_connection_are_left_away(connect: Callable[..., None]) -> None:
+    connect()
+
+    assert DliHook(" dli_default\n").account.conn_id == "dli_default"
+
+
+@pytest.mark.parametrize("word", ["None", "null"])
+def test_a_template_that_rendered_nothing_for_a_connection_is_named(word: str) -> None:
+    with pytest.raises(InputError, match=f"dli_conn_id is '{word}': a template rendered nothing"):
+        DliHook(word)
+
+
+def test_a_blank_kind_asks_for_all_kinds(hook: DliHook, emulator: Emulator) -> None:
+    hook.list_packages("")
+
+    assert emulator.requests[0].query == {}

@@ -170,6 +170,53 @@ def test_wrong_input_is_refused_before_any_request(
     assert emulator.requests == []
 
 
+def test_what_a_template_made_of_nothing_leaves_connection_region_and_project(
+    connect: Callable[..., None], emulator: Emulator
+) -> None:
+    connect()
+    operator = UploadPackageGroupOperator(
+        task_id="stage",
+        paths=PATHS,
+        group="g",
+        kind="jar",
+        wait_for_completion=False,
+        dli_conn_id="",
+        region=" ",
+        project_id="",
+        tags="",
+    )
+
+    result = operator.execute({})
+
+    assert (result["project_id"], result["region"]) == (emulator.project_id, "eu-west-101")
+    assert "tags" not in emulator.requests[0].body
+
+
+@pytest.mark.parametrize("field", ["group", "dli_conn_id", "region", "project_id"])
+def test_a_template_that_rendered_nothing_ends_the_task(
+    connect: Callable[..., None], emulator: Emulator, field: str
+) -> None:
+    connect()
+    for make in (UploadPackageGroupOperator, DeletePackageGroupOperator):
+        arguments = {"task_id": "t", "group": "g", field: "None"}
+        if make is UploadPackageGroupOperator:
+            arguments |= {"paths": PATHS, "kind": "jar"}
+
+        with pytest.raises(AirflowFailException, match=f"^{field} is 'None': a template rendered"):
+            make(**arguments).execute({})
+
+    assert emulator.requests == []
+
+
+def test_a_blank_group_is_refused_since_only_none_means_no_group(
+    hook: DliHook, emulator: Emulator
+) -> None:
+    with pytest.raises(AirflowFailException, match="group is '': use 1 to 64"):
+        upload(hook, group="").execute({})
+
+    assert emulator.requests == []
+
+
 def test_a_known_success_does_not_fail_over_the_project_of_its_result(
     emulator: Emulator, connect: Callable[..., None], clock: FakeClock
 ) -> None:

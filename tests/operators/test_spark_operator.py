@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 from fake_clock import FakeClock
 from operators.spark_tasks import Spark, request, run
 from task_runs import TaskRun, context, first
@@ -275,3 +275,24 @@ def test_another_airflow_has_jobs_of_its_own_under_another_name(
         run(spark(wait_for_completion=False, name=name))
 
     assert list(emulator.submissions.values()) == [1, 1]
+
+
+BLANK = ["name", "packages", "jars", "args", "class_name", "execution_agency_urn", "driver_memory"]
+
+
+@pytest.mark.parametrize("field", BLANK)
+def test_a_blank_field_is_none_that_was_given(spark: Spark, emulator: Emulator, field: str) -> None:
+    spark(**{field: None}).execute({})
+    spark(**{field: " "}).execute({})
+
+    plain, blank = [record.body for record in emulator.requests if record.method == "POST"]
+    assert blank == plain
+
+
+def test_a_name_for_which_a_template_rendered_nothing_is_refused(
+    spark: Spark, emulator: Emulator
+) -> None:
+    with pytest.raises(AirflowFailException, match="name is 'None': a template rendered nothing"):
+        spark(name="None").execute({})
+
+    assert emulator.requests == []

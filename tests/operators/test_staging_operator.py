@@ -272,6 +272,25 @@ def test_an_absent_object_in_obs_is_refused_before_anything_is_sent(
     assert list(ObsHook().list_objects(bucket)) == []
 
 
+@pytest.mark.parametrize(
+    "field", ["kind", "tags", "spark_version", "python_version", "region", "project_id"]
+)
+def test_a_blank_field_is_none_that_was_given(stage: Stage, field: str) -> None:
+    result = run(stage(**{field: " "}))
+
+    assert (result["kind"], result["region"]) == ("jar", "eu-west-101")
+
+
+@pytest.mark.parametrize("field", ["group", "kind", "spark_version", "python_version"])
+def test_a_field_for_which_a_template_rendered_nothing_is_named(
+    stage: Stage, emulator: Emulator, field: str
+) -> None:
+    with pytest.raises(AirflowFailException, match=f"^{field} is 'None': a template rendered"):
+        run(stage(**{field: "None"}))
+
+    assert emulator.requests == []
+
+
 def test_an_absent_bucket_is_named(stage: Stage) -> None:
     with pytest.raises(NotFoundError, match="no-such-bucket"):
         run(stage(bucket="no-such-bucket"))

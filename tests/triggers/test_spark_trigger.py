@@ -74,7 +74,7 @@ def test_what_went_wrong_is_one_event_of_which_the_error_is_made_again(emulator:
         ({"deadline": "soon"}, "deadline is 'soon'"),
         ({"max_unknown_time": None}, "max_unknown_time is missing"),
         ({"auto_recovery": "maybe"}, "auto_recovery is 'maybe'"),
-        ({"dli_conn_id": None}, "dli_conn_id is missing"),
+        ({"dli_conn_id": 7}, "dli_conn_id is 7"),
     ],
 )
 def test_a_wait_that_makes_no_sense_is_one_event_that_says_so(

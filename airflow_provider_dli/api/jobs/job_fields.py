@@ -47,6 +47,7 @@ def entries(field: str, value: object) -> list[Any]:
 
 def text(field: str, value: object) -> str:
     """Give `value` when it is text in one line, without blanks around it."""
+    checks.given(field, value)
     if not isinstance(value, str) or not value.isprintable() or value != value.strip() or not value:
         raise InputError(field, value, "give text without blanks around it")
     return value

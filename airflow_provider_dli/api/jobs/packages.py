@@ -31,9 +31,10 @@ def with_packages(fields: Mapping[str, Any], packages: object) -> dict[str, Any]
     Raises `InputError` for what cannot be read, a package of a group that is not READY, a name that
     several packages bear, and a name that the engine does not take and no package bears.
     """
-    staged = tuple(dict.fromkeys(_packages(packages)))
+    fields = {field: checks.given(field, value) for field, value in fields.items()}
+    staged = tuple(dict.fromkeys(_packages(checks.given("packages", packages))))
     if not staged:
-        return dict(fields)
+        return fields
     placing = _Placing(staged, fields.get("spark_version"))
     filled = dict(fields)
     if fields.get("file") is not None:

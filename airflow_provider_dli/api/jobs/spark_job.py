@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_dli.api import engines
+from airflow_provider_dli.api import checks, engines
 from airflow_provider_dli.api.errors import InputError
 from airflow_provider_dli.api.jobs import job_fields
 
@@ -59,6 +59,9 @@ class SparkJob:
     execution_agency_urn: str | None = None
 
     def __post_init__(self) -> None:
+        for name in job_fields.FIELDS:
+            object.__setattr__(self, name, checks.given(name, getattr(self, name)))
+        object.__setattr__(self, "tags", checks.given("tags", self.tags))
         wire = self.as_wire()
         for required in ("file", "queue"):
             if required not in wire:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.jobs import job_fields
 from airflow_provider_dli.api.jobs.models import SparkBatch
 from airflow_provider_dli.api.jobs.spark_job import SparkJob
 
@@ -36,6 +37,29 @@ def refusal(field: str, make: Callable[..., SparkJob] = job, **fields: Any) -> s
         make(**fields)
     assert refused.value.field.startswith(field)
     return str(refused.value)
+
+
+# what a template made of nothing
+
+
+OPTIONAL = [*sorted(set(job_fields.FIELDS) - {"file", "queue", "spark_version"}), "tags"]
+
+
+@pytest.mark.parametrize("field", OPTIONAL)
+@pytest.mark.parametrize("nothing", ["", "  ", "\n"])
+def test_a_blank_field_is_none_that_was_given(field: str, nothing: str) -> None:
+    assert job(**{field: nothing}) == job()
+    assert job(**{field: nothing}).as_wire() == job().as_wire()
+
+
+@pytest.mark.parametrize("field", [*OPTIONAL, "file", "queue", "spark_version"])
+@pytest.mark.parametrize("word", ["None", "null", "NONE "])
+def test_a_field_for_which_a_template_rendered_nothing_is_named(field: str, word: str) -> None:
+    assert f"{field} is {word!r}: a template rendered nothing" in refusal(field, **{field: word})
+
+
+def test_arguments_of_the_program_may_be_such_words() -> None:
+    assert job(args=["None", "null", ""]).as_wire()["args"] == ["None", "null", ""]
 
 
 # the wire
@@ -274,7 +298,8 @@ def test_retries_are_counted_where_there_are_any(times: Any) -> None:
     [
         ("queue", None, "every job needs it"),
         ("queue", " test", "give text without blanks around it"),
-        ("queue", "", "give text without blanks around it"),
+        ("queue", "", "every job needs it"),
+        ("queue", "None", "a template rendered nothing"),
         ("name", "n" * 129, "use at most 128 characters"),
         ("name", "two\nlines", "give text without blanks around it"),
         ("sc_type", "D", "use one of A, B, C"),
@@ -302,7 +327,8 @@ def test_retries_are_counted_where_there_are_any(times: Any) -> None:
         ("executor_cores", 1.5, "give a whole number from 1 on"),
         ("executor_cores", True, "give a whole number from 1 on"),
         ("num_executors", "many", "give a whole number from 1 on"),
-        ("obs_bucket", "", "give text"),
+        ("obs_bucket", "null", "a template rendered nothing"),
+        ("modules", ["none"], "a template rendered nothing"),
         ("auto_recovery", "yes", "use True or False"),
         ("max_retry_times", 101, "give a whole number from 0 to 100"),
         ("max_retry_times", 5, "it counts only with auto_recovery=True"),
