@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.providers.common.compat.sdk import conf as airflow_conf
 
-from airflow_provider_dli.hooks.mixin import DliHookMixin
+from airflow_provider_dli.hooks.mixin import DliHookMixin, no_retry_of_wrong_input
 from airflow_provider_dli.links.spark import (
     GROUP_LINK,
     JOB_LINK,
@@ -404,6 +404,7 @@ class CancelSparkBatchOperator(DliHookMixin, BaseOperator):
         self.region = region
         self.project_id = project_id
 
+    @no_retry_of_wrong_input()
     def execute(self, context: Context) -> list[dict[str, str | None]]:
         """Cancel, look, and give the states."""
         from airflow_provider_dli.api import checks

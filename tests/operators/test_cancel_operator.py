@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from fake_clock import FakeClock
 
 from airflow_provider_dli.api.errors import (
-    InputError,
     PermissionDeniedError,
     SparkBatchError,
     SparkBatchTimeoutError,
@@ -190,7 +190,7 @@ def test_a_missing_right_fails_the_task(cancel: Cancel, emulator: Emulator) -> N
 def test_what_is_wrong_is_refused_before_any_request(
     cancel: Cancel, emulator: Emulator, batch_id: Any, arguments: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(AirflowFailException, match=message):
         cancel(batch_id, **arguments)
 
     assert cancels(emulator) == 0

@@ -327,8 +327,6 @@ WRONG_OF_JOBS: list[tuple[Any, dict[str, Any], str]] = [
     (SparkBatchSensor, {"batch_id": "{{ '' }}"}, "batch_id is ''"),
     (SparkBatchSensor, {"auto_recovery": "no"}, "auto_recovery is 'no'"),
     (SparkBatchSensor, {"max_unknown_time": "soon"}, "max_unknown_time is 'soon'"),
-    (CancelSparkBatchOperator, {"batch_id": None}, "batch_id is missing"),
-    (CancelSparkBatchOperator, {"batch_id": ["a", None]}, "batch_id is missing"),
     (CancelSparkBatchOperator, {"batch_id": ["a", 7]}, "batch_id is 7"),
     (CancelSparkBatchOperator, {"timeout": "soon"}, "timeout is 'soon'"),
 ]
@@ -348,7 +346,7 @@ def test_what_is_wrong_with_a_job_is_said_before_any_request_when_the_task_runs(
     operator.render_template_fields(context())
 
     # What a retry cannot mend is not tried again.
-    error = AirflowFailException if kind is SparkBatchOperator else InputError
+    error = InputError if kind is SparkBatchSensor else AirflowFailException
     with pytest.raises(error, match=message):
         operator.execute({})
 

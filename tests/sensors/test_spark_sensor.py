@@ -312,4 +312,6 @@ class TestDeferred:
             "auto_recovery": True,
             "driver_log": True,
             "cancel_on_kill": False,
+            "started": None,
+            "looked": False,
         }
