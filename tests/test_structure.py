@@ -20,7 +20,16 @@ NAME = "airflow_provider_dli"
 # `third party` for the packages that a room may use; the standard library is free.
 MAY_IMPORT: dict[str, set[str]] = {
     "api": {"msgspec"},
-    "transport": {"api.wire", "api.errors", "requests", "urllib3", "aiohttp", "certifi", "yarl"},
+    "transport": {
+        "api.wire",
+        "api.errors",
+        "api.locks",
+        "requests",
+        "urllib3",
+        "aiohttp",
+        "certifi",
+        "yarl",
+    },
     "connection": {"api", "airflow"},
     "connection_form": {"wtforms", "flask_appbuilder"},
     "staging": {"api", "msgspec"},

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import threading
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,7 @@ import certifi
 from yarl import URL
 
 from airflow_provider_dli.api.errors import TransportError
+from airflow_provider_dli.api.locks import ProcessLock
 from airflow_provider_dli.api.wire import Flow, Request, Response, Send
 from airflow_provider_dli.transport import failures
 from airflow_provider_dli.transport.body import ACCEPTED, Body
@@ -31,7 +31,7 @@ _Trust: TypeAlias = ssl.SSLContext | bool
 _LONGEST_HEADER = 64 * 1024
 """Bytes of one header, as http.client has them in the worker: a token of IAM may have 32 KB."""
 
-_one_at_a_time = threading.Lock()
+_one_at_a_time = ProcessLock()
 
 
 class AsyncTransport:
