@@ -4,15 +4,31 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from email.utils import formatdate
 from itertools import chain, repeat
-from typing import Any, TypeAlias, TypeVar
 
 import pytest
+from api.script import (
+    BUSY,
+    DENIED,
+    DONE,
+    EMPTY,
+    HTML,
+    LOST,
+    MISSING,
+    NOT_SENT,
+    REFUSED,
+    SHOWN,
+    THROTTLED,
+    Answer,
+    Script,
+    client,
+    listed,
+    slow,
+    updated,
+)
 from fake_clock import FakeClock
 
 from airflow_provider_dli.api import packages
@@ -22,12 +38,9 @@ from airflow_provider_dli.api.access.endpoints import Cloud
 from airflow_provider_dli.api.access.sources import Password
 from airflow_provider_dli.api.errors import (
     AnswerLostError,
-    AnswerTooLargeError,
     AuthenticationError,
     BadRequestError,
-    ConnectionSetupError,
     DliError,
-    EndpointError,
     InputError,
     NotFoundError,
     NotSentError,
@@ -44,114 +57,7 @@ from airflow_provider_dli.api.models import PackageGroup
 from airflow_provider_dli.api.readiness import Readiness, Verdict
 from airflow_provider_dli.api.retry import Retry
 from airflow_provider_dli.api.waiting import Wait, failed
-from airflow_provider_dli.api.wire import Flow, Request, Response, Sleep
-
-T = TypeVar("T")
-Answer: TypeAlias = Response | TransportError | Callable[[], Response]
-
-LOST = AnswerLostError("the answer was lost")
-NOT_SENT = NotSentError("nobody there")
-BUSY = Response(503, {}, b'{"error_code": "DLI.0999", "error_msg": "busy"}')
-THROTTLED = Response(429, {}, b'{"error_code": "APIG.0308", "error_msg": "too many"}')
-DENIED = Response(400, {}, b'{"error_code": "DLI.0003", "error_msg": "denied"}')
-REFUSED = Response(400, {}, b'{"error_code": "DLI.0001", "error_msg": "wrong"}')
-MISSING = Response(404, {}, b'{"error_code": "DLI.0023", "error_msg": "not there"}')
-HTML = Response(200, {}, b"<html>busy</html>")
-DONE = Response(200, {}, b"")
-SHOWN = Response(200, {}, b'{"resource_name": "a.jar", "status": "READY"}')
-EMPTY = Response(200, {}, b'{"groups": [], "resources": []}')
-
-
-class Script:
-    """A transport whose answers are written down beforehand."""
-
-    def __init__(self, clock: FakeClock, answers: Iterable[Answer]) -> None:
-        self.sent: list[Request] = []
-        self.limits: list[float | None] = []
-        self._clock = clock
-        self._answers: Iterator[Answer] = iter(answers)
-
-    def run(self, flow: Flow[T]) -> T:
-        try:
-            step = next(flow)
-            while True:
-                if isinstance(step, Sleep):
-                    self._clock.sleep(step.seconds)
-                    step = next(flow)
-                    continue
-                self.sent.append(step.request)
-                self.limits.append(step.limit)
-                try:
-                    response = self._answer(next(self._answers))
-                except TransportError as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(response)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-
-    @property
-    def asked(self) -> list[str]:
-        """What was sent: verb and the last part of the address."""
-        return [f"{request.method} {request.url.rsplit('/', 1)[-1]}" for request in self.sent]
-
-    def _answer(self, answer: Answer) -> Response:
-        if isinstance(answer, TransportError):
-            raise type(answer)(str(answer))
-        return answer if isinstance(answer, Response) else answer()
-
-
-def client(clock: FakeClock, jitter: float = 0.0, **policy: Any) -> Client:
-    account = Account("https://dli.test", "p1", AccessKey("AK", "SK"), conn_id="c")
-    return Client(account, Retry(jitter=lambda: jitter, **policy), clock.now)
-
-
-def listed(
-    group: str | None = "tools", *, state: str = "READY", date: float | None = None, **states: str
-) -> Response:
-    """List packages in their states; `a` stands for `a.jar`."""
-    details = [{"resource_name": f"{name}.jar", "status": said} for name, said in states.items()]
-    return _listing(group, state, details, date)
-
-
-def updated(
-    times: dict[str, float | None], *, group: str | None = "tools", date: float | None
-) -> Response:
-    """List packages with the Unix times of their last update."""
-    details = [
-        {
-            "resource_name": name,
-            "status": "READY",
-            "update_time": None if time is None else int(time * 1000),
-        }
-        for name, time in times.items()
-    ]
-    return _listing(group, "READY", details, date)
-
-
-def _listing(
-    group: str | None, state: str, details: list[dict[str, Any]], date: float | None
-) -> Response:
-    named = {"group_name": group, "status": state, "details": details}
-    body = {"resources": details, "groups": []} if group is None else {"groups": [named]}
-    headers = {} if date is None else {"date": formatdate(date, usegmt=True)}
-    return Response(200, headers, json.dumps(body).encode())
-
-
-def slow(clock: FakeClock, answer: Response | TransportError) -> Callable[[], Response]:
-    """Give an answer half a minute after the request."""
-
-    def answer_late() -> Response:
-        clock.time += 30
-        if isinstance(answer, TransportError):
-            raise answer
-        return answer
-
-    return answer_late
-
-
-# perform
+from airflow_provider_dli.api.wire import Response
 
 
 def test_a_success_is_given_at_once(clock: FakeClock) -> None:
@@ -1017,189 +923,3 @@ def test_a_call_waits_for_its_turn(clock: FakeClock) -> None:
     Script(clock, [EMPTY]).run(asking.look())
 
     assert clock.slept == [7.0]
-
-
-def test_a_look_whose_turn_would_come_too_late_is_made_at_the_deadline(clock: FakeClock) -> None:
-    asking = client(clock)
-    asking.pace.throttled(clock.now(), 700.0)
-    script = Script(clock, [listed(a="READY")])
-    waiting = Wait("tools", ["a.jar"], deadline=clock.now() + 60, jitter=lambda: 0.5)
-
-    assert script.run(asking.until_ready(waiting)).name == "tools"
-    assert clock.slept == [1.0, 59.0]
-
-
-@pytest.mark.parametrize("late", [0.0, 0.003, 0.5])
-def test_a_wait_looks_once_more_at_its_deadline_however_late_it_wakes(late: float) -> None:
-    """Ready 6.5 s after it began, with a limit of 7.8 s: looks come after 1, 2.5 and 4.75 s."""
-    clock = Late(late)
-    began = clock.now()
-    script = Script(clock, repeat(lambda: listed(a=ready_after(clock, began, 6.5))))
-    waiting = Wait("tools", ["a.jar"], deadline=began + 7.8, jitter=lambda: 0.5)
-
-    assert script.run(client(clock).until_ready(waiting)).name == "tools"
-
-
-def test_no_429_is_blamed_where_there_was_none() -> None:
-    clock = Late(0.003)
-    script = Script(clock, repeat(listed(a="UPLOADING")))
-    waiting = Wait("tools", ["a.jar"], deadline=clock.now() + 7.8, jitter=lambda: 0.5)
-
-    with pytest.raises(PackageGroupTimeoutError) as caught:
-        script.run(client(clock).until_ready(waiting))
-
-    assert "429" not in str(caught.value)
-    assert "The last look failed" not in str(caught.value)
-
-
-def test_a_look_that_began_in_time_and_came_late_is_followed_by_the_last_one(
-    clock: FakeClock,
-) -> None:
-    script = Script(clock, [slow(clock, listed(a="UPLOADING")), listed(a="READY")])
-    waiting = Wait("tools", ["a.jar"], deadline=clock.now() + 10, jitter=lambda: 0.5)
-
-    assert script.run(client(clock).until_ready(waiting)).name == "tools"
-
-
-def test_each_look_of_a_wait_has_the_time_until_its_deadline(clock: FakeClock) -> None:
-    script = Script(clock, repeat(listed(a="UPLOADING")))
-    waiting = Wait("tools", ["a.jar"], deadline=clock.now() + 6, jitter=lambda: 0.5)
-
-    with pytest.raises(PackageGroupTimeoutError):
-        script.run(client(clock).until_ready(waiting))
-
-    assert script.limits == pytest.approx([5.0, 3.5, 2.0, 2.0])
-
-
-def test_a_wait_without_an_end_limits_no_look(clock: FakeClock) -> None:
-    script = Script(clock, [listed(a="READY")])
-
-    script.run(client(clock).until_ready(Wait("tools", ["a.jar"])))
-
-    assert script.limits == [math.inf]
-
-
-@pytest.mark.parametrize("trouble", [Response(404, {}, b"<html>"), Response(503, {}, b"<html>")])
-def test_a_page_in_place_of_a_look_is_waited_out_after_a_good_one(
-    clock: FakeClock, trouble: Response
-) -> None:
-    script = Script(clock, [listed(a="UPLOADING"), trouble, trouble, listed(a="READY")])
-
-    assert script.run(client(clock).until_ready(Wait("tools", ["a.jar"]))).name == "tools"
-
-
-def test_a_page_in_place_of_the_first_look_ends_a_wait_with_what_it_says(clock: FakeClock) -> None:
-    script = Script(clock, [Response(404, {}, b"<html>Welcome to nginx</html>")])
-
-    with pytest.raises(EndpointError, match="Welcome to nginx"):
-        script.run(client(clock).until_ready(Wait("tools", ["a.jar"])))
-
-
-def test_a_page_in_place_of_the_first_look_is_waited_out_where_another_looked_before(
-    clock: FakeClock,
-) -> None:
-    script = Script(clock, [Response(404, {}, b"<html>"), listed(a="READY")])
-
-    found = script.run(client(clock).until_ready(Wait("tools", ["a.jar"], looked=True)))
-
-    assert found.name == "tools"
-
-
-@pytest.mark.parametrize(
-    "error",
-    [ConnectionSetupError("untrusted"), AnswerTooLargeError("too large")],
-    ids=["certificate", "size"],
-)
-def test_what_is_wrong_with_the_way_is_waited_out_after_a_good_look(
-    clock: FakeClock, error: TransportError
-) -> None:
-    good = [listed(a="UPLOADING"), error, listed(a="READY")]
-    assert Script(clock, good).run(client(clock).until_ready(Wait("tools", ["a.jar"])))
-
-    with pytest.raises(type(error)):
-        Script(clock, [error]).run(client(clock).until_ready(Wait("tools", ["a.jar"])))
-
-
-def test_a_page_is_waited_out_for_no_longer_than_is_allowed(clock: FakeClock) -> None:
-    script = Script(clock, chain([listed(a="UPLOADING")], repeat(Response(404, {}, b"<html>"))))
-    began = clock.now()
-
-    with pytest.raises(EndpointError):
-        script.run(client(clock).until_ready(Wait("tools", ["a.jar"], max_unknown_time=60)))
-
-    assert 60 <= clock.now() - began < 90
-
-
-def test_each_repeat_is_logged_with_the_pause_and_the_number_of_the_try(clock: FakeClock) -> None:
-    log = Log()
-    asking = replace(client(clock), log=log)
-    throttled = replace(THROTTLED, headers={"retry-after": "20"})
-
-    Script(clock, [throttled, BUSY, EMPTY]).run(asking.perform(packages.listing()))
-
-    assert log.lines[0] == "GET /resources is throttled, again in 20 s, try 2 of 5"
-    assert log.lines[1].endswith("Again in 2 s, try 3 of 5")
-    assert "DLI.0999" in log.lines[1]
-
-
-def test_a_long_wait_for_a_turn_is_logged(clock: FakeClock) -> None:
-    log = Log()
-    asking = replace(client(clock), log=log)
-    asking.pace.throttled(clock.now(), 30.0)
-
-    Script(clock, [EMPTY]).run(asking.perform(packages.listing()))
-
-    assert log.lines == ["GET /resources waits for 30 s, after too many requests (429)"]
-
-
-@pytest.mark.parametrize("said", ["86400", "9999999999", "1e308", "Fri, 31 Dec 9999 23:59:59 GMT"])
-def test_nobody_waits_longer_than_a_minute_for_a_service_that_says_when(
-    clock: FakeClock, said: str
-) -> None:
-    throttled = replace(THROTTLED, headers={"retry-after": said})
-
-    Script(clock, [throttled, EMPTY]).run(client(clock).perform(packages.listing()))
-
-    assert sum(clock.slept) == pytest.approx(60, abs=1)
-
-
-def test_the_project_is_looked_up_again_where_iam_has_a_hiccup(clock: FakeClock) -> None:
-    account = Account(
-        "https://dli.test",
-        None,
-        AccessKey("AK-of-project", "SK"),
-        region="eu-de",
-        iam_origin="https://iam.test",
-    )
-    project = Response(200, {}, b'{"projects": [{"id": "p9", "name": "eu-de"}]}')
-    asking = Client(account, Retry(jitter=lambda: 0.0), clock.now)
-
-    assert Script(clock, [BUSY, NOT_SENT, project]).run(asking.find_project()) == "p9"
-
-
-class Late(FakeClock):
-    """Wakes a little later than it was asked to."""
-
-    def __init__(self, late: float) -> None:
-        super().__init__()
-        self._late = late
-
-    def sleep(self, seconds: float) -> None:
-        super().sleep(seconds)
-        self.time += self._late
-
-
-class Log:
-    """Keeps the lines."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def info(self, event: Any, *args: Any) -> None:
-        self.lines.append(event % args)
-
-    warning = info
-
-
-def ready_after(clock: FakeClock, began: float, seconds: float) -> str:
-    return "READY" if clock.now() - began >= seconds else "UPLOADING"
