@@ -31,7 +31,7 @@ class Turn:
         self._woken = 0
 
     async def shared(self, *, woke: bool = False) -> None:
-        """Let others have a turn, if it is time; `woke` says that one more was woken."""
+        """Hand the loop to others, if it is time; `woke` says that one more was woken."""
         self._woken += woke
         if self._woken >= WOKEN or time.perf_counter() >= self._ends:
             await asyncio.sleep(0)

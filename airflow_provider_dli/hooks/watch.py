@@ -242,7 +242,7 @@ class Watch(Generic[K, F]):
                 await turn.shared(woke=place.future.done())
 
     def _shown(self, key: K, look: Look[K, F], was_asked: bool) -> Iterator[Place[K, F]]:
-        """Tell each watcher of a thing, one step each, for it may be many."""
+        """Show a look to each watcher of a thing, one step each, for it may be many."""
         is_covered = look.covers(key)
         # Who came while the look was under way waits for the next: it may be too old for him.
         places = [place for place in self._places.get(key, ()) if place.joined < self._round]

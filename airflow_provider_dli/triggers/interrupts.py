@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells Ctrl-C from all other ends of a trigger that runs inline, as in `airflow dags test`."""
+"""Ctrl-C on a trigger that runs inline, as in `airflow dags test`, told from its other ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def ctrl_c(trigger: Any) -> Iterator[Callable[[], bool]]:
-    """Gives what tells whether Ctrl-C was pressed since.
+    """Yield what returns whether Ctrl-C was pressed since.
 
     `asyncio.run` makes a cancellation of Ctrl-C, so a trigger cannot tell it from others. In a
     triggerer it never was: that gives each trigger an id and handles the signal itself.

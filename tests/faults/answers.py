@@ -68,7 +68,7 @@ def _cut(of: float) -> Act:
 
 
 def _below_tls(text: bytes) -> Act:
-    """Say something on a TLS connection that is no TLS of it."""
+    """Send bytes on a TLS connection that are no TLS of it."""
 
     def act(sock: socket.socket, _: bytes) -> None:
         with plain(sock) as below:
@@ -120,7 +120,7 @@ def early_hints(sock: socket.socket, answer: bytes) -> None:
 
 
 def _drips(beginning: bytes, drop: bytes) -> Act:
-    """Say a little again and again, for ever: no pause is long enough to be a silence."""
+    """Send a little again and again, for ever: no pause is long enough for a read timeout."""
 
     def act(sock: socket.socket, _: bytes) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
