@@ -23,6 +23,7 @@
     │   └── ServiceError              a fault of the service; later it may work
     ├── PackageGroupError           the service works, but the group is not what was asked for
     │   ├── PackageGroupFailedError   a package is FAILED, missing or gone
+    │   │   └── PackageGroupLostError     a package is gone, or nobody can tell how it is
     │   ├── PackageGroupExistsError   it is there already and was not to be
     │   └── PackageGroupTimeoutError  not READY in time (also a TimeoutError)
     └── SparkBatchError             the service works, but the job is not what was asked for
@@ -263,6 +264,10 @@ class PackageGroupError(DliError):
 
 class PackageGroupFailedError(PackageGroupError):
     """A package that was asked for is FAILED, missing or gone."""
+
+
+class PackageGroupLostError(PackageGroupFailedError):
+    """A package is gone after it was seen, or for too long nobody can tell how it is."""
 
 
 class PackageGroupExistsError(PackageGroupError):

@@ -9,7 +9,7 @@ missing, states come in any case. The models take all of that and keep what they
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -20,6 +20,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from airflow_provider_dli.api import loose
 from airflow_provider_dli.api.errors import WireError
+from airflow_provider_dli.api.similar import similar_names
 
 
 class PackageState(StrEnum):
@@ -174,6 +175,18 @@ class PackageGroup:
         }
 
 
+@dataclass(frozen=True)
+class AbsentGroup(PackageGroup):
+    """A group that a listing does not have; `listed` returns the names of those that it has."""
+
+    listed: Callable[[], Collection[str]] = tuple
+
+    @cached_property
+    def similar(self) -> tuple[str, ...]:
+        """The names of groups that read most like this one's, the most similar first."""
+        return similar_names(self.name or "", self.listed())
+
+
 class _ListingBody(msgspec.Struct):
     groups: list[Raw] | UnsetType | None = UNSET
     resources: Raw | UnsetType = UNSET
@@ -227,14 +240,17 @@ class PackageListing:
 
     def group(self, name: str) -> PackageGroup | None:
         """Give the group of that name, or `None` when the caller sees none."""
-        return self.find(name)
+        raw = self._raw(name)
+        return None if raw is None else PackageGroup.from_wire(loose.json_object(raw))
 
     def find(self, group: str | None) -> PackageGroup | None:
-        """Give a group, for `None` the packages that belong to none; `None` where nothing is."""
+        """Returns a group, for `None` the packages that belong to none, as a wait looks for them.
+
+        A group that is not there is an `AbsentGroup`, packages that are not there are `None`.
+        """
         if group is None:
             return PackageGroup(None, packages=self.packages) if self.packages else None
-        raw = self._raw(group)
-        return None if raw is None else PackageGroup.from_wire(loose.json_object(raw))
+        return self.group(group) or AbsentGroup(group, listed=lambda: self.group_names)
 
     def covers(self, group: str | None) -> bool:
         """Whether it tells of this group: it does of all, also that one is not there."""

@@ -111,11 +111,14 @@ def find(
     return _list_call(partial(_found, group, names), kind)
 
 
-def find_group(group: str | None, names: Collection[str] = ()) -> Call[PackageGroup | None]:
-    """Find one group in the listing, as `find` does."""
-    if group is not None:
-        checks.stored_name("group", group)
-    return _list_call(lambda response: _found(group, names, response)[0], None)
+def find_group(
+    group: str | None, names: Collection[str] = (), kind: str | None = None
+) -> Call[PackageGroup | None]:
+    """Find one group in the listing, as a wait does: one that is not there is an `AbsentGroup`."""
+    if group is None:
+        return _list_call(lambda response: _found(None, names, response)[0], kind)
+    checks.stored_name("group", group)
+    return _list_call(lambda response: PackageListing(response.body).find(group), kind)
 
 
 def show(name: str, group: str | None = None) -> Call[Package]:

@@ -23,18 +23,24 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The verdict, and the state of each package by its name (`ABSENT` where there is none)."""
+    """The verdict, and the state of each package by its name (`ABSENT` where there is none).
+
+    `hint` is a sentence about a name that DLI does not know, without capital and full stop.
+    """
 
     verdict: Verdict
     states: Mapping[str, str]
     group_failed: bool = False
+    hint: str = ""
 
     def __str__(self) -> str:
         """Name every package that is not READY."""
         shown = [f"{name} is {state}" for name, state in self.states.items() if state != "READY"]
         if self.group_failed:
             shown.append("the group itself is FAILED")
-        return ", ".join(shown) or ("all packages are READY" if self.states else "no packages")
+        if not shown and not self.hint:
+            shown.append("all packages are READY" if self.states else "no packages")
+        return "; ".join(filter(None, [", ".join(shown), self.hint]))
 
 
 def judge(group: PackageGroup | None, wanted: Collection[str] | None = None) -> Readiness:

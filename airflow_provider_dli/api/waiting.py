@@ -5,17 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from airflow_provider_dli.api.errors import (
     AuthenticationError,
     DliError,
     PackageGroupFailedError,
+    PackageGroupLostError,
     PackageGroupTimeoutError,
 )
-from airflow_provider_dli.api.models import PackageGroup, PackageState, state_of
+from airflow_provider_dli.api.models import AbsentGroup, PackageGroup, PackageState, state_of
 from airflow_provider_dli.api.patience import Patience
 from airflow_provider_dli.api.readiness import ABSENT, Readiness, Verdict, judge
+from airflow_provider_dli.api.similar import similar_names
+
+_HINTS = 5
+"""Packages at most whose similar names are looked for."""
 
 
 @dataclass(slots=True)
@@ -24,12 +29,14 @@ class Wait(Patience):
 
     `group` is `None` for packages without a group. `accepted` says that DLI took an upload of
     `names`, so that they may not stay absent. `observe` is given each readiness that `see` finds.
+    `project` says where the group is looked for, in words.
     """
 
     group: str | None
     names: Collection[str] | None
     accepted: bool = False
     observe: Callable[[Readiness], None] = lambda _: None
+    project: str = ""
     readiness: Readiness = field(default_factory=lambda: Readiness(Verdict.PENDING, {}))
 
     @property
@@ -50,15 +57,18 @@ class Wait(Patience):
         deadline.
         """
         seen, readiness = _present(self.readiness), judge(found, self.names)
+        readiness = replace(readiness, hint=self._hint(found, readiness))
         self.readiness = readiness
         self.observe(readiness)
         if found is not None and readiness.verdict is Verdict.READY:
             return found
         gone = seen - _present(readiness)
-        if readiness.verdict is Verdict.FAILED or gone:
+        if readiness.verdict is Verdict.FAILED:
+            raise failed(self.group, readiness)
+        if gone:
             # Without names of its own a wait would not show what the group has no longer.
             states = {**readiness.states, **dict.fromkeys(gone, ABSENT)}
-            raise failed(self.group, Readiness(Verdict.FAILED, states, readiness.group_failed))
+            raise failed(self.group, Readiness(Verdict.FAILED, states), PackageGroupLostError)
         self.note(now, is_odd=self._is_odd(readiness))
         return None
 
@@ -67,9 +77,14 @@ class Wait(Patience):
         self.wait_on(now)
         return None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the last look shows neither that the wait is over nor that all goes well."""
+        return self.last_error is not None or self._is_odd(self.readiness)
+
     def unknown(self) -> PackageGroupFailedError:
         """Say that nobody knows for too long how the packages are."""
-        return failed(self.group, self.readiness)
+        return failed(self.group, self.readiness, PackageGroupLostError)
 
     def timed_out(self) -> PackageGroupTimeoutError:
         """Say what is not READY, and what hid it, when time is up."""
@@ -83,6 +98,18 @@ class Wait(Patience):
             self.accepted if state == ABSENT else state_of(state) is PackageState.UNKNOWN
             for state in readiness.states.values()
         )
+
+    def _hint(self, found: PackageGroup | None, readiness: Readiness) -> str:
+        """What is said of a name that may be wrong: that of an upload is not."""
+        if self.accepted or self.group is None or found is None:
+            return ""
+        if isinstance(found, AbsentGroup):
+            where = self.project and f" in {self.project}"
+            return _listed(f"the group {self.group!r} does not exist yet{where}", found.similar)
+        names = [package.name for package in found.packages]
+        absent = [name for name, state in readiness.states.items() if state == ABSENT]
+        hints = [(name, similar_names(name, names)) for name in absent[:_HINTS]]
+        return "; ".join(_listed(f"the group has no {name} yet", like) for name, like in hints)
 
 
 @dataclass(slots=True)
@@ -159,9 +186,17 @@ def _update_time(group: PackageGroup) -> int:
     return max((time for time in times if time), default=0)
 
 
-def failed(group: str | None, readiness: Readiness) -> PackageGroupFailedError:
+def _listed(text: str, similar: Collection[str]) -> str:
+    return f"{text} (similar names there: {', '.join(map(repr, similar))})" if similar else text
+
+
+def failed(
+    group: str | None,
+    readiness: Readiness,
+    kind: type[PackageGroupFailedError] = PackageGroupFailedError,
+) -> PackageGroupFailedError:
     """Say which packages failed. DLI itself gives no reason anywhere."""
-    return PackageGroupFailedError(
+    return kind(
         f"{title(group)} failed: {readiness}. DLI gives no reason; check that each object exists "
         "in OBS, is readable for DLI, and that nobody deletes the group meanwhile."
     )

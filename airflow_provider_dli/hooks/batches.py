@@ -111,6 +111,7 @@ class DliBatchHook(DliBaseHook):
         wait = BatchWait(
             batch_id,
             auto_recovery,
+            project=self.account.project,
             observe=progress,
             deadline=until,
             poll_interval=checks.seconds("poll_interval", poll_interval),

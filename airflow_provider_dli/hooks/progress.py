@@ -18,12 +18,13 @@ SILENCE = 60.0
 class StateLog:
     """Sees every look at a group and logs what is new. `now` gives Unix seconds."""
 
-    __slots__ = ("_last_line", "_log", "_now", "_started", "_states")
+    __slots__ = ("_hint", "_last_line", "_log", "_now", "_started", "_states")
 
     def __init__(self, log: Log, now: Callable[[], float]) -> None:
         self._log = log
         self._now = now
         self._states: Mapping[str, str] = {}
+        self._hint = ""
         self._started = self._last_line = now()
 
     @property
@@ -44,7 +45,11 @@ class StateLog:
             title = "Package" if len(names) == 1 else "Packages"
             log("%s %s: %s -> %s", title, ", ".join(names), before, state)
         self._states = readiness.states
-        if changes:
+        has_news = bool(changes) or readiness.hint != self._hint
+        if readiness.hint and readiness.hint != self._hint:
+            self._log.info("%s.", readiness.hint[0].upper() + readiness.hint[1:])
+        self._hint = readiness.hint
+        if has_news:
             self._last_line = self._now()
         elif self._now() - self._last_line >= SILENCE:
             self._last_line = self._now()

@@ -15,13 +15,14 @@ from airflow_provider_dli.api.errors import (
     NotFoundError,
     NotSentError,
     PackageGroupFailedError,
+    PackageGroupLostError,
     PackageGroupTimeoutError,
     PermissionDeniedError,
     ServiceError,
     ThrottledError,
     UnusableAnswerError,
 )
-from airflow_provider_dli.api.models import Package, PackageGroup
+from airflow_provider_dli.api.models import AbsentGroup, Package, PackageGroup
 from airflow_provider_dli.api.readiness import Readiness
 from airflow_provider_dli.api.waiting import Update, Wait, failed, title
 
@@ -413,3 +414,66 @@ def test_a_watch_is_interrupted_by_a_refused_credential() -> None:
 
 def test_a_watch_has_no_end() -> None:
     watch().expire(NOW + 1e9)
+
+
+def absent(*listed: str) -> AbsentGroup:
+    return AbsentGroup("g1", listed=lambda: listed)
+
+
+def test_a_group_that_does_not_exist_is_named_with_its_project_and_those_that_read_alike() -> None:
+    begun = wait(group="g1", names=None, project="project p", deadline=NOW)
+
+    with pytest.raises(
+        PackageGroupTimeoutError,
+        match=r"UTC: the group 'g1' does not exist yet in project p \(similar names there: 'g12'\)",
+    ):
+        begun.see(absent("g12", "other"), NOW)
+
+
+def test_its_packages_are_named_too() -> None:
+    begun = wait(group="g1")
+    begun.see(absent(), NOW)
+
+    assert str(begun.readiness) == (
+        "a.jar is ABSENT, b.jar is ABSENT; the group 'g1' does not exist yet"
+    )
+
+
+def test_the_name_of_what_dli_took_is_not_doubted() -> None:
+    begun = wait(group="g1", accepted=True)
+    begun.see(absent("g12"), NOW)
+
+    assert begun.readiness.hint == ""
+
+
+def test_a_package_that_a_group_lacks_is_named_with_those_that_read_alike() -> None:
+    begun = wait(names=["a.jar", "c.jar"])
+    begun.see(group({"a.jar": "READY", "c2.jar": "READY"}), NOW)
+
+    assert begun.readiness.hint == (
+        "the group has no c.jar yet (similar names there: 'c2.jar', 'a.jar')"
+    )
+
+
+def test_a_wait_is_open_while_looks_do_not_tell_how_it_is() -> None:
+    begun = wait(accepted=False, max_unknown_time=60)
+    opened = []
+    for step in (UPLOADING, group({"a.jar": "PAUSED"}), None, UPLOADING):
+        begun = wait()
+        begun.see(step, NOW)
+        opened.append(begun.is_open)
+    begun.miss(error(ServiceError), NOW)
+
+    assert opened == [False, True, False, False]
+    assert begun.is_open
+
+
+def test_what_is_gone_or_unknown_is_lost_and_what_is_failed_is_not() -> None:
+    begun = wait()
+    begun.see(UPLOADING, NOW)
+
+    with pytest.raises(PackageGroupLostError):
+        begun.see(None, NOW)
+    with pytest.raises(PackageGroupFailedError) as caught:
+        wait().see(group({"a.jar": "FAILED", "b.jar": "READY"}), NOW)
+    assert type(caught.value) is PackageGroupFailedError

@@ -133,7 +133,8 @@ def test_a_job_that_is_never_known_is_lost_after_the_unknown_time(
     dli.add_fault(blip(ABSENT[name], None))
     limit = mode.seconds(40)
 
-    with pytest.raises(SparkBatchLostError, match=f"DLI does not know it, for {limit:g} seconds"):
+    said = rf"DLI does not know it in project \w+, for {limit:g} seconds"
+    with pytest.raises(SparkBatchLostError, match=said):
         mode.run(mode.spark(max_unknown_time=limit))
 
     assert submissions(dli) == 1

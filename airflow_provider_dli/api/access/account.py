@@ -54,8 +54,12 @@ class Account:
     def caller(self) -> str:
         """Who asked, for messages: connection, region and project, nothing secret."""
         region = f"region {self.region}" if self.region else f"endpoint {self.origin}"
-        project = f"project {self.project_id}" if self.project_id else "the region's project"
-        return f"connection {self.conn_id}, {region}, {project}"
+        return f"connection {self.conn_id}, {region}, {self.project}"
+
+    @property
+    def project(self) -> str:
+        """The project, for messages."""
+        return f"project {self.project_id}" if self.project_id else "the region's project"
 
     def request(self, call: Call[Any], project_id: str) -> Request:
         """Turn a call into a request to DLI; it is not signed yet."""

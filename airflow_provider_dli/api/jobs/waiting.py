@@ -22,12 +22,13 @@ class BatchWait(Patience):
 
     With `auto_recovery` a job is dead only when a second look says so, half a poll interval after
     the first at least: whether `dead` may be seen before `recovering` is not documented. `observe`
-    is given each job that `see` finds.
+    is given each job that `see` finds. `project` says where it is looked for, in words.
     """
 
     batch_id: str
     auto_recovery: bool = False
     observe: Callable[[SparkBatch], None] = lambda _: None
+    project: str = ""
     batch: SparkBatch | None = None
     _dead_since: float | None = field(default=None, repr=False)
 
@@ -80,10 +81,20 @@ class BatchWait(Patience):
         self._dead_since = None
         self.note(now, is_odd=True, error=error)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the last look shows neither that the wait is over nor that all goes well."""
+        is_odd = self.batch is None or self.batch.state is BatchState.UNKNOWN
+        return is_odd or self.last_error is not None or self._dead_since is not None
+
+    @property
+    def _unknown(self) -> str:
+        return "DLI does not know it" + (self.project and f" in {self.project}")
+
     def unknown(self) -> SparkBatchLostError:
         """Say that nobody knows for too long what the job does."""
         if self.batch is None:
-            seen = "DLI does not know it"
+            seen = self._unknown
         elif self.batch.state is BatchState.UNKNOWN:
             seen = f"its state is {self.batch.raw_state!r}, which is not documented"
         else:
@@ -97,7 +108,8 @@ class BatchWait(Patience):
 
     def timed_out(self) -> SparkBatchTimeoutError:
         """Say how the job was when time was up."""
-        state = self.batch.raw_state if self.batch else "not seen"
+        unseen = "not seen" if self._odd_since is None else self._unknown
+        state = self.batch.raw_state if self.batch else unseen
         return SparkBatchTimeoutError(
             f"{self.title} had not ended by {self.end}: {state}.{self.hidden}", self.batch_id
         )

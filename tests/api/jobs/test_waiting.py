@@ -171,9 +171,12 @@ def test_at_the_deadline_it_says_how_the_job_was(how: str) -> None:
     assert caught.value.batch_id == "b"
 
 
-@pytest.mark.parametrize("kind", [ServiceError, NotFoundError])
-def test_at_the_deadline_it_says_what_hid_the_last_look(kind: type[DliError]) -> None:
-    with pytest.raises(SparkBatchTimeoutError, match=r"not seen\. The last look failed: GET /b"):
+@pytest.mark.parametrize(
+    ("kind", "seen"), [(ServiceError, "not seen"), (NotFoundError, "DLI does not know it")]
+)
+def test_at_the_deadline_it_says_what_hid_the_last_look(kind: type[DliError], seen: str) -> None:
+    match = rf"UTC: {seen}\. The last look failed: GET /b"
+    with pytest.raises(SparkBatchTimeoutError, match=match):
         wait(deadline=NOW).miss(error(kind), NOW)
 
 
