@@ -182,10 +182,17 @@ def boolean(field: str, value: object) -> bool:
 
 
 def package_names(value: object) -> tuple[str, ...]:
-    """Give the names of packages, of which there has to be one."""
-    if not isinstance(value, list | tuple) or not value:
+    """Returns the names of packages, of which there has to be one.
+
+    Takes what Airflow makes of the output of a mapped task, too: a sequence that reads each item
+    when it is asked for.
+    """
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise InputError("packages", value, "give a list of package names")
-    return tuple(stored_name("packages", name) for name in value)
+    names = tuple(stored_name("packages", name) for name in value)
+    if not names:
+        raise InputError("packages", value, "give a list of package names, at least one")
+    return names
 
 
 def seconds(field: str, value: object) -> float:

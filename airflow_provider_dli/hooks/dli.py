@@ -194,9 +194,11 @@ class DliHook(DliBatchHook):
         if isinstance(packages, str):
             raise InputError("packages", packages, "give a list of package names")
         checks.stored_name("group", group)
-        for name in packages or ():
+        # Read once, for what gives its names only once.
+        names = packages if packages is None else tuple(packages)
+        for name in names or ():
             checks.stored_name("packages", name)
-        deleted = self._run(self._client.delete_group(group, packages))
+        deleted = self._run(self._client.delete_group(group, names))
         self.log.info("Deleted of package group %r: %s", group, ", ".join(deleted) or "nothing")
         return deleted
 

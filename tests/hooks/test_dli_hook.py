@@ -150,6 +150,15 @@ def test_deleting_what_is_absent_counts_as_done(hook: DliHook, emulator: Emulato
     assert hook.delete_package_group("g", ["gone.jar", "a.jar"]) == ("a.jar",)
 
 
+def test_names_that_can_be_read_only_once_are_deleted_too(
+    hook: DliHook, emulator: Emulator
+) -> None:
+    emulator.put_group("g", {"a.jar": "READY", "b.jar": "READY"})
+    names: Any = (name for name in ("a.jar", "b.jar"))
+
+    assert hook.delete_package_group("g", names) == ("a.jar", "b.jar")
+
+
 def test_a_deletion_whose_answer_was_lost_is_done(hook: DliHook, emulator: Emulator) -> None:
     emulator.put_group("g", {"a.jar": "READY"})
     emulator.add_fault(Fault("reset", method="DELETE", when="after"))
