@@ -217,19 +217,29 @@ class Client:
         while True:
             now = self.now()
             yield from sleep(wait.next_look(now) - now)
-            began = self.now()
-            deadline = _end_of_look(wait, self.now)
-            try:
-                seen = yield from deadline.cut(self._last_in_time(call, wait.deadline))
-            except DliError as error:
-                # Of when it began: at the deadline there is one more.
-                wait.miss(error, began)
-                continue
-            ended = wait.see(seen, began)
-            if meanwhile is not None:
-                yield from _end_of_look(wait, self.now).cut(meanwhile())
+            ended = yield from self.look_for(wait, call, meanwhile)
             if ended is not None:
                 return ended
+
+    def look_for(
+        self,
+        wait: Waiting[S, F],
+        call: Call[S],
+        meanwhile: Callable[[], Flow[None]] | None = None,
+    ) -> Flow[F | None]:
+        """Take one look of a wait; returns what it saw when the wait is over, `None` before."""
+        began = self.now()
+        deadline = _end_of_look(wait, self.now)
+        try:
+            seen = yield from deadline.cut(self._last_in_time(call, wait.deadline))
+        except DliError as error:
+            # Of when it began: at the deadline there is one more.
+            wait.miss(error, began)
+            return None
+        ended = wait.see(seen, began)
+        if meanwhile is not None:
+            yield from _end_of_look(wait, self.now).cut(meanwhile())
+        return ended
 
     def _last_in_time(self, call: Call[T], before: float | None) -> Flow[T]:
         """Send a call once; at `before`, or when its turn would come later, it waits for none."""

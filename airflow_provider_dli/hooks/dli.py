@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from airflow_provider_dli.api import checks
 from airflow_provider_dli.api import packages as calls
@@ -16,8 +16,12 @@ from airflow_provider_dli.hooks.batches import DliBatchHook
 from airflow_provider_dli.hooks.progress import StateLog
 
 if TYPE_CHECKING:
+    from airflow_provider_dli.api.flows import Waiting
     from airflow_provider_dli.api.models import Package, PackageGroup, PackageListing
     from airflow_provider_dli.api.wire import Call
+
+S = TypeVar("S")
+F = TypeVar("F")
 
 
 class DliHook(DliBatchHook):
@@ -139,6 +143,20 @@ class DliHook(DliBatchHook):
         ready = self._run(self._client.until_ready(wait))
         self.log.info("READY after %.1f s: %s", log.seconds, ", ".join(packages))
         return ready
+
+    def look_for(self, wait: Waiting[S, F], call: Call[S]) -> F | None:
+        """Take one look of a wait; returns what it saw when the wait is over, `None` before.
+
+        Raises what the wait raises.
+
+        :param wait: what knows from its looks when it is over, and for how long it goes on
+        :param call: the call of a look
+        """
+        return self._run(self._client.look_for(wait, call))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait by the hook's clock."""
+        self._clock.sleep(seconds)
 
     def state_log(self) -> StateLog:
         """Give an observer that logs each change of state, for code that polls by itself."""

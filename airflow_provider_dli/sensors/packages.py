@@ -7,25 +7,27 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import PokeReturnValue, conf
+from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_dli.hooks.deferral import check_complete, states_of
 from airflow_provider_dli.sensors.waiting import WaitSensor
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
     from airflow.triggers.base import BaseTrigger
 
+    from airflow_provider_dli.api.models import PackageGroup
+    from airflow_provider_dli.api.waiting import Wait
+    from airflow_provider_dli.api.wire import Call
     from airflow_provider_dli.hooks.deferral import TimeLimits
     from airflow_provider_dli.hooks.dli import DliHook
-    from airflow_provider_dli.hooks.progress import StateLog
 
 
-class PackageGroupSensor(WaitSensor):
+class PackageGroupSensor(WaitSensor["PackageGroup"]):
     """Wait until a DLI package group, or some packages of it, are READY.
 
     Who uploads the group does not matter. An absent group or package is waited for; a package
-    that is FAILED fails the task, naming it. Modes ``poke`` and ``reschedule``, or ``deferrable``.
+    that is FAILED fails the task, naming it, and is not tried again. Modes ``poke`` and
+    ``reschedule``, or ``deferrable``; ``docs/operators.md`` has a table of how it ends.
 
     .. code-block:: python
 
@@ -35,12 +37,12 @@ class PackageGroupSensor(WaitSensor):
     ``name`` and ``state``.
 
     :param group: name of the group (templated)
-    :param packages: names of the packages to wait for; ``None`` for all that the group has, which
-        is at least one (templated)
+    :param packages: names of the packages to wait for, in a list or any other sequence, also the
+        output of a mapped task; ``None`` for all that the group has, at least one (templated)
     :param kind: ask the service for packages of this kind only: ``jar``, ``pyFile``, ``file`` or
         ``modelFile`` (templated)
-    :param max_unknown_time: with ``deferrable``: seconds for which the listing may be out of reach
-        or a state be a word that nobody knows
+    :param max_unknown_time: seconds for which the listing may be out of reach or a state be a word
+        that nobody knows; in ``reschedule`` mode the slot is held meanwhile
     :param deferrable: wait in the triggerer, where all waits share each listing
     :param dli_conn_id: connection of type ``dli`` (templated)
     :param region: wins over the connection's region (templated)
@@ -81,15 +83,38 @@ class PackageGroupSensor(WaitSensor):
         self.project_id = project_id
 
     @cached_property
-    def _observe(self) -> StateLog:
-        return self.hook.state_log()
+    def _names(self) -> tuple[str, ...] | None:
+        # Read once: what Airflow makes of a mapped task's output asks for each item anew.
+        from airflow_provider_dli.api import checks
 
-    def _trigger(self, limits: TimeLimits) -> BaseTrigger:
+        return None if self.packages is None else checks.package_names(self.packages)
+
+    def _call(self) -> Call[PackageGroup | None]:
+        from airflow_provider_dli.api import checks, packages
+
+        group = checks.stored_name("group", self.group)
+        return packages.find_group(group, self._names or (), self.kind)
+
+    def _begin(self, deadline: float | None) -> Wait:
+        from airflow_provider_dli.api.waiting import Wait
+
+        log = self.hook.state_log()
+        return Wait(
+            self.group,
+            self._names,
+            deadline=deadline,
+            poll_interval=self.poke_interval,
+            max_unknown_time=self.max_unknown_time,
+            observe=log,
+            trouble=log.trouble,
+        )
+
+    def _trigger(self, limits: TimeLimits, *, looked: bool) -> BaseTrigger:
         from airflow_provider_dli.triggers.packages import PackageGroupTrigger
 
         return PackageGroupTrigger(
             group=self.group,
-            packages=None if self.packages is None else list(self.packages),
+            packages=None if self._names is None else list(self._names),
             kind=self.kind,
             dli_conn_id=self.dli_conn_id,
             region=self.region,
@@ -98,34 +123,24 @@ class PackageGroupSensor(WaitSensor):
             deadline=limits.deadline,
             max_unknown_time=self.max_unknown_time,
             limit=limits.limit,
+            silent_fail=self.silent_fail,
+            looked=looked,
         )
 
     def _complete(self, event: dict[str, Any]) -> dict[str, Any]:
         states = states_of(event)
-        check_complete(self.group, self.packages or (), states)
-        with self.hook as hook:
-            return self._result(hook, states)
+        check_complete(self.group, self._names or (), states)
+        with self.hook:
+            return self._xcom(states)
 
-    def poke(self, context: Context) -> PokeReturnValue:
-        """Look once."""
-        from airflow_provider_dli.api import checks
-        from airflow_provider_dli.api.readiness import Verdict, judge
-        from airflow_provider_dli.api.waiting import failed
+    def _result(self, hook: DliHook, found: PackageGroup) -> dict[str, Any]:
+        from airflow_provider_dli.api.readiness import judge
 
-        if self.packages is not None:
-            checks.package_names(self.packages)
-        with self.hook as hook:
-            readiness = judge(hook.get_package_group(self.group, self.kind), self.packages)
-            self._observe(readiness)
-            if readiness.verdict is Verdict.FAILED:
-                raise failed(self.group, readiness)
-            result = self._result(hook, readiness.states)
-            return PokeReturnValue(readiness.verdict is Verdict.READY, result)
+        return self._xcom(judge(found, self._names).states)
 
-    def _result(self, hook: DliHook, states: Mapping[str, str]) -> dict[str, Any]:
+    def _xcom(self, states: Mapping[str, str]) -> dict[str, Any]:
         return {
             "group": self.group,
-            "project_id": hook.project_id,
-            "region": hook.account.region,
+            **self.project_and_region(self.log),
             "packages": [{"name": name, "state": state} for name, state in states.items()],
         }

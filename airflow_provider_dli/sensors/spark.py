@@ -4,37 +4,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    PokeReturnValue,
-    conf,
-)
+from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_dli.hooks.deferral import batch_of
 from airflow_provider_dli.sensors.waiting import WaitSensor
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
     from airflow.triggers.base import BaseTrigger
 
     from airflow_provider_dli.api.jobs.models import SparkBatch
-    from airflow_provider_dli.hooks.batch_log import BatchProgress
+    from airflow_provider_dli.api.jobs.waiting import BatchWait
+    from airflow_provider_dli.api.wire import Call
     from airflow_provider_dli.hooks.deferral import TimeLimits
     from airflow_provider_dli.hooks.dli import DliHook
 
-RECOVERY = 60.0
-"""Seconds for which a dead job with auto recovery may still be started again."""
 
-
-class SparkBatchSensor(WaitSensor):
+class SparkBatchSensor(WaitSensor["SparkBatch"]):
     """Wait until a Spark job has ended well; one that is dead fails the task and says why.
 
     Who submitted the job does not matter, and it is never cancelled. A dead job stays dead, so
     there is no retry for one; with ``soft_fail`` the task is skipped. Modes ``poke`` and
-    ``reschedule``, or ``deferrable``.
+    ``reschedule``, or ``deferrable``; ``docs/operators.md`` has a table of how it ends.
 
     .. code-block:: python
 
@@ -47,8 +39,8 @@ class SparkBatchSensor(WaitSensor):
 
     :param batch_id: id of the job (templated)
     :param auto_recovery: the job was submitted with it: it is dead only when two looks say so
-    :param max_unknown_time: with ``deferrable``: seconds for which DLI may be out of reach, the job
-        be absent, or its state be a word that nobody knows
+    :param max_unknown_time: seconds for which DLI may be out of reach, the job be absent, or its
+        state be a word that nobody knows; in ``reschedule`` mode the slot is held meanwhile
     :param deferrable: wait in the triggerer, where all waits share their polls
     :param driver_log: with ``deferrable``: write the driver's log into the task's
     :param dli_conn_id: connection of type ``dli`` (templated)
@@ -83,16 +75,26 @@ class SparkBatchSensor(WaitSensor):
         self.region = region
         self.project_id = project_id
 
-    @cached_property
-    def _observe(self) -> BatchProgress:
-        return self.hook.batch_progress()
+    def _call(self) -> Call[SparkBatch | None]:
+        from airflow_provider_dli.api.jobs import batches
 
-    def _passing(self) -> tuple[type[Exception], ...]:
-        from airflow_provider_dli.api.errors import NotFoundError
+        return batches.show(self.batch_id)  # type: ignore[return-value]  # a Call is invariant
 
-        return (*super()._passing(), NotFoundError)
+    def _begin(self, deadline: float | None) -> BatchWait:
+        from airflow_provider_dli.api.jobs.waiting import BatchWait
 
-    def _trigger(self, limits: TimeLimits) -> BaseTrigger:
+        progress = self.hook.batch_progress()
+        return BatchWait(
+            self.batch_id,
+            self.auto_recovery,
+            deadline=deadline,
+            poll_interval=self.poke_interval,
+            max_unknown_time=self.max_unknown_time,
+            observe=progress,
+            trouble=progress.trouble,
+        )
+
+    def _trigger(self, limits: TimeLimits, *, looked: bool) -> BaseTrigger:
         from airflow_provider_dli.triggers.spark import SparkBatchTrigger
 
         return SparkBatchTrigger(
@@ -107,6 +109,8 @@ class SparkBatchSensor(WaitSensor):
             auto_recovery=self.auto_recovery,
             driver_log=self.driver_log,
             cancel_on_kill=False,
+            silent_fail=self.silent_fail,
+            looked=looked,
         )
 
     def _complete(self, event: dict[str, Any]) -> dict[str, Any]:
@@ -114,27 +118,9 @@ class SparkBatchSensor(WaitSensor):
         with self.hook as hook:
             return self._result(hook, batch)
 
-    def poke(self, context: Context) -> PokeReturnValue:
-        """Look once."""
-        with self.hook as hook:
-            batch = hook.get_batch(self.batch_id)
-            self._observe(batch)
-            if not batch.is_terminal or self._may_recover(hook, batch):
-                return PokeReturnValue(False)
-            return PokeReturnValue(True, self._result(hook, batch))
-
-    def _may_recover(self, hook: DliHook, batch: SparkBatch) -> bool:
-        """Whether the job is dead only between two runs of its driver."""
+    def _result(self, hook: DliHook, found: SparkBatch) -> dict[str, Any]:
         from airflow_provider_dli.api.jobs.models import BatchState
 
-        if batch.state is not BatchState.DEAD or not self.auto_recovery or not batch.update_time:
-            return False
-        return hook.now() - batch.update_time / 1000 < RECOVERY
-
-    def _result(self, hook: DliHook, batch: SparkBatch) -> dict[str, Any]:
-        from airflow_provider_dli.api.jobs.models import BatchState
-
-        if batch.state is BatchState.DEAD:
-            error = hook.explain_batch(batch)
-            raise AirflowFailException(str(error)) from error
-        return batch.summary | {"project_id": hook.project_id, "region": hook.account.region}
+        if found.state is BatchState.DEAD:
+            raise hook.explain_batch(found)
+        return found.summary | self.project_and_region(self.log)

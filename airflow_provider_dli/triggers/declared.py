@@ -6,13 +6,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import threading
-from collections import deque
+import math
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
-from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.triggers.base import TriggerEvent
@@ -34,15 +32,6 @@ _log = logging.getLogger(__name__)
 _pen = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dli-log")
 
 
-AT_ONCE, PAUSE = 5, 0.001
-"""Lines that the thread writes at once, and the seconds in which it then leaves the loop alone."""
-
-_nothing = threading.Event()
-
-# Handed over together: with thousands at once, each on its own would wake the thread each time.
-_lines: deque[Callable[[], object]] = deque()
-
-
 class Aside:
     """Logs in a thread, in the order of the lines and in the context of their task."""
 
@@ -51,38 +40,16 @@ class Aside:
 
     def info(self, event: Any, *args: Any) -> None:
         """Log a line."""
-        _hand_over(self._log.info, event, args)
+        _pen.submit(contextvars.copy_context().run, self._log.info, event, *args)
 
     def warning(self, event: Any, *args: Any) -> None:
         """Log a warning."""
-        _hand_over(self._log.warning, event, args)
+        _pen.submit(contextvars.copy_context().run, self._log.warning, event, *args)
 
     @staticmethod
     async def written() -> None:
         """Wait until the lines so far are written."""
         await asyncio.get_running_loop().run_in_executor(_pen, int)
-
-
-def _hand_over(write: Callable[..., object], event: Any, args: tuple[Any, ...]) -> None:
-    is_first = not _lines
-    _lines.append(partial(contextvars.copy_context().run, write, event, *args))
-    if is_first:
-        _pen.submit(_write)
-
-
-def _write() -> None:
-    for number in count(1):
-        try:
-            line = _lines.popleft()
-        except IndexError:
-            return
-        try:
-            line()
-        except Exception:
-            _log.debug("A line of the log could not be written.", exc_info=True)
-        if number % AT_ONCE == 0:
-            # Only one thread of Python works at a time: the loop has its turn.
-            _nothing.wait(PAUSE)
 
 
 aside = Aside(_log)
@@ -96,6 +63,7 @@ def event_of(payload: dict[str, Any]) -> TriggerEvent:
 # What a wait needs, from the small to the large. Airflow reads connections with asgiref.
 _NEEDED = (
     "airflow_provider_dli.hooks.progress",
+    "airflow_provider_dli.hooks.outcomes",
     "airflow_provider_dli.hooks.batch_log",
     "airflow_provider_dli.api.checks",
     "airflow_provider_dli.api.waiting",
@@ -148,6 +116,7 @@ class DeclaredFields:
     dli_conn_id: str
     region: Any
     project_id: Any
+    silent_fail: Any = False
 
     def __init__(self, **values: Any) -> None:
         super().__init__()
@@ -164,6 +133,24 @@ class DeclaredFields:
         """Say in the log what another version wrote that this one does not know."""
         if self.unknown_fields:
             aside.warning("Not known to this version: %s", ", ".join(self.unknown_fields))
+
+    async def _in_spite_of_errors(
+        self, act: Callable[[], Awaitable[T]], wait: Patience, now: Callable[[], float]
+    ) -> T:
+        """Await a wait; with `silent_fail` again after each error that such a sensor bears."""
+        from airflow_provider_dli.hooks import desks
+        from airflow_provider_dli.hooks.outcomes import is_borne_silently
+
+        while True:
+            try:
+                return await act()
+            except DliError as error:
+                if not (self.silent_fail and is_borne_silently(error)):
+                    raise
+                aside.warning("The wait goes on, since silent_fail is set: %s", error)
+            wait.expire(now())
+            left = math.inf if wait.deadline is None else wait.deadline - now()
+            await desks.pause(min(wait.poll_interval, left))
 
     async def account(self) -> Account:
         """Read the connection.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
@@ -51,8 +52,11 @@ class _GroupFields(DeclaredFields):
         now: Callable[[], float],
     ) -> None:
         async def watch(account: Account) -> None:
+            from airflow_provider_dli.api.waiting import Wait
             from airflow_provider_dli.hooks import desks
 
+            if isinstance(watcher, Wait):
+                watcher.project = account.project
             await desks.until(account, watcher, kind=self._kind(), now=now)
 
         await self.on_account(watch, connecting, now)
@@ -90,6 +94,7 @@ class PackageGroupTrigger(_GroupFields, BaseTrigger):
     :param accepted: DLI took an upload of ``packages``, so they may not stay absent
     :param looked: the worker had a good answer of DLI before, so that an error which would fail
         the first look at once is waited out
+    :param silent_fail: go on after an error that a poking sensor with ``silent_fail`` bears
     """
 
     fields: ClassVar[dict[str, Any]] = {
@@ -105,6 +110,7 @@ class PackageGroupTrigger(_GroupFields, BaseTrigger):
         "accepted": False,
         "limit": "timeout",
         "looked": False,
+        "silent_fail": False,
     }
     deadline: Any
     max_unknown_time: Any
@@ -118,7 +124,7 @@ class PackageGroupTrigger(_GroupFields, BaseTrigger):
         now = steady()
         try:
             wait = self._wait(now)
-            await self._until(wait, wait, now)
+            await self._in_spite_of_errors(partial(self._until, wait, wait, now), wait, now)
         except DliError as error:
             await Aside.written()
             yield event_of({"status": "failed", "limit": self.limit, **error.as_dict()})

@@ -72,6 +72,7 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
     :param started: Unix seconds at which the try of the task began; goes into the event
     :param looked: the worker had a good answer of DLI before, so that an error which would fail
         the first look at once is waited out
+    :param silent_fail: go on after an error that a poking sensor with ``silent_fail`` bears
     """
 
     fields: ClassVar[dict[str, Any]] = {
@@ -89,6 +90,7 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
         "cancel_on_kill": True,
         "started": None,
         "looked": False,
+        "silent_fail": False,
     }
     last_read: ClassVar[float] = LAST_READ
     batch_id: Any
@@ -114,8 +116,9 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
             wait = self._wait(progress)
             # One for the whole wait, also where the account changes: it knows what was read.
             lines = self._lines()
-            act = partial(self._until_ended, wait, progress, lines, now)
-            batch = await self._uninterrupted(act, wait, now)
+            ended = partial(self._until_ended, wait, progress, lines, now)
+            act = partial(self._uninterrupted, ended, wait, now)
+            batch = await self._in_spite_of_errors(act, wait, now)
         except DliError as error:
             outcome = {"status": "failed", "limit": self.limit, **error.as_dict()}
         else:
@@ -173,6 +176,7 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
     ) -> SparkBatch:
         from airflow_provider_dli.hooks import desks
 
+        wait.project = account.project
         if lines is None:
             return await desks.until_ended(account, wait, now=now)
         # The end of the log is read when the wait is over.

@@ -409,6 +409,7 @@ def test_what_is_stored_of_a_deferred_task_says_the_connection_and_nothing_of_it
     assert stored.keys() == {
         *("group", "packages", "kind", "dli_conn_id", "region", "project_id"),
         *("poll_interval", "deadline", "max_unknown_time", "accepted", "limit", "looked"),
+        "silent_fail",
     }
     assert (stored["dli_conn_id"], stored["region"]) == ("other", "eu-de")
     assert "canary" not in json.dumps([path, stored, left.kwargs, str(left), repr(left)])
@@ -473,7 +474,7 @@ def test_what_is_stored_of_a_deferred_job_says_the_connection_and_nothing_of_it(
     assert stored.keys() == {
         *("batch_id", "is_new", "dli_conn_id", "region", "project_id", "poll_interval", "deadline"),
         *("max_unknown_time", "limit", "auto_recovery", "driver_log", "cancel_on_kill"),
-        *("started", "looked"),
+        *("started", "looked", "silent_fail"),
     }
     assert (stored["dli_conn_id"], stored["region"]) == ("dli_default", "eu-de")
     kept = json.dumps([path, stored, left.kwargs, str(left), repr(left)])

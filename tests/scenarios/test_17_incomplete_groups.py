@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from scenarios.modes import Mode, again, deferred, event, resume
 
 from airflow_provider_dli.api.errors import PackageGroupFailedError, PackageGroupTimeoutError
@@ -142,5 +143,5 @@ def test_a_deferred_sensor_fails_on_a_package_that_fails(dli: Emulator) -> None:
     left = deferred(waiting)
     dli.put_group("g", {"a.jar": "FAILED"})
 
-    with pytest.raises(PackageGroupFailedError, match=r"a\.jar is FAILED"):
+    with pytest.raises(AirflowFailException, match=r"a\.jar is FAILED"):
         resume(waiting, left, event(again(left.trigger)))

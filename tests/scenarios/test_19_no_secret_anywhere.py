@@ -561,6 +561,9 @@ CALLS: dict[str, Callable[[World], object]] = {
             *("StagePackagesOperator", "PackageGroupSensor"),
         )
     },
+    # What the sensors do with each poke, and after a deferral.
+    **{f"DliHook.{name}": part for name in ("look_for", "sleep")},
+    **{f"{kind}.resume_execution": part for kind in ("SparkBatchSensor", "PackageGroupSensor")},
     "ObsHook.account": lambda w: w.obs.account,
     "ObsHook.project_id": lambda w: w.obs.project_id,
     "ObsHook.apart": lambda w: w.obs.apart().account,

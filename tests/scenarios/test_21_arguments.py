@@ -20,7 +20,6 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from conftest import connection
 from scenarios.modes import deferred
 
-from airflow_provider_dli.api.errors import InputError
 from airflow_provider_dli.emulator import Emulator, Record, running
 from airflow_provider_dli.operators.packages import (
     DeletePackageGroupOperator,
@@ -95,6 +94,13 @@ def test_an_xcom_arrives_as_the_list_that_it_is(ran: Ran) -> None:
     body = upload(ran, "by-xcom")
 
     assert [path.rsplit("/", 1)[-1] for path in body["paths"]] == ["one.jar", "two.jar"]
+
+
+@pytest.mark.parametrize("how", ["poke", "reschedule", "deferred"])
+def test_the_output_of_a_mapped_task_names_the_packages_that_are_waited_for(
+    ran: Ran, how: str
+) -> None:
+    assert ran[1][f"sensed_names_{how}[-1]"] == "success"
 
 
 def test_none_is_left_out_of_the_request(ran: Ran) -> None:
@@ -346,8 +352,7 @@ def test_what_is_wrong_with_a_job_is_said_before_any_request_when_the_task_runs(
     operator.render_template_fields(context())
 
     # What a retry cannot mend is not tried again.
-    error = InputError if kind is SparkBatchSensor else AirflowFailException
-    with pytest.raises(error, match=message):
+    with pytest.raises(AirflowFailException, match=message):
         operator.execute({})
 
     assert dli.requests == []
@@ -364,8 +369,7 @@ def test_what_is_wrong_is_said_before_any_request_when_the_task_runs(
     operator.render_template_fields(context())
 
     # What a retry cannot mend is not tried again.
-    error = AirflowFailException if kind is UploadPackageGroupOperator else InputError
-    with pytest.raises(error, match=message):
+    with pytest.raises(AirflowFailException, match=message):
         operator.execute({})
 
     assert dli.requests == []

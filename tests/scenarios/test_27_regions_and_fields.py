@@ -224,7 +224,7 @@ def test_booleans_of_a_task_are_strict(
     connect()
     if field == "deferrable":
         sensor = PackageGroupSensor(task_id="s", group="g", deferrable=value)  # type: ignore[arg-type]
-        with pytest.raises(InputError, match=f"{field} is "):
+        with pytest.raises(AirflowFailException, match=f"{field} is "):
             sensor.execute({})
     task = Mode("worker", FakeClock()).upload()
     name = {"is_async": "upload_async"}.get(field, field)

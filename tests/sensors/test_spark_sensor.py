@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,7 +22,6 @@ from scenarios.modes import again, deferred, event, resume
 
 from airflow_provider_dli.api.errors import (
     InputError,
-    NotFoundError,
     SparkBatchFailedError,
     SparkBatchLostError,
 )
@@ -31,7 +29,6 @@ from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.sensors.spark import SparkBatchSensor
 
-IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 ABSENT = "0a324461-d9d9-45da-a52a-3b3c7a3d809e"
 
 
@@ -74,9 +71,24 @@ def test_a_dead_job_fails_the_task_for_good_and_says_why(hook: DliHook, emulator
     assert isinstance(caught.value.__cause__, SparkBatchFailedError)
 
 
-def test_an_absent_job_fails_the_task(hook: DliHook) -> None:
-    with pytest.raises(NotFoundError, match=ABSENT):
-        sensor(hook, ABSENT).execute({})
+def test_a_job_that_dli_does_not_know_is_lost_after_a_while_and_the_project_is_named(
+    hook: DliHook, emulator: Emulator, clock: FakeClock
+) -> None:
+    began = clock.now()
+
+    with pytest.raises(
+        SparkBatchLostError, match=f"DLI does not know it in project {emulator.project_id}, for 300"
+    ):
+        sensor(hook, ABSENT, poke_interval=60).execute({})
+
+    assert 300 <= clock.now() - began < 400
+
+
+def test_so_is_it_named_when_time_is_up_before(hook: DliHook, emulator: Emulator) -> None:
+    with pytest.raises(
+        AirflowSensorTimeout, match=f"DLI does not know it in project {emulator.project_id}"
+    ):
+        sensor(hook, ABSENT, poke_interval=60, timeout=90).execute({})
 
 
 def test_the_result_is_what_xcom_keeps_of_a_job(hook: DliHook, emulator: Emulator) -> None:
@@ -104,17 +116,15 @@ def test_in_poke_mode_its_timeout_ends_it_and_the_job_goes_on(
     assert emulator.batches()[batch_id]["state"] == "running"
 
 
-@pytest.mark.skipif(IS_AIRFLOW_2, reason="Airflow 2 asks its database for the first poke")
 def test_in_reschedule_mode_it_gives_its_slot_back_between_two_looks(
     hook: DliHook, emulator: Emulator
 ) -> None:
-    from airflow.sdk.exceptions import AirflowRescheduleException
-
     batch_id = emulator.add_batch({}, "running")
     run: Any = {"ti": SimpleNamespace(get_first_reschedule_date=lambda _: None)}
 
-    with pytest.raises(AirflowRescheduleException):
+    with pytest.raises(AirflowException) as caught:
         sensor(hook, batch_id, mode="reschedule").execute(run)
+    assert type(caught.value).__name__ == "AirflowRescheduleException"
     emulator.set_batch_state(batch_id, "success")
 
     assert sensor(hook, batch_id, mode="reschedule").execute(run)["state"] == "success"
@@ -134,7 +144,7 @@ def test_a_blip_is_no_failure(hook: DliHook, emulator: Emulator) -> None:
     batch_id = emulator.add_batch({}, "success")
     emulator.add_fault(Fault("unavailable", times=2))
 
-    assert sensor(hook, batch_id).poke({})
+    assert sensor(hook, batch_id).execute({})
 
 
 def test_each_change_of_state_is_logged_once(
@@ -150,26 +160,20 @@ def test_each_change_of_state_is_logged_once(
     assert (caplog.text.count("(new) -> running") or task_log().count("(new) -> running")) == 1
 
 
-def test_a_job_that_may_be_started_again_is_not_dead_at_once(
-    hook: DliHook, emulator: Emulator, clock: FakeClock
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_a_job_that_may_be_started_again_is_dead_only_at_a_second_look(
+    hook: DliHook, emulator: Emulator, clock: FakeClock, mode: str
 ) -> None:
-    waiting = sensor(hook, emulator.add_batch({}, "dead"), auto_recovery=True)
-
-    assert not waiting.poke({})
-    clock.sleep(59)
-    assert not waiting.poke({})
-    clock.sleep(2)
-    with pytest.raises(AirflowFailException):
-        waiting.poke({})
-
-
-def test_a_job_of_which_nobody_knows_when_it_died_is_dead(
-    hook: DliHook, emulator: Emulator
-) -> None:
-    emulator.add_fault(Fault(status=200, body={"id": ABSENT, "state": "dead"}))
+    """In both modes in one process: what a rescheduled look saw would be forgotten."""
+    batch_id = emulator.add_batch({}, "dead")
+    waiting = sensor(hook, batch_id, auto_recovery=True, mode=mode, poke_interval=60)
+    run: Any = {"ti": SimpleNamespace(get_first_reschedule_date=lambda _: None)}
+    began = clock.now()
 
     with pytest.raises(AirflowFailException):
-        sensor(hook, ABSENT, auto_recovery=True).poke({})
+        waiting.execute(run)
+
+    assert 30 <= clock.now() - began <= 60
 
 
 @pytest.mark.parametrize(
@@ -187,8 +191,9 @@ def test_a_job_of_which_nobody_knows_when_it_died_is_dead(
 def test_wrong_input_is_refused_before_any_request(
     hook: DliHook, emulator: Emulator, arguments: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(AirflowFailException, match=message) as caught:
         sensor(hook, **{"batch_id": "b"} | arguments).execute({})
+    assert isinstance(caught.value.__cause__, InputError)
 
     assert emulator.requests == []
 
@@ -313,5 +318,6 @@ class TestDeferred:
             "driver_log": True,
             "cancel_on_kill": False,
             "started": None,
-            "looked": False,
+            "looked": True,
+            "silent_fail": False,
         }

@@ -83,6 +83,7 @@ FIELDS = {
     "accepted": True,
     "limit": "execution_timeout",
     "looked": True,
+    "silent_fail": False,
 }
 
 

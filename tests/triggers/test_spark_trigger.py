@@ -156,6 +156,7 @@ FIELDS = {
     "cancel_on_kill": False,
     "started": 1_800_000_000.0,
     "looked": True,
+    "silent_fail": False,
 }
 
 

@@ -30,7 +30,12 @@ with DAG(
     def name() -> str:
         return "by-xcom"
 
+    @task
+    def file_name(stem: str) -> str:
+        return f"{stem}.jar"
+
     found = files()
+    names = file_name.expand(stem=["one", "two"])
     by_jinja = UploadPackageGroupOperator(
         task_id="by_jinja",
         paths=["obs://bucket/{{ params.run }}/a.jar"],
@@ -83,6 +88,18 @@ with DAG(
     sensed = PackageGroupSensor.partial(
         task_id="sensed", poke_interval=0.1, timeout=5, packages=None
     ).expand(group=["mapped-1", "by-jinja-r1"])
+    sensed_names = [
+        PackageGroupSensor(
+            task_id=f"sensed_names_{how}",
+            group="mapped-1",
+            packages=names,
+            poke_interval=0.1,
+            timeout=5,
+            mode="reschedule" if how == "reschedule" else "poke",
+            deferrable=how == "deferred",
+        )
+        for how in ("poke", "reschedule", "deferred")
+    ]
     deleted = DeletePackageGroupOperator.partial(task_id="deleted").expand(
         group=["mapped-1", "mapped-2"]
     )
@@ -143,4 +160,6 @@ with DAG(
         task_id="cancelled", batch_id=jobs.output.map(lambda job: job["batch_id"])
     )
     job_by_jinja >> sensed_job
-    [by_jinja, by_xcom, without, mapped, mapped_by_kwargs, deferred] >> sensed >> deleted
+    [by_jinja, by_xcom, without, mapped, mapped_by_kwargs, deferred] >> sensed
+    for waiting in sensed_names:
+        sensed >> waiting >> deleted
