@@ -72,7 +72,8 @@ class Client:
 
     `log` is told of repeats and of long pauses. `reread` gives the account as it is by now, for
     when the credential is refused; `learn` is told what no log may show. `own_identity` is for who
-    must wait for no other caller of this process, who share one otherwise.
+    must wait for no other caller of this process, who share one otherwise. `has_answered` tells
+    whether DLI has answered a call of this client with a success.
     """
 
     account: Account
@@ -84,6 +85,7 @@ class Client:
     learn: Callable[[str], None] = lambda _: None
     own_identity: Identity | None = None
     identity: Identity = field(init=False)
+    has_answered: bool = False
     _lease: Lease | None = None
 
     def __post_init__(self) -> None:
@@ -286,6 +288,7 @@ class Client:
             self.pace.throttled(self.now(), error.retry_after, gap)
             raise
         self.pace.succeeded()
+        self.has_answered = True
         return value
 
     def _turn(self, what: str, before: float | None) -> Flow[None]:

@@ -116,6 +116,7 @@ class DliBatchHook(DliBaseHook):
             deadline=until,
             poll_interval=checks.seconds("poll_interval", poll_interval),
             max_unknown_time=checks.seconds("max_unknown_time", max_unknown_time),
+            looked=self._client.has_answered,
             trouble=progress.trouble,
         )
         lines = DriverLog(batch_id, auto_recovery=auto_recovery) if driver_log else None

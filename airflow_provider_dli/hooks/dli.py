@@ -137,6 +137,7 @@ class DliHook(DliBatchHook):
             poll_interval=checks.seconds("poll_interval", poll_interval),
             max_unknown_time=checks.seconds("max_unknown_time", max_unknown_time),
             accepted=True,
+            looked=self._client.has_answered,
             observe=log,
             trouble=log.trouble,
         )
