@@ -158,7 +158,8 @@ def _problem(progress: Progress, error: Exception, reason: object) -> TransportE
     """Return what an error of the library means, by how far the request got."""
     request = progress.send.request
     if progress.is_over or progress.is_sent:
-        return failures.broken_off(progress, reason)
+        # urllib3 calls all that fails behind a proxy "Unable to connect to proxy".
+        return failures.broken_off(progress, getattr(reason, "original_error", reason))
     if _is_distrust(error, reason):
         return failures.untrusted(request, reason)
     if isinstance(error, requests.ConnectionError | requests.Timeout):

@@ -97,7 +97,7 @@ def length_of(text: str) -> int:
     """Read a Content-Length; raises `UnreadableAnswerError`."""
     text = text.strip()
     if not (text.isascii() and text.isdigit()):
-        raise UnreadableAnswerError("its Content-Length is no number")
+        raise UnreadableAnswerError("its Content-Length is not one number")
     return int(text)
 
 

@@ -169,7 +169,9 @@ class _Lines(io.BufferedReader):
     def readline(self, size: int | None = -1, /) -> bytes:
         line = super().readline(size)
         if not line.endswith(b"\n") and not (size is not None and 0 <= size <= len(line)):
-            raise http.client.RemoteDisconnected("the answer ends within its head")
+            raise http.client.RemoteDisconnected(
+                "the connection was closed before the head of an answer had come"
+            )
         return line
 
 
