@@ -51,6 +51,7 @@ class _Heartbeat:
 
     def __init__(self) -> None:
         self._late: list[tuple[float, float, float]] = [(0.0, 0.0, 0.0)]
+        self._own = 0.0
         self._beats = 0
         self._collecting = 0.0
         self._collection_began = 0.0
@@ -68,22 +69,31 @@ class _Heartbeat:
 
     @property
     def largest(self) -> Fields:
-        """The largest gap, and how long this thread and the collector worked in it; ms."""
+        """The largest gap, how long this thread and the collector worked in it, and more; ms."""
         gap, busy, collecting = max(self._late)
         worst = sorted((late[0] for late in self._late), reverse=True)[: self._beats // 100 + 1]
         # What is not among the late ones is less than 5 ms.
         p99 = worst[-1] if len(worst) > self._beats // 100 else 5.0
-        return {"ms": gap, "busy_ms": busy, "collector_ms": collecting, "p99_ms": p99}
+        return {
+            "ms": gap,
+            "busy_ms": busy,
+            "collector_ms": collecting,
+            "own_ms": self._own,
+            "p99_ms": p99,
+        }
 
     async def _beat(self) -> None:
         while True:
             begun, busy, collecting = time.perf_counter(), time.thread_time(), self._collecting
+            queued = _queued()
             await asyncio.sleep(BEAT)
             self._beats += 1
             gap = 1000 * (time.perf_counter() - begun - BEAT)
             if gap > 5:
                 busy, collecting = time.thread_time() - busy, self._collecting - collecting
                 self._late.append((gap, 1000 * busy, 1000 * collecting))
+                # What neither the collector nor other processes of the machine took.
+                self._own = max(self._own, gap - 1000 * (collecting + _queued() - queued))
 
     def _collection(self, phase: str, _: Fields) -> None:
         now = time.perf_counter()
@@ -245,6 +255,11 @@ async def _turn(make: Callable[[Fields], Any], control: Control, waits: list[Fie
         ],
         "gap": heartbeat.largest,
     }
+
+
+def _queued() -> float:
+    """Give the seconds that this thread has waited for a processor."""
+    return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
 
 
 def _resident() -> int:

@@ -7,10 +7,13 @@ import asyncio
 import contextvars
 import logging
 import math
+import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
+from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.triggers.base import TriggerEvent
@@ -32,6 +35,15 @@ _log = logging.getLogger(__name__)
 _pen = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dli-log")
 
 
+AT_ONCE, PAUSE = 5, 0.001
+"""Lines that the thread writes at once, and the seconds in which it then leaves the loop alone."""
+
+_nothing = threading.Event()
+
+# Handed over together: with thousands at once, each on its own would wake the thread each time.
+_lines: deque[Callable[[], object]] = deque()
+
+
 class Aside:
     """Logs in a thread, in the order of the lines and in the context of their task."""
 
@@ -40,16 +52,38 @@ class Aside:
 
     def info(self, event: Any, *args: Any) -> None:
         """Log a line."""
-        _pen.submit(contextvars.copy_context().run, self._log.info, event, *args)
+        _hand_over(self._log.info, event, args)
 
     def warning(self, event: Any, *args: Any) -> None:
         """Log a warning."""
-        _pen.submit(contextvars.copy_context().run, self._log.warning, event, *args)
+        _hand_over(self._log.warning, event, args)
 
     @staticmethod
     async def written() -> None:
         """Wait until the lines so far are written."""
         await asyncio.get_running_loop().run_in_executor(_pen, int)
+
+
+def _hand_over(write: Callable[..., object], event: Any, args: tuple[Any, ...]) -> None:
+    is_first = not _lines
+    _lines.append(partial(contextvars.copy_context().run, write, event, *args))
+    if is_first:
+        _pen.submit(_write)
+
+
+def _write() -> None:
+    for number in count(1):
+        try:
+            line = _lines.popleft()
+        except IndexError:
+            return
+        try:
+            line()
+        except Exception:
+            _log.debug("A line of the log could not be written.", exc_info=True)
+        if number % AT_ONCE == 0:
+            # Only one thread of Python works at a time: the loop has its turn.
+            _nothing.wait(PAUSE)
 
 
 aside = Aside(_log)

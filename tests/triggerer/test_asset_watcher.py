@@ -56,6 +56,11 @@ def events(stage: Stage) -> list[dict[str, Any]]:
     return [json.loads(extra) for (extra,) in stage.rows("SELECT extra FROM asset_event")]
 
 
+def is_remembered(stage: Stage, emulator: Emulator) -> bool:
+    kept = [json.loads(value) for (value,) in stage.rows("SELECT value FROM asset_state_store")]
+    return emulator.groups()["g"]["update_time"] in kept
+
+
 def test_an_asset_event_comes_when_the_group_is_ready_anew_and_none_before(
     stage: Stage, emulator: Emulator, triggerer: Component
 ) -> None:
@@ -85,6 +90,8 @@ def test_an_update_while_no_triggerer_runs_is_noticed_by_the_next_one_and_only_o
     emulator.put_group("g", {"a.jar": "READY"})
     next_one = stage.start_triggerer(healthy_for=2)
     stage.until("an asset event", lambda: events(stage), seconds=15)
+    # It is remembered some seconds later: who ends before gives it twice rather than never.
+    stage.until("the update is remembered", lambda: is_remembered(stage, emulator), seconds=30)
 
     next_one.kill()
     stage.start_triggerer(healthy_for=2)
