@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +121,8 @@ class UploadPackageGroupOperator(PackageWaitOperator):
         """Upload, wait, and give what XCom keeps."""
         from airflow_provider_dli.api.readiness import judge
 
-        limits = self._time_limits()
+        started = time.time()
+        self._time_limits()
         with self.hook as hook:
             paths = hook.package_names(self.paths)
             answered = hook.upload_package_group(
@@ -131,6 +133,8 @@ class UploadPackageGroupOperator(PackageWaitOperator):
                 self.tags,
                 if_exists=self.if_exists,
             )
+            # The upload takes what it takes: only the task's own limit counts from its beginning.
+            limits = self._time_limits(started)
             group = self._waited(self.group, answered, paths, limits)
             return self._result(paths, judge(group, paths).states)
 

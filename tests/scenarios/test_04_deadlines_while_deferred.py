@@ -101,3 +101,22 @@ def test_a_server_that_never_answers_does_not_keep_a_deferred_wait_from_its_dead
     started = time.monotonic()
     assert event(again(left.trigger))["error"] == waiting.error.__name__
     assert time.monotonic() - started < LAST_LOOK + 1.5
+
+
+@pytest.mark.parametrize(
+    ("limits", "is_whole"),
+    [({"timeout": 100.0}, True), ({"execution_timeout": timedelta(seconds=100)}, False)],
+    ids=["timeout", "execution_timeout"],
+)
+def test_what_comes_before_the_wait_counts_for_the_limit_of_the_task_alone(
+    waiting: Waiting, dli: Emulator, limits: dict[str, Any], is_whole: bool
+) -> None:
+    dli.add_fault(Fault("hang", method="POST", seconds=0.5))
+    began = time.time()
+
+    left = deferred(waiting.task(**{"timeout": 1000.0} | limits), None)
+
+    (post,) = [record for record in dli.requests if record.method == "POST"]
+    answered = post.time + 0.5
+    assert left.trigger.deadline >= (answered if is_whole else began) + 100
+    assert is_whole or left.trigger.deadline < answered + 100
