@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import uuid
@@ -65,6 +66,14 @@ def _masker_of_its_own() -> Iterator[None]:
         if name in sys.modules:
             masker = sys.modules[name]._secrets_masker()
             masker.patterns, masker.replacer = set(), None
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Take SIGINT, which a shell lets what it starts in the background ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

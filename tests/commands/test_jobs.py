@@ -469,6 +469,7 @@ def test_a_log_is_followed_until_the_job_ends(
     assert capsys.readouterr().out.splitlines() == ["early", "later", "last"]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_following_is_interrupted_politely(emulator: Emulator) -> None:
     batch_id = emulator.add_batch({"name": "a"}, "running")
     emulator.write_batch_log(batch_id, ["early"])

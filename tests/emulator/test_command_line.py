@@ -27,6 +27,7 @@ from airflow_provider_dli.emulator.__main__ import main
 COMMAND = [sys.executable, "-W", "error", "-m", "airflow_provider_dli.emulator"]
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_until_a_signal_and_ends_with_status_0(number):
     with subprocess.Popen(

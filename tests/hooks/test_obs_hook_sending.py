@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -650,14 +650,6 @@ def test_an_object_that_is_shorter_than_its_parts_is_deleted(
 
 
 # an end from outside
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Take SIGINT, which a shell lets what it starts in the background ignore."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")

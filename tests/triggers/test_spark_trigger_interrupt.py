@@ -18,13 +18,7 @@ from scenarios.jobs import cancels, looks
 from airflow_provider_dli.emulator import Emulator, running
 from airflow_provider_dli.triggers.spark import SparkBatchTrigger
 
-
-@pytest.fixture(autouse=True)
-def _interruptible() -> Iterator[None]:
-    """Take SIGINT, which a shell lets what it starts in the background ignore."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("interruptible")
 
 
 @pytest.fixture
