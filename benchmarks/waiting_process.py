@@ -258,7 +258,7 @@ async def _turn(make: Callable[[Fields], Any], control: Control, waits: list[Fie
 
 
 def _queued() -> float:
-    """Give the seconds that this thread has waited for a processor."""
+    """Return the seconds that this thread has waited for a processor."""
     return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
 
 

@@ -42,6 +42,8 @@ _nothing = threading.Event()
 
 # Handed over together: with thousands at once, each on its own would wake the thread each time.
 _lines: deque[Callable[[], object]] = deque()
+_is_writing = False
+_handing_over = threading.Lock()
 
 
 class Aside:
@@ -65,17 +67,26 @@ class Aside:
 
 
 def _hand_over(write: Callable[..., object], event: Any, args: tuple[Any, ...]) -> None:
-    is_first = not _lines
-    _lines.append(partial(contextvars.copy_context().run, write, event, *args))
+    global _is_writing
+    with _handing_over:
+        _lines.append(partial(contextvars.copy_context().run, write, event, *args))
+        is_first, _is_writing = not _is_writing, True
     if is_first:
         _pen.submit(_write)
 
 
+def _next_line() -> Callable[[], object] | None:
+    global _is_writing
+    with _handing_over:
+        # Told under the lock: a line that comes now must not wait for the one after it.
+        _is_writing = bool(_lines)
+        return _lines.popleft() if _lines else None
+
+
 def _write() -> None:
     for number in count(1):
-        try:
-            line = _lines.popleft()
-        except IndexError:
+        line = _next_line()
+        if line is None:
             return
         try:
             line()

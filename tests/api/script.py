@@ -115,7 +115,7 @@ def _listing(
 
 
 def slow(clock: FakeClock, answer: Response | TransportError) -> Callable[[], Response]:
-    """Give an answer half a minute after the request."""
+    """Return what answers half a minute after the request."""
 
     def answer_late() -> Response:
         clock.time += 30

@@ -65,11 +65,11 @@ class Sight:
         return self.mode == "deferrable"
 
     def seconds(self, seconds: float) -> float:
-        """Give seconds of the worker; in the triggerer a hundredth of that."""
+        """Return seconds of the worker; in the triggerer a hundredth of that."""
         return seconds / 100 if self.is_deferred else seconds
 
     def show(self, state: str) -> None:
-        """Let group and job be in a state, told by the word for both."""
+        """Put group and job into a state, told by the word for both."""
         if not self.job:
             self.job = self.emulator.add_batch({}, "running")
         package = {"waiting": "UPLOADING", "done": "READY", "failed": "FAILED"}.get(state, state)
@@ -78,7 +78,7 @@ class Sight:
         self.emulator.set_batch_state(self.job, job)
 
     def sensor(self, **arguments: Any) -> Any:
-        """Give the sensor as a new process has it."""
+        """Return the sensor as a new process has it."""
         mode: dict[str, Any] = {"deferrable": True} if self.is_deferred else {"mode": self.mode}
         defaults = {
             "task_id": "wait",

@@ -75,7 +75,7 @@ def _replace(file: Path, text: str) -> None:
 
 
 def _queued() -> float:
-    """Give the seconds that this thread has waited for a processor."""
+    """Return the seconds that this thread has waited for a processor."""
     try:
         return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
     except OSError:
