@@ -25,7 +25,7 @@ import staging_again
 from obs_server import running
 from report import Row, options, publish, spread, verdict
 
-from airflow_provider_dli.api.objects import FileToSend
+from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.hooks.obs import ObsHook
 
 PAUSES = (0.0, 0.02)

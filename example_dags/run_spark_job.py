@@ -5,9 +5,9 @@ The application counts the words of a text, which the DAG puts into the bucket. 
 Spark 3.3.1, which takes files as `obs://` paths. For Spark 3.1.1 give `spark_version` so and
 `target` as `group`: then its files go by a package group.
 
-What it needs: a connection `dli_default` of type `dli`, a bucket, a queue, an agency with which
-Spark 3.3.1 may read and write the bucket, and `pip install 'airflow-provider-dli[obs]'`. Without an
-account it runs on the bundled emulator, where `--spark local` runs the job for real.
+What it needs: a connection `dli_default` of type `dli`, a bucket, a queue, and an agency with
+which Spark 3.3.1 may read and write the bucket. Without an account it runs on the bundled emulator,
+where `--spark local` runs the job for real.
 """
 
 from __future__ import annotations

@@ -5,10 +5,9 @@ A JAR, Python code (a file and a folder, which becomes a zip) and a plain file g
 there into a package group each. Run it twice: the second run finds everything in its place, sends
 nothing and uploads nothing.
 
-What it needs: a connection `dli_default` of type `dli`, a bucket, and
-`pip install 'airflow-provider-dli[obs]'`. It runs unchanged against the bundled emulator
-(`make demo`) and against the cloud. For jobs on Spark 3.3.1 and later set the parameter `target` to
-`obs`: they take no groups, but the `obs_path` of each package.
+What it needs: a connection `dli_default` of type `dli`, and a bucket. It runs unchanged against the
+bundled emulator (`make demo`) and against the cloud. For jobs on Spark 3.3.1 and later set the
+parameter `target` to `obs`: they take no groups, but the `obs_path` of each package.
 """
 
 from __future__ import annotations

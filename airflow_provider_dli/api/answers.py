@@ -111,10 +111,14 @@ class Asked:
 def interpret(call: Call[T], asked: Asked, response: Response) -> T:
     """Give what the call's parser makes of a success; raise `AnswerError` for all else."""
     if not 200 <= response.status < 300:
+        if call.refused is not None:
+            raise call.refused(asked, response, None)
         raise _refusal(asked, response, excerpt(asked, response))
     try:
         return call.parse(response)
     except WireError as error:
+        if call.refused is not None:
+            raise call.refused(asked, response, error) from error
         quote = "" if call.answers_secrets else excerpt(asked, response)
         if isinstance(error, RefusedInBodyError):
             raise _refusal(asked, response, quote) from error

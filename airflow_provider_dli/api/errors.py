@@ -20,6 +20,7 @@
     │   ├── QuotaError
     │   ├── ThrottledError            too many requests; `retry_after` says when again
     │   ├── BadRequestError           any other refusal
+    │   ├── ObjectChangedError        an object of OBS was written anew while it was read
     │   └── ServiceError              a fault of the service; later it may work
     ├── PackageGroupError           the service works, but the group is not what was asked for
     │   ├── PackageGroupFailedError   a package is FAILED, missing or gone
@@ -249,6 +250,12 @@ class ThrottledError(AnswerError):
 
 class BadRequestError(AnswerError):
     """The service refused the request."""
+
+
+class ObjectChangedError(AnswerError):
+    """An object of OBS was written anew while it was read: what was read of it does not go on."""
+
+    remedy = "The object changed while it was read: read it again from its beginning."
 
 
 class ServiceError(AnswerError):

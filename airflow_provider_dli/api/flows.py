@@ -18,13 +18,14 @@ from typing import Protocol, TypeVar
 from airflow_provider_dli.api import packages
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import Lease
-from airflow_provider_dli.api.access.identity import Identity, identity_of
+from airflow_provider_dli.api.access.identity import Identity, identity_of, is_of_credential
 from airflow_provider_dli.api.access.projects import find_project
 from airflow_provider_dli.api.deadline import Deadline
 from airflow_provider_dli.api.errors import (
     AuthenticationError,
     DliError,
     NotFoundError,
+    PermissionDeniedError,
     ThrottledError,
     TransportError,
 )
@@ -33,6 +34,7 @@ from airflow_provider_dli.api.models import PackageGroup, PackageListing
 from airflow_provider_dli.api.pace import Pace
 from airflow_provider_dli.api.patience import LAST_LOOK
 from airflow_provider_dli.api.retry import DEFAULT_RETRY, Retry
+from airflow_provider_dli.api.service import DLI, Service
 from airflow_provider_dli.api.waiting import Wait
 from airflow_provider_dli.api.wire import Call, Flow, sleep
 
@@ -68,7 +70,7 @@ class Waiting(Protocol[S_contra, F_co]):
 
 @dataclass(slots=True)
 class Client:
-    """The flows on one account. `now` gives Unix seconds.
+    """The flows on one account, to one service. `now` gives Unix seconds.
 
     `log` is told of repeats and of long pauses. `reread` gives the account as it is by now, for
     when the credential is refused; `learn` is told what no log may show. `own_identity` is for who
@@ -84,12 +86,13 @@ class Client:
     reread: Callable[[], Account] | None = None
     learn: Callable[[str], None] = lambda _: None
     own_identity: Identity | None = None
+    service: Service = DLI
     identity: Identity = field(init=False)
     has_answered: bool = False
     _lease: Lease | None = None
 
     def __post_init__(self) -> None:
-        self.identity = self.own_identity or identity_of(self.account.source)
+        self.identity = self.own_identity or identity_of(self.service.source(self.account))
 
     def perform(
         self, call: Call[T], done: Callable[[float], Flow[T | None]] | None = None
@@ -101,7 +104,7 @@ class Client:
         `None` when it did not. Without `done` such a call is sent only once.
         """
         return (
-            yield from self._repeated(
+            yield from self.repeated(
                 partial(self.once, call),
                 f"{call.method} {call.path}",
                 is_repeatable=call.repeatable or done is not None,
@@ -116,9 +119,9 @@ class Client:
 
     def find_project(self) -> Flow[str]:
         """Return the project's id as `project` does, asked for again where it cannot be had."""
-        return (yield from self._repeated(self.project, "The look-up of the project"))
+        return (yield from self.repeated(self.project, "The look-up of the project"))
 
-    def _repeated(
+    def repeated(
         self,
         attempted: Callable[[], Flow[T]],
         what: str,
@@ -127,6 +130,7 @@ class Client:
         is_urgent: bool = False,
         done: Callable[[float], Flow[T | None]] | None = None,
     ) -> Flow[T]:
+        """Attempt something until it has a result; returns that. `what` is its name for the log."""
         started = self.now()
         attempt = 0
         while True:
@@ -255,34 +259,44 @@ class Client:
 
     def once(self, call: Call[T], before: float | None = None) -> Flow[T]:
         """Send a call once, when its turn comes, at `before` at the latest."""
+        account = self.account
         try:
             return (yield from self._send(call, before))
-        except AuthenticationError:
-            if not self._is_reread():
+        except (AuthenticationError, PermissionDeniedError) as error:
+            if not (is_of_credential(error, call) and self._is_reread(account)):
                 raise
         return (yield from self._send(call, before))
 
-    def _is_reread(self) -> bool:
+    def _is_reread(self, refused: Account) -> bool:
         """Whether the account says something else by now: then the call is worth another try."""
+        if self.account.source != refused.source:  # another thread has read it
+            return True
         fresh = None if self.reread is None else self.reread()
-        if fresh is None or fresh.source == self.account.source:
+        if fresh is None or fresh.source == refused.source:
             return False
-        source = fresh.source
+        source = self.service.source(fresh)
         self.identity = Identity(source) if self.own_identity else identity_of(source)
         self.account = fresh
         return True
 
     def _send(self, call: Call[T], before: float | None) -> Flow[T]:
-        project_id = yield from self.project()
+        account, identity, service = self.account, self.identity, self.service
+        if service.has_projects:
+            project_id = yield from self.project()
+        else:
+            project_id = ""
+            yield from self._signed_in()
         gap = self.pace.gap
         if not call.is_urgent:
             yield from self._turn(f"{call.method} {call.path}", before)
         try:
-            value = yield from self.identity.exchange(
+            value = yield from identity.exchange(
                 call,
-                self.account.request(call, project_id),
+                service.request(account, call, project_id),
                 self.now,
-                self.account.caller,
+                service.caller(account),
+                service=service.name,
+                authorise=partial(service.authorise, account),
             )
         except ThrottledError as error:
             self.pace.throttled(self.now(), error.retry_after, gap)
@@ -304,13 +318,18 @@ class Client:
 
     def project(self) -> Flow[str]:
         """Give the project's id: of the connection, of the token, or as IAM knows it."""
+        lease = yield from self._signed_in()
+        known = self.account.project_id or lease.project_id
+        return known or (yield from find_project(self.account, self.identity, self.now))
+
+    def _signed_in(self) -> Flow[Lease]:
+        """Return the credential, fetched if need be; no log may show its secrets."""
         lease = yield from self.identity.lease(self.now)
         if lease is not self._lease:
             self._lease = lease
             for secret in lease.credential.secrets:
                 self.learn(secret)
-        known = self.account.project_id or lease.project_id
-        return known or (yield from find_project(self.account, self.identity, self.now))
+        return lease
 
     def _arrived(
         self, group: str | None, names: Sequence[str], sent: float

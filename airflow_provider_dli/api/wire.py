@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from airflow_provider_dli.api.answers import Asked
+    from airflow_provider_dli.api.errors import AnswerError, WireError
 
 T = TypeVar("T")
 
@@ -16,38 +20,52 @@ def encode(text: str) -> str:
     return quote(text, safe="~")
 
 
+Query: TypeAlias = tuple[tuple[str, str | None], ...]
+"""Names and values; one without a value (`None`) has no `=` either."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP request, complete: `path` and `query_string` are exactly what is sent.
 
     `direct` says that it goes past every proxy; `is_bulk`, that it or its answer carries an
-    object, which may take long and be large.
+    object, which may take long and be large, and goes as it is. `subject` is what it is about,
+    where the path alone does not tell.
     """
 
     method: str
     origin: str
     path: str
-    query: tuple[tuple[str, str], ...] = ()
+    query: Query = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     direct: bool = False
     is_bulk: bool = False
+    subject: str = ""
 
     @property
     def query_string(self) -> str:
         """Sorted and encoded, so that the sent query and the signed query cannot differ."""
-        return "&".join(f"{encode(name)}={encode(value)}" for name, value in sorted(self.query))
+        return "&".join(
+            encode(name) if value is None else f"{encode(name)}={encode(value)}"
+            for name, value in sorted(self.query, key=lambda pair: (pair[0], pair[1] or ""))
+        )
+
+    @property
+    def target(self) -> str:
+        """Path and query."""
+        query = self.query_string
+        return f"{self.path}?{query}" if query else self.path
 
     @property
     def url(self) -> str:
         """The whole address."""
-        query = self.query_string
-        return f"{self.origin}{self.path}?{query}" if query else f"{self.origin}{self.path}"
+        return f"{self.origin}{self.target}"
 
     @property
     def asked(self) -> str:
         """What was asked, for messages: verb and path, never query values."""
-        return f"{self.method} {self.path}"
+        return f"{self.method} {self.subject or self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +82,24 @@ class Call(Generic[T]):
     """A request to a service that is not sent yet, with the parser of its answer.
 
     The path is what an account or a source of credentials completes: for DLI, the part behind
-    `/v2.0/{project_id}`. `repeatable` says that sending it twice
+    `/v2.0/{project_id}`, for OBS, bucket and key. `repeatable` says that sending it twice
     does no more than sending it once; `answers_secrets`, that no message may quote the answer;
-    `is_urgent`, that it waits for nobody, also where the service asked for fewer calls.
+    `is_urgent`, that it waits for nobody, also where the service asked for fewer calls; `is_bulk`,
+    what it says of a `Request`. `refused` makes the error of an answer that is no success, or of
+    one that its parser refused, and why; without it, the answer is read as DLI's.
     """
 
     method: str
     path: str
     parse: Callable[[Response], T]
-    query: tuple[tuple[str, str], ...] = ()
+    query: Query = ()
     body: bytes = field(default=b"", repr=False)
     repeatable: bool = False
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     answers_secrets: bool = False
     is_urgent: bool = False
+    is_bulk: bool = False
+    refused: Callable[[Asked, Response, WireError | None], AnswerError] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +123,14 @@ class Sleep:
 
 Flow: TypeAlias = Generator[Send | Sleep, Response | None, T]
 """A piece of protocol that waits for nobody: the worker runs it blocking, a loop awaits it."""
+
+
+class Run(Protocol):
+    """Carries out a flow."""
+
+    def __call__(self, flow: Flow[T]) -> T:
+        """Return its result."""
+        ...
 
 
 def send(request: Request, limit: float | None = None) -> Flow[Response]:

@@ -17,7 +17,7 @@ from airflow_provider_dli.fs.failures import as_os_errors
 
 if TYPE_CHECKING:
     from airflow_provider_dli.fs.listing import ObsListing
-    from airflow_provider_dli.store.multipart import MultipartUpload
+    from airflow_provider_dli.transfer.open_upload import OpenUpload
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class ObsFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no type
         if mode != "rb":
             block_size = max(block_size, SMALLEST_PART)
         self._bucket, self._key = fs.object_of(path)
-        self._upload: MultipartUpload | None = None
+        self._upload: OpenUpload | None = None
         self._parts = 0
         self._settled = mode == "rb"
         if mode == "xb":
@@ -72,6 +72,17 @@ class ObsFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no type
         super().__init__(fs, path, mode, block_size, **options)
         if mode == "rb" and self._details and self._details["type"] == "directory":
             raise fs.is_folder(path)
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        """Read of the object that was there when this was opened, and of no later one."""
+        with as_os_errors():
+            hook = self.fs.hook
+            return hook.read_object(self._bucket, self._key, start, end, etag=self.details["ETag"])
+
+    def __reduce__(self) -> Any:
+        reopen, (fs, path, mode, block_size, at, _, *rest) = super().__reduce__()
+        # Without its size, so that it is read as the object that lies there by then.
+        return reopen, (fs, path, mode, block_size, at, None, *rest)
 
     def _upload_chunk(self, final: bool = False) -> bool:
         """Send what is buffered, in parts of one size; keep the rest for the next."""

@@ -18,7 +18,7 @@ from airflow_provider_dli.api.errors import InputError
 from airflow_provider_dli.fs.failures import as_os_errors
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.objects import StoredObject
+    from airflow_provider_dli.api.obs.models import StoredObject
     from airflow_provider_dli.hooks.obs import ObsHook
 
 DEFAULT_CONNECTION = "dli_default"

@@ -69,7 +69,7 @@ class ObsFileSystem(ObsListing):
         stored = super().open(path, binary, block_size, cache_options, **kwargs)
         top = _compressed(stored, compression)
         if "b" not in mode:
-            top = io.TextIOWrapper(top, **text)
+            top = io.TextIOWrapper(_AtItsBeginning(top), **text)
         return stored if top is stored else LayeredFile(top, stored)
 
     def cat_file(
@@ -208,6 +208,19 @@ class ObsFileSystem(ObsListing):
                 keys += [folder_key(key) for key in keys if len(key.encode()) < _LONGEST_KEY]
             with as_os_errors():
                 self.hook.delete_objects(bucket, keys)
+
+
+class _AtItsBeginning:
+    """A file to be written that says so: else `TextIOWrapper` leaves out the mark of UTF-16."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def seekable(self) -> bool:
+        return True
 
 
 def _compressed(stored: ObsFile, compression: str | None) -> Any:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from airflow_provider_dli.api.jobs.models import SparkBatch
-    from airflow_provider_dli.api.objects import StoredObject
+    from airflow_provider_dli.api.obs.models import StoredObject
     from airflow_provider_dli.hooks.dli import DliHook
 
 

@@ -16,15 +16,20 @@ from airflow.providers.common.compat.sdk import mask_secret
 from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.access.endpoints import obs_url
 from airflow_provider_dli.api.errors import InputError
-from airflow_provider_dli.api.objects import FileToSend, StoredObject
+from airflow_provider_dli.api.flows import Client
+from airflow_provider_dli.api.obs import uploads
+from airflow_provider_dli.api.obs.models import FileToSend, StoredObject
+from airflow_provider_dli.api.obs.objects import Bucket
+from airflow_provider_dli.api.obs.service import OBS, endpoint_of
+from airflow_provider_dli.api.retry import Retry
 from airflow_provider_dli.hooks.base import DliBaseHook
-from airflow_provider_dli.store import objects as calls
-from airflow_provider_dli.store.caller import ObsCaller, endpoint_of
-from airflow_provider_dli.store.signatory import Signatory
-from airflow_provider_dli.store.workers import Workers
+from airflow_provider_dli.transfer.workers import Workers
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.store.multipart import MultipartUpload
+    from airflow_provider_dli.api.obs.calls import Page
+    from airflow_provider_dli.api.obs.objects import Listing
+    from airflow_provider_dli.api.wire import Run
+    from airflow_provider_dli.transfer.open_upload import OpenUpload
     from airflow_provider_dli.transport.bulk import BulkTransport
     from airflow_provider_dli.transport.clock import Clock
 
@@ -32,8 +37,8 @@ if TYPE_CHECKING:
 class ObsHook(DliBaseHook):
     """Buckets and objects of OBS on Huawei Cloud or Open Telekom Cloud.
 
-    It uses the same connection as ``DliHook`` and needs the extra ``obs``. Nothing is looked up or
-    connected before the first method is called. Methods raise ``InputError`` for wrong values
+    It uses the same connection as ``DliHook``. Nothing is looked up or connected before the first
+    method is called. Methods raise ``InputError`` for wrong values
     before any request, and the other errors of ``airflow_provider_dli.api.errors`` for what came
     back. One hook serves several threads.
 
@@ -49,7 +54,7 @@ class ObsHook(DliBaseHook):
     :param project_id: wins over the connection's project id
     :param clock: tells the time and sleeps; a test may give its own
     :param concurrency: how many requests go out at a time, where there are many; each that sends
-        holds up to 8 MiB
+        holds up to 5 MiB, and of large files three quarters of them go at a time
     """
 
     def __init__(
@@ -88,7 +93,7 @@ class ObsHook(DliBaseHook):
 
         :param bucket: name of the bucket
         """
-        calls.check_bucket(self._caller, checks.bucket(bucket))
+        self._run(self._bucket(bucket).check())
 
     def find_object(self, bucket: str, key: str) -> StoredObject | None:
         """Describe an object; ``None`` when there is none, or no such bucket.
@@ -96,7 +101,7 @@ class ObsHook(DliBaseHook):
         :param bucket: name of the bucket
         :param key: key of the object
         """
-        return calls.find(self._caller, checks.bucket(bucket), checked_key(key))
+        return self._run(self._bucket(bucket).find(checked_key(key)))
 
     def find_objects(self, bucket: str, keys: Iterable[str]) -> dict[str, StoredObject]:
         """Describe several objects at once, and give those that are there by their keys.
@@ -104,18 +109,18 @@ class ObsHook(DliBaseHook):
         :param bucket: name of the bucket
         :param keys: keys of the objects
         """
-        checks.bucket(bucket)
+        asked = self._bucket(bucket)
         wanted = list(dict.fromkeys(map(checked_key, keys)))
         found: dict[str, StoredObject] = {}
 
-        def look(caller: ObsCaller, key: str) -> None:
-            one = calls.find(caller, bucket, key)
+        def look(run: Run, key: str) -> None:
+            one = run(asked.find(key))
             if one is not None:
                 found[key] = one
 
-        with self._crowd() as (caller, workers):
+        with self._crowd() as (run, workers):
             for key in wanted:
-                workers.submit(partial(look, caller, key))
+                workers.submit(partial(look, run, key))
             workers.join()
         return {key: found[key] for key in wanted if key in found}
 
@@ -125,9 +130,8 @@ class ObsHook(DliBaseHook):
         :param bucket: name of the bucket
         :param prefix: what their keys begin with
         """
-        checks.bucket(bucket)
-        for objects, _ in calls.pages(self._caller, bucket, prefix):
-            yield from objects
+        for page in self._pages(self._bucket(bucket).listing(prefix)):
+            yield from page.objects
 
     def list_folder(
         self, bucket: str, prefix: str, delimiter: str = "/"
@@ -138,25 +142,37 @@ class ObsHook(DliBaseHook):
         :param prefix: the folder, with the delimiter at its end; empty for the bucket itself
         :param delimiter: what ends a folder's name
         """
-        checks.bucket(bucket)
         objects: list[StoredObject] = []
         folders: list[str] = []
-        for some, others in calls.pages(self._caller, bucket, prefix, delimiter):
-            objects += some
-            folders += others
+        for page in self._pages(self._bucket(bucket).listing(prefix, delimiter)):
+            objects += page.objects
+            folders += page.folders
         return objects, folders
 
-    def read_object(self, bucket: str, key: str, start: int = 0, end: int | None = None) -> bytes:
-        """Give the bytes of an object, from ``start`` up to but without ``end``.
+    def read_object(
+        self,
+        bucket: str,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        etag: str | None = None,
+    ) -> bytes:
+        """Returns the bytes of an object, from ``start`` up to but without ``end``.
+
+        They are as they are stored: nothing is unpacked. Raises ``ObjectChangedError`` where the
+        object is not the one that ``etag`` names, and ``UnusableAnswerError`` where an answer does
+        not prove that it has the bytes that were asked for.
 
         :param bucket: name of the bucket
         :param key: key of the object
         :param start: the first byte, from 0 on
         :param end: the byte after the last one; ``None`` for all
+        :param etag: of the object that is meant, for who reads it in several parts
         """
         if start < 0 or (end is not None and end < 0):
             raise InputError("start and end", [start, end], "give numbers of bytes from 0 on")
-        return calls.read(self._caller, checks.bucket(bucket), checked_key(key), start, end)
+        return self._run(self._bucket(bucket).read(checked_key(key), start, end, etag))
 
     def write_object(self, bucket: str, key: str, data: bytes) -> StoredObject:
         """Store bytes in one request, of up to 5 GB, in place of what lies there.
@@ -165,8 +181,9 @@ class ObsHook(DliBaseHook):
         :param key: key of the object
         :param data: what to store
         """
+        target, data = self._bucket(bucket), bytes(data)
         digest = hashlib.sha256(data).hexdigest()
-        return calls.put(self._caller, checks.bucket(bucket), checked_key(key), bytes(data), digest)
+        return self._run(target.put(checked_key(key), data, digest))
 
     def upload_files(self, bucket: str, files: Sequence[FileToSend]) -> None:
         """Send files, several at once, and say in the log how far it is.
@@ -178,20 +195,21 @@ class ObsHook(DliBaseHook):
         :param files: files with the keys that they are to have
         """
         # Imported here, since a hook that only looks needs neither.
-        from airflow_provider_dli.store.sending import Sending
-        from airflow_provider_dli.store.transfer_log import TransferLog
+        from airflow_provider_dli.transfer.sending import Sending, threads_for
+        from airflow_provider_dli.transfer.transfer_log import TransferLog
 
-        checks.bucket(bucket)
+        target = self._bucket(bucket)
         left = _by_key(files)
         size = sum(file.size for file in left)
         with TransferLog(self.log, self.now, files=len(left), size=size) as progress:
-            sending = Sending(bucket, progress, self.log)
+            sending = Sending(target, progress, self.log)
             try:
                 for is_last in (False, True):
-                    with self._crowd() as (caller, workers):
-                        left = sending.round(left, caller, workers, is_last=is_last)
+                    with self._crowd(threads_for(left, self.concurrency)) as (run, workers):
+                        left = sending.round(left, run, workers, is_last=is_last)
             except BaseException:
-                sending.clean_up(self._caller.once())
+                once = replace(target.client, retry=Retry(attempts=1))
+                sending.clean_up(self._run, replace(target, client=once))
                 raise
 
     def copy_object(self, bucket: str, key: str, to_bucket: str, to_key: str) -> None:
@@ -202,8 +220,8 @@ class ObsHook(DliBaseHook):
         :param to_bucket: name of the bucket for the copy, in the same region
         :param to_key: key of the copy
         """
-        source = (checks.bucket(bucket), checked_key(key))
-        calls.copy(self._caller, *source, checks.bucket(to_bucket), checked_key(to_key))
+        source, target = self._bucket(bucket), self._bucket(to_bucket)
+        self._run(source.copy(checked_key(key), target, checked_key(to_key)))
 
     def delete_objects(self, bucket: str, keys: Iterable[str]) -> None:
         """Delete objects; absent ones count as done.
@@ -211,9 +229,9 @@ class ObsHook(DliBaseHook):
         :param bucket: name of the bucket
         :param keys: keys of the objects
         """
-        calls.delete(self._caller, checks.bucket(bucket), [checked_key(key) for key in keys])
+        self._run(self._bucket(bucket).delete([checked_key(key) for key in keys]))
 
-    def start_multipart(self, bucket: str, key: str) -> MultipartUpload:
+    def start_multipart(self, bucket: str, key: str) -> OpenUpload:
         """Begin an object that is sent in parts: ``send(number, data)``, then ``complete()``.
 
         Until then nothing lies there; ``abort()`` throws the parts away.
@@ -221,23 +239,28 @@ class ObsHook(DliBaseHook):
         :param bucket: name of the bucket
         :param key: key of the object
         """
-        from airflow_provider_dli.store.multipart import begin
+        from airflow_provider_dli.transfer.open_upload import OpenUpload
 
-        return begin(self._caller, checks.bucket(bucket), checked_key(key))
+        begun = uploads.begin(self._bucket(bucket), checked_key(key))
+        return OpenUpload(self._run(begun), self._run)
+
+    def _bucket(self, name: str) -> Bucket:
+        return Bucket(self._obs, checks.bucket(name))
+
+    def _pages(self, listing: Listing) -> Iterator[Page]:
+        while not listing.is_over:
+            yield self._run(listing.next_page())
 
     @cached_property
-    def _signatory(self) -> Signatory:
-        return Signatory(
+    def _obs(self) -> Client:
+        return Client(
             self.account,
-            run=self._run,
-            now=self.now,
+            now=self._clock.now,
+            log=self.log,
             reread=self._account_by_now,
             learn=mask_secret,
+            service=OBS,
         )
-
-    @property
-    def _caller(self) -> ObsCaller:
-        return ObsCaller(self._signatory, self._transport, self._clock, log=self.log)
 
     @cached_property
     def _transport(self) -> BulkTransport:
@@ -254,13 +277,13 @@ class ObsHook(DliBaseHook):
         )
 
     @contextmanager
-    def _crowd(self) -> Iterator[tuple[ObsCaller, Workers]]:
-        """Give threads and who asks for them: breaking them off leaves the hook's others alone."""
+    def _crowd(self, number: int | None = None) -> Iterator[tuple[Run, Workers]]:
+        """Give threads and what runs flows in them: breaking those off leaves others alone."""
         with (
             closing(self._new_transport()) as transport,
-            Workers(self.concurrency, transport.break_off) as workers,
+            Workers(number or self.concurrency, transport.break_off) as workers,
         ):
-            yield replace(self._caller, transport=transport), workers
+            yield transport.run, workers
 
 
 def checked_key(key: object) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dli.api import checks, engines
 from airflow_provider_dli.api.errors import InputError, PackageGroupExistsError
-from airflow_provider_dli.api.objects import FileToSend
+from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.api.readiness import Verdict, judge
 from airflow_provider_dli.hooks.cleaning import clean
 from airflow_provider_dli.staging import records

@@ -33,7 +33,7 @@ class StagePackagesOperator(PackageWaitOperator):
     """Stage files for Spark: send them to OBS, upload them into a package group, wait for READY.
 
     Only what changed is sent: each object is named by its content, and a group that holds the same
-    bytes is not uploaded again. Needs ``pip install 'airflow-provider-dli[obs]'``.
+    bytes is not uploaded again.
 
     .. code-block:: python
 

@@ -16,7 +16,7 @@ import msgspec
 from airflow_provider_dli.api.errors import InputError, WireError
 from airflow_provider_dli.api.jobs.models import SparkBatch
 from airflow_provider_dli.api.models import PackageGroup
-from airflow_provider_dli.api.objects import StoredObject
+from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.staging.content import folder_of
 from airflow_provider_dli.staging.records import Record
 

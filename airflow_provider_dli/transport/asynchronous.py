@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
@@ -20,7 +21,7 @@ from airflow_provider_dli.api.errors import TransportError
 from airflow_provider_dli.api.locks import ProcessLock
 from airflow_provider_dli.api.wire import Flow, Request, Response, Send
 from airflow_provider_dli.transport import failures
-from airflow_provider_dli.transport.body import ACCEPTED, Body
+from airflow_provider_dli.transport.body import Body, accepted
 from airflow_provider_dli.transport.environment import Environment, read
 from airflow_provider_dli.transport.failures import UnreadableAnswerError
 from airflow_provider_dli.transport.progress import Progress
@@ -126,8 +127,10 @@ class AsyncTransport:
             request.method,
             # As it was signed: yarl would quote it in its own way.
             URL(request.url, encoded=True),
-            headers={"Accept-Encoding": ACCEPTED, **request.headers},
-            data=request.body or None,
+            headers={**accepted(request), **request.headers},
+            data=_body(request),
+            # A signature may cover it, also where there was none.
+            skip_auto_headers=["Content-Type"],
             proxy=environment.proxy,
             ssl=trust,
             allow_redirects=False,
@@ -190,6 +193,12 @@ def _tracing() -> aiohttp.TraceConfig:
     tracing = aiohttp.TraceConfig()
     tracing.on_request_headers_sent.append(leaves)
     return tracing
+
+
+def _body(request: Request) -> bytes | io.BytesIO | None:
+    # aiohttp sends what is large in pieces, between which the loop goes on.
+    is_large = request.is_bulk and request.body
+    return io.BytesIO(request.body) if is_large else request.body or None
 
 
 def _count(progress: Progress, size: int, limit: asyncio.Timeout) -> None:

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import requests
+from requests.structures import CaseInsensitiveDict
+from requests.utils import default_user_agent
 from urllib3.exceptions import HTTPError
 
 from airflow_provider_dli.api.errors import TransportError
 from airflow_provider_dli.api.wire import Flow, Request, Response, Send
 from airflow_provider_dli.transport import failures
-from airflow_provider_dli.transport.body import ACCEPTED, Body
+from airflow_provider_dli.transport.body import Body, accepted
 from airflow_provider_dli.transport.connections import Adapter, under_way
 from airflow_provider_dli.transport.environment import Environment, read
 from airflow_provider_dli.transport.failures import UnreadableAnswerError
@@ -24,6 +26,7 @@ T = TypeVar("T")
 
 _PIECE = 64 * 1024
 _CONNECTIONS = 10
+_HEADERS = {"User-Agent": default_user_agent(), "Accept": "*/*"}
 
 
 class BlockingTransport:
@@ -33,7 +36,7 @@ class BlockingTransport:
     `proxy`. The environment counts as it is at the first request to an origin. Timeouts are
     seconds: to connect, between two bytes of an answer, and for a whole call; a call that carries
     an object has more, the more of it has moved. `max_answer_size` is bytes, unpacked. `sleep` may
-    be a test's clock, `monotonic` its stopwatch.
+    be a test's clock, `monotonic` its stopwatch. `adapter` opens the connections.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class BlockingTransport:
         proxy: str | None = None,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        adapter: Adapter | None = None,
     ) -> None:
         self._verify = verify
         self._proxy = proxy
@@ -55,29 +59,26 @@ class BlockingTransport:
         self._most = max_answer_size
         self._sleep = sleep
         self._monotonic = monotonic
-        self._session = requests.Session()
-        # Otherwise requests reads the environment for every request, and ~/.netrc, whose password
-        # would replace our signature.
-        self._session.trust_env = False
-        self._session.headers["Accept-Encoding"] = ACCEPTED
         self._environments: dict[tuple[str, bool], Environment] = {}
-        self._mount(Adapter(_CONNECTIONS))
+        # No session: it reads cookies and the address of a redirect, and for every request the
+        # environment and ~/.netrc, whose password would replace our signature.
+        self._adapter = adapter or Adapter(_CONNECTIONS)
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end and give its result."""
         try:
             step = next(flow)
             while True:
-                if isinstance(step, Send):
-                    try:
+                response = None
+                try:
+                    if isinstance(step, Send):
                         response = self._send(step)
-                    except TransportError as error:
-                        step = flow.throw(error)
                     else:
-                        step = flow.send(response)
+                        self._pause(step.seconds)
+                except TransportError as error:
+                    step = flow.throw(error)
                 else:
-                    self._sleep(step.seconds)
-                    step = next(flow)
+                    step = flow.send(response)
         except StopIteration as end:
             result: T = end.value
             return result
@@ -87,11 +88,10 @@ class BlockingTransport:
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._adapter.close()
 
-    def _mount(self, adapter: Adapter) -> None:
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, adapter)
+    def _pause(self, seconds: float) -> None:
+        self._sleep(seconds)
 
     def _send(self, send: Send) -> Response:
         progress = Progress(send, self._total, self._monotonic)
@@ -129,17 +129,8 @@ class BlockingTransport:
     def _begun(self, request: Request) -> requests.Response:
         """Send, and return the answer as soon as its head is there."""
         environment = self._environment(request)
-        prepared = self._session.prepare_request(
-            requests.Request(
-                request.method,
-                request.url,
-                headers=dict(request.headers),
-                data=request.body or None,
-            )
-        )
-        # Not by the session, which reads cookies and the address of a redirect.
-        return self._session.get_adapter(request.url).send(
-            prepared,
+        return self._adapter.send(
+            _prepared(request),
             stream=True,
             timeout=self._timeout,
             verify=True if environment.verify is None else environment.verify,
@@ -152,6 +143,18 @@ class BlockingTransport:
         if found is None:
             found = self._environments[way] = read(request, self._verify, self._proxy)
         return found
+
+
+def _prepared(request: Request) -> requests.PreparedRequest:
+    prepared = requests.PreparedRequest()
+    prepared.method = request.method
+    # As it was signed: requests would quote it in its own way.
+    prepared.url = request.url
+    prepared.headers = CaseInsensitiveDict({**_HEADERS, **accepted(request), **request.headers})
+    if request.body or request.method not in {"GET", "HEAD"}:
+        prepared.headers["Content-Length"] = str(len(request.body))
+    prepared.body = request.body or None
+    return prepared
 
 
 def _problem(progress: Progress, error: Exception, reason: object) -> TransportError:

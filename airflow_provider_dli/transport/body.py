@@ -11,8 +11,14 @@ from airflow_provider_dli.api.wire import Request
 from airflow_provider_dli.transport import failures
 from airflow_provider_dli.transport.failures import UnreadableAnswerError
 
-ACCEPTED = "gzip"
-"""What both transports say in `Accept-Encoding`: nothing else is unpacked."""
+
+def accepted(request: Request) -> dict[str, str]:
+    """Return what both transports say in `Accept-Encoding`: nothing else is unpacked.
+
+    An object is read as it is stored; how that is packed is its own affair.
+    """
+    return {"Accept-Encoding": "identity" if request.is_bulk else "gzip"}
+
 
 _PACKED = {"gzip", "x-gzip", "deflate"}
 _GZIP_OR_ZLIB = 47
@@ -37,7 +43,8 @@ class Body:
         self._most = max(most, length) if request.is_bulk else most
         if length > self._most and request.method != "HEAD":
             raise failures.too_large(request, most)
-        encoding = headers.get("content-encoding", "").strip().lower()
+        is_object = request.is_bulk and 200 <= status < 300
+        encoding = "" if is_object else headers.get("content-encoding", "").strip().lower()
         self._unpacker = _unpacker(encoding)
         # Each piece goes to its place: to join them in the end would hold the whole twice.
         place = 0 if self._unpacker or request.method == "HEAD" else length

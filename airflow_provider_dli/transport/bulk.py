@@ -6,19 +6,18 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
 from typing import Any
 from weakref import WeakSet
 
-import requests
 from urllib3.connection import HTTPConnection
 
+from airflow_provider_dli.api.errors import NotSentError
+from airflow_provider_dli.api.wire import Response, Send
 from airflow_provider_dli.transport.blocking import BlockingTransport
 from airflow_provider_dli.transport.connections import Adapter
 
-PIECE = 64 * 1024
-"""Bytes that go to a socket at once. A timeout is for each of them: Python counts it for the whole
-of what a socket is given, and megabytes take long on a slow line."""
+_SLICE = 0.5
+"""Seconds after which a pause looks whether it is still wanted."""
 
 
 class BulkTransport(BlockingTransport):
@@ -28,9 +27,8 @@ class BulkTransport(BlockingTransport):
     """
 
     def __init__(self, *, connections: int, **settings: Any) -> None:
-        super().__init__(**settings)
         self._lines = _Lines()
-        self._mount(_Adapter(connections, self._lines.hold))
+        super().__init__(adapter=Adapter(connections, self._lines.hold), **settings)
 
     @property
     def is_broken_off(self) -> bool:
@@ -40,6 +38,21 @@ class BulkTransport(BlockingTransport):
     def break_off(self) -> None:
         """End at once what is under way in any thread, for good; the requests there fail."""
         self._lines.cut()
+
+    def _send(self, send: Send) -> Response:
+        self._go_on()
+        return super()._send(send)
+
+    def _pause(self, seconds: float) -> None:
+        while seconds > 0:
+            self._go_on()
+            super()._pause(min(seconds, _SLICE))
+            seconds -= _SLICE
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self.is_broken_off:
+            raise NotSentError("It was broken off together with what else was under way.")
 
 
 class _Lines:
@@ -71,22 +84,3 @@ def _shut(connection: HTTPConnection) -> None:
     # be sending. A socket that is gone already raises.
     with contextlib.suppress(OSError, TypeError):
         socket.socket.shutdown(inner, socket.SHUT_RDWR)
-
-
-class _Adapter(Adapter):
-    def send(self, request: requests.PreparedRequest, *rest: Any, **settings: Any) -> Any:
-        if isinstance(request.body, bytes) and len(request.body) > PIECE:
-            # Its length is in the headers already, so that it does not go chunked.
-            request.body = _Pieces(request.body)  # type: ignore[assignment]  # any iterable will do
-        return super().send(request, *rest, **settings)
-
-
-class _Pieces:
-    """A body in pieces, none of them copied."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = memoryview(body)
-
-    def __iter__(self) -> Iterator[memoryview]:
-        for start in range(0, len(self._body), PIECE):
-            yield self._body[start : start + PIECE]

@@ -25,6 +25,13 @@ from airflow_provider_dli.transport.body import length_of
 from airflow_provider_dli.transport.failures import UnreadableAnswerError
 from airflow_provider_dli.transport.progress import Progress
 
+PIECE = 1024 * 1024
+"""Bytes that a socket is offered at once; it takes of them what it has place for."""
+
+TLS_PIECE = 64 * 1024
+"""The same for TLS, which takes all or nothing: a timeout is for all of it, and more takes long on
+a slow line."""
+
 _C = TypeVar("_C", bound=HTTPConnection)
 
 _here = threading.local()
@@ -79,9 +86,11 @@ def _pool(kind: type[Any], connection: type[HTTPConnection]) -> type[Any]:
 
 def _timed(kind: type[_C], opened: Callable[[HTTPConnection], None]) -> type[_C]:
     """Return a kind of connection that keeps the time of the request under way."""
+    piece = TLS_PIECE if issubclass(kind, HTTPSConnection) else PIECE
 
     class Timed(kind):  # type: ignore[valid-type, misc]  # mypy knows no class made of another
         response_class = _Response
+        sock: Any
         timeout: Any
         _is_connecting = False
 
@@ -96,19 +105,37 @@ def _timed(kind: type[_C], opened: Callable[[HTTPConnection], None]) -> type[_C]
                 self._is_connecting = False
             opened(self)
 
+        def putrequest(self, method: str, url: str, *rest: Any, **settings: Any) -> None:
+            super().putrequest(method, _as_signed(url), *rest, **settings)
+
         def send(self, data: Any) -> None:
             if self.sock is None:
                 self.connect()
             progress = _progress()
             # What is said to a proxy while the connection is made is not the request.
-            if progress is not None and not self._is_connecting:
-                _limit(self.sock, self.sock.gettimeout(), progress)
+            if progress is None or self._is_connecting:
+                super().send(data)
+                return
+            each = self.sock.gettimeout()
+            left = memoryview(data)
+            while left:
+                _limit(self.sock, each, progress)
                 progress.is_sent = True
-                progress.moved += len(data)
-            super().send(data)
+                count = self.sock.send(left[:piece])
+                progress.moved += count
+                left = left[count:]
 
     Timed.__name__ = Timed.__qualname__ = kind.__name__
     return Timed
+
+
+def _as_signed(url: str) -> str:
+    """Return the target of the request under way, where requests and urllib3 mend slashes, dots."""
+    progress = _progress()
+    if progress is None:
+        return url
+    request = progress.send.request
+    return request.target if url.startswith("/") else request.url
 
 
 def _limit(sock: Any, each: float | None, progress: Progress) -> None:

@@ -499,7 +499,9 @@ def test_a_refusal_is_a_permission_error_and_never_an_empty_folder(
 def test_a_deeper_folder_that_may_not_be_read_is_not_passed_over(
     files: ObsFileSystem, tree: str, gate: Gate
 ) -> None:
-    gate.refuse(f"GET /{tree}?prefix=dir", "403 Forbidden", "AccessDenied")
+    gate.refuse(
+        f"GET /{tree}?delimiter=%2F&max-keys=1000&prefix=dir", "403 Forbidden", "AccessDenied"
+    )
 
     with pytest.raises(PermissionError):
         list(files.walk(tree))

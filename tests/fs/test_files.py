@@ -335,7 +335,7 @@ def test_a_file_that_is_read_can_be_pickled(files: ObsFileSystem, bucket: str, g
 
     with other:
         assert other.read() == b"456789"
-    assert verbs(gate) == ["GET"]
+    assert verbs(gate) == ["HEAD", "GET"]
 
 
 def test_a_file_goes_to_this_machine_and_back(

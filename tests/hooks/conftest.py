@@ -12,7 +12,7 @@ import pytest
 from fake_clock import FakeClock
 from hooks.obs_servers import Front, connection, fronting
 
-from airflow_provider_dli.api.objects import FileToSend
+from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.hooks.obs import ObsHook
 
 
@@ -45,6 +45,14 @@ def front(object_store: str, connect_obs: Callable[..., None]) -> Iterator[Front
 @pytest.fixture
 def watched(front: Front, clock: FakeClock) -> Iterator[ObsHook]:
     """A hook whose requests go through `front`."""
+    with ObsHook(clock=clock) as hook:
+        yield hook
+
+
+@pytest.fixture
+def at_obs(front: Front, connect_obs: Callable[..., None], clock: FakeClock) -> Iterator[ObsHook]:
+    """A hook on an OBS by its own name and with its own signature, behind which the store is."""
+    connect_obs("http://obs.example.test", proxy=front.origin)
     with ObsHook(clock=clock) as hook:
         yield hook
 

@@ -67,7 +67,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         front.asked.append(asked)
         found = front.rule(asked)
         if found is None:
-            stored = passed_on(self.server.store, asked)
+            stored = passed_on(self.server.store, at_the_store(asked))
             changed = front.after(asked, stored)
             found = stored if changed is None else changed
         if found == HANGS_UP:
@@ -100,6 +100,22 @@ class _FrontServer(http.server.ThreadingHTTPServer):
 
     def handle_error(self, *_: object) -> None:
         """A client that leaves is no trouble here."""
+
+
+def at_the_store(asked: Asked) -> Asked:
+    """Turn what OBS itself was asked through a forward proxy into what the store understands."""
+    if not asked.path.startswith("http"):
+        return asked
+    parts = urlsplit(asked.path)
+    bucket = (parts.hostname or "").partition(".")[0]
+    headers = {
+        name.replace("x-obs-", "x-amz-"): value
+        for name, value in asked.headers.items()
+        if name not in {"authorization", "host"}
+    }
+    headers["authorization"] = "AWS4-HMAC-SHA256 Credential=a/b/c/s3/aws4_request, Signature=d"
+    path = f"/{bucket}{parts.path}?{parts.query}"
+    return Asked(asked.method, path, headers, asked.body)
 
 
 @contextmanager

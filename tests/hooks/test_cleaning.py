@@ -19,7 +19,7 @@ from airflow_provider_dli.api.errors import (
     PermissionDeniedError,
     UnusableAnswerError,
 )
-from airflow_provider_dli.api.objects import StoredObject
+from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.cleaning import clean
 from airflow_provider_dli.hooks.dli import DliHook

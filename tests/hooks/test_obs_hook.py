@@ -199,7 +199,7 @@ def page(keys: list[str], is_truncated: bool) -> Answer:
         for key in keys
     )
     more = f"<IsTruncated>{str(is_truncated).lower()}</IsTruncated>"
-    body = f"<ListBucketResult>{more}{entries}</ListBucketResult>"
+    body = f"<ListBucketResult><Name>bucket-1</Name>{more}{entries}</ListBucketResult>"
     return 200, {"Content-Type": "application/xml"}, body.encode()
 
 
@@ -362,29 +362,21 @@ def test_an_error_inside_of_a_success_is_an_error(watched: ObsHook, front: Front
 
 def test_a_listing_without_times_is_none(watched: ObsHook, front: Front) -> None:
     entry = b"<Contents><Key>k</Key><Size>1</Size><ETag>e</ETag></Contents>"
-    body = b"<ListBucketResult>" + entry + b"</ListBucketResult>"
+    more = b"<Name>bucket-1</Name><IsTruncated>false</IsTruncated>"
+    body = b"<ListBucketResult>" + more + entry + b"</ListBucketResult>"
     front.rule = lambda _: (200, {"Content-Type": "application/xml"}, body)
 
-    with pytest.raises(UnusableAnswerError, match="not each of its objects has a time"):
+    with pytest.raises(UnusableAnswerError, match="LastModified is no time"):
         list(watched.list_objects("bucket-1"))
 
 
 def test_a_listing_that_does_not_go_on_is_given_up(watched: ObsHook, front: Front) -> None:
-    body = b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"
+    more = b"<Name>bucket-1</Name><IsTruncated>true</IsTruncated>"
+    body = b"<ListBucketResult>" + more + b"</ListBucketResult>"
     front.rule = lambda _: (200, {"Content-Type": "application/xml"}, body)
 
     with pytest.raises(UnusableAnswerError, match="not from where"):
         list(watched.list_objects("bucket-1"))
-
-
-def test_a_body_of_another_length_is_unusable(watched: ObsHook, front: Front) -> None:
-    import gzip
-
-    packed = gzip.compress(b"something longer than that")
-    front.rule = lambda _: (200, {"Content-Encoding": "gzip"}, packed)
-
-    with pytest.raises(UnusableAnswerError, match="nobody can read it"):
-        watched.read_object("bucket-1", "k")
 
 
 def test_a_range_that_is_refused_for_another_reason_is_told(watched: ObsHook, front: Front) -> None:
@@ -392,11 +384,6 @@ def test_a_range_that_is_refused_for_another_reason_is_told(watched: ObsHook, fr
 
     with pytest.raises(BadRequestError, match="InvalidArgument"):
         watched.read_object("bucket-1", "k", 1, 2)
-
-
-def test_what_the_vendor_s_client_cannot_ask_is_no_answer(obs: ObsHook) -> None:
-    with pytest.raises(TypeError, match="could not make a request of it"):
-        obs._caller.perform("bucket-1", "k", lambda sdk: sdk.uploadPart("bucket-1", "k", 1, None))
 
 
 # at rest
@@ -415,19 +402,17 @@ def test_making_a_hook_reads_no_connection(monkeypatch: pytest.MonkeyPatch) -> N
     assert ObsHook().dli_conn_id == "dli_default"
 
 
-def test_without_the_vendor_s_client_it_is_said_how_to_get_it(
-    connect_obs: Callable[..., None],
+def test_the_hook_works_without_the_vendor_s_client(
+    connect_obs: Callable[..., None], object_store: str, bucket: str
 ) -> None:
-    connect_obs("http://127.0.0.1:1")
+    connect_obs(object_store)
     code = (
         "import sys; sys.modules['obs'] = None\n"
         "from airflow_provider_dli.hooks.obs import ObsHook\n"
-        "ObsHook().check_bucket('bucket-1')"
+        f"ObsHook().check_bucket({bucket!r})"
     )
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-
-    assert "pip install 'airflow-provider-dli[obs]'" in done.stderr
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_importing_the_hook_loads_no_client() -> None:

@@ -31,15 +31,16 @@ from airflow_provider_dli.api.errors import (
     NotSentError,
     PermissionDeniedError,
 )
-from airflow_provider_dli.api.objects import FileToSend
+from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.obs import ObsHook
-from airflow_provider_dli.store.sending import PART
+from airflow_provider_dli.transfer.sending import PART
 from airflow_provider_dli.transport.blocking import BlockingTransport
 
 SECURITY_TOKEN = "canary-security-token"
 KEYS = "/v3.0/OS-CREDENTIAL/securitytokens"
 FOUND = (200, {"Content-Length": "1", "Last-Modified": "Sat, 21 Nov 2026 00:00:00 GMT"}, b"")
+READ = (200, {"ETag": '"e"'}, b"x")
 
 Connect = Callable[..., None]
 
@@ -134,11 +135,12 @@ def expected_v4(asked: Asked, front: Front, now: str) -> str:
     return str(signer.signature(signer.string_to_sign(request, canonical), request))
 
 
-def test_a_bucket_with_a_dot_goes_into_the_path_under_tls(connect_obs: Connect) -> None:
-    """A certificate of OBS is for one name before its host."""
-    from airflow_provider_dli.store.caller import bucket_origin
+def test_a_bucket_with_a_dot_is_refused_under_tls(connect_obs: Connect) -> None:
+    """A certificate of OBS is for one name before its host, and OBS takes no bucket in a path."""
+    from airflow_provider_dli.api.obs.service import bucket_origin
 
-    assert bucket_origin("https://obs.example.test", "a.b") == "https://obs.example.test"
+    with pytest.raises(InputError, match=r"bucket is 'a\.b': .*use another bucket"):
+        bucket_origin("https://obs.example.test", "a.b")
     assert bucket_origin("https://obs.example.test", "ab") == "https://ab.obs.example.test"
     assert bucket_origin("http://obs.example.test:80", "a.b") == "http://a.b.obs.example.test:80"
 
@@ -222,7 +224,7 @@ def test_keys_that_are_refused_as_expired_are_fetched_anew_once(
         if not expired:
             expired.append(access_key(asked))
         if access_key(asked) not in expired:
-            return FOUND if asked.method == "HEAD" else (200, {}, b"x")
+            return FOUND if asked.method == "HEAD" else READ
         return (403, {}, b"") if method == "HEAD" else error(403, "InvalidAccessKeyId", message)
 
     front.rule = rule
@@ -338,7 +340,7 @@ def test_keys_that_were_replaced_in_the_connection_are_used(
     def rule(asked: Asked) -> Answer:
         connect_obs(front.origin, login="ACCESSKEY2")
         old = access_key(asked) == "ACCESSKEY1"
-        return error(403, "InvalidAccessKeyId") if old else (200, {}, b"x")
+        return error(403, "InvalidAccessKeyId") if old else READ
 
     front.rule = rule
 
@@ -438,8 +440,9 @@ def test_a_wrong_clock_is_mended_by_the_service_s_own_time(
 
 
 def test_a_refusal_with_the_right_time_is_none_of_the_clock(
-    front: Front, watched: ObsHook, clock: FakeClock
+    front: Front, watched: ObsHook, clock: FakeClock, connect_obs: Connect
 ) -> None:
+    connect_obs(front.origin, login="NEVERLATE")  # what is known of a clock is kept for each key
     date = formatdate(clock.now() + 100, usegmt=True)
     front.rule = lambda _: error(403, "RequestTimeTooSkewed", Date=date)
 

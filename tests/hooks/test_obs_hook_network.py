@@ -21,9 +21,9 @@ from airflow_provider_dli.api.errors import (
     EndpointError,
     NotSentError,
 )
-from airflow_provider_dli.api.objects import FileToSend
+from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.hooks.obs import ObsHook
-from airflow_provider_dli.store.sending import PART
+from airflow_provider_dli.transfer.sending import PART
 
 Connect = Callable[..., None]
 
@@ -167,14 +167,14 @@ def test_a_proxy_of_the_environment_counts_unless_the_host_is_named(
 ) -> None:
     connect_obs("http://obs.example.test")
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{front.port}")
-    front.rule = lambda _: (200, {}, b"")
+    front.rule = lambda _: (404, {}, b"")
 
-    ObsHook().check_bucket("bucket-1")
+    ObsHook().find_object("bucket-1", "k")
 
-    assert [asked.path for asked in front.asked] == ["http://bucket-1.obs.example.test/"]
+    assert [asked.path for asked in front.asked] == ["http://bucket-1.obs.example.test/k"]
     monkeypatch.setenv("no_proxy", ".example.test")
     with pytest.raises(NotSentError):
-        ObsHook(clock=FakeClock()).check_bucket("bucket-1")
+        ObsHook(clock=FakeClock()).find_object("bucket-1", "k")
 
 
 def test_a_proxy_that_is_not_there_is_told_without_its_password(connect_obs: Connect) -> None:
@@ -194,7 +194,7 @@ def test_an_address_where_nobody_is_was_not_sent_and_is_tried_again(
 ) -> None:
     connect_obs("http://127.0.0.1:1")
 
-    with pytest.raises(NotSentError, match="HEAD /bucket-1 was not sent: no connection to http"):
+    with pytest.raises(NotSentError, match="GET bucket-1 was not sent: no connection to http"):
         ObsHook(clock=clock).check_bucket("bucket-1")
 
     assert len(clock.slept) >= 4
@@ -216,7 +216,7 @@ def test_no_message_tells_the_query_of_an_address(
     upload = watched.start_multipart(bucket, "k")
     front.rule = lambda _: HANGS_UP
 
-    with pytest.raises(AnswerLostError, match=rf"^PUT /{bucket}/k was sent to http") as caught:
+    with pytest.raises(AnswerLostError, match=rf"^PUT {bucket}/k was sent to http") as caught:
         upload.send(1, b"x")
 
     assert "uploadId" not in str(caught.value)

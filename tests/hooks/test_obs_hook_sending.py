@@ -31,9 +31,10 @@ from airflow_provider_dli.api.errors import (
     TransportError,
     UnusableAnswerError,
 )
-from airflow_provider_dli.api.objects import FileToSend
+from airflow_provider_dli.api.obs import uploads
+from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.hooks.obs import ObsHook
-from airflow_provider_dli.store.sending import PART, part_size
+from airflow_provider_dli.transfer.sending import PART, part_size
 
 Make = Callable[..., FileToSend]
 MIB = 1024 * 1024
@@ -79,18 +80,34 @@ def test_files_of_all_sizes_arrive_together(
     assert sorted(front.parts()) == [1, 1, 2, 2, 3]
 
 
-def test_each_request_carries_the_md5_of_what_it_sends(
+def test_each_request_signs_the_digest_of_what_it_sends(
     watched: ObsHook, front: Front, bucket: str, make: Make
 ) -> None:
+    watched.upload_files(bucket, [make(PART + 1), make(5, "b.jar")])
+
+    sent = [one for one in front.asked if one.method == "PUT"]
+    assert len(sent) == 3
+    for one in sent:
+        assert one.headers["x-amz-content-sha256"] == hashlib.sha256(one.body).hexdigest()
+        assert "x-amz-content-sha256" in one.headers["authorization"]
+        assert "content-md5" not in one.headers
+
+
+def test_obs_itself_is_told_the_md5_of_what_it_is_sent(
+    at_obs: ObsHook, front: Front, bucket: str, make: Make
+) -> None:
+    """Its own signature covers no body."""
     import base64
 
-    watched.upload_files(bucket, [make(PART + 1), make(5, "b.jar")])
+    files = [make(PART + 1), make(5, "b.jar")]
+    at_obs.upload_files(bucket, files)
 
     sent = [one for one in front.asked if one.method == "PUT"]
     assert len(sent) == 3
     for one in sent:
         md5 = hashlib.md5(one.body, usedforsecurity=False).digest()
         assert one.headers["content-md5"] == base64.b64encode(md5).decode()
+    assert all(is_there(at_obs, bucket, file) for file in files)
 
 
 def test_nothing_is_asked_where_there_is_nothing_to_send(
@@ -242,12 +259,10 @@ def test_what_a_lost_network_broke_off_is_left_and_gone_on_with(
 def test_a_part_of_other_bytes_is_sent_again(
     watched: ObsHook, front: Front, bucket: str, make: Make
 ) -> None:
-    from airflow_provider_dli.store import multipart
-
     file = make(2 * PART)
-    begun = multipart.begin(watched._caller, bucket, file.key, file.sha256)
-    begun.send(1, bytes(PART))
-    begun.send(2, file.path.read_bytes()[PART:])
+    begun = watched._run(uploads.begin(watched._bucket(bucket), file.key, file.sha256))
+    watched._run(begun.send(1, bytes(PART)))
+    watched._run(begun.send(2, file.path.read_bytes()[PART:]))
     front.asked.clear()
 
     watched.upload_files(bucket, [file])
@@ -554,29 +569,29 @@ def test_a_pause_that_the_service_asks_for_is_kept(
 
 
 def test_an_etag_of_other_bytes_is_no_success_and_nothing_is_left(
-    watched: ObsHook, front: Front, bucket: str, make: Make
+    at_obs: ObsHook, front: Front, bucket: str, make: Make
 ) -> None:
     file = make(5)
     front.after = lambda asked, _: (200, {"ETag": '"0"'}, b"") if asked.method == "PUT" else None
 
-    with pytest.raises(UnusableAnswerError, match="was not the 5 bytes that were sent"):
-        watched.upload_files(bucket, [file])
+    with pytest.raises(UnusableAnswerError, match="was not the 5 bytes sent"):
+        at_obs.upload_files(bucket, [file])
 
-    assert watched.find_object(bucket, file.key) is None
+    assert at_obs.find_object(bucket, file.key) is None
 
 
 def test_an_etag_of_a_part_that_differs_is_no_success(
-    watched: ObsHook, front: Front, bucket: str, make: Make
+    at_obs: ObsHook, front: Front, bucket: str, make: Make
 ) -> None:
     front.after = lambda asked, _: (200, {"ETag": '"0"'}, b"") if step(asked) == "part" else None
 
     with pytest.raises(UnusableAnswerError, match=r"part [12] is not the bytes"):
-        watched.upload_files(bucket, [make(PART + 1)])
+        at_obs.upload_files(bucket, [make(PART + 1)])
 
 
 @pytest.mark.parametrize("size", [5, 2 * PART])
 def test_of_what_is_encrypted_the_etag_proves_nothing(
-    watched: ObsHook, front: Front, bucket: str, make: Make, size: int
+    at_obs: ObsHook, front: Front, bucket: str, make: Make, size: int
 ) -> None:
     file = make(size)
     told = {"ETag": '"another"', "x-obs-server-side-encryption": "kms"}
@@ -597,16 +612,17 @@ def test_of_what_is_encrypted_the_etag_proves_nothing(
         for _, one in sorted(etags.items()):
             body = body.replace(b'"another"', one.encode(), 1)
         headers = {**asked.headers, "content-length": str(len(body))}
-        from hooks.obs_servers import passed_on
+        from hooks.obs_servers import at_the_store, passed_on
 
-        return passed_on(urlsplit(store).netloc, replace(asked, body=body, headers=headers))
+        changed = at_the_store(replace(asked, body=body, headers=headers))
+        return passed_on(urlsplit(store).netloc, changed)
 
     store = os.environ["STORE"]
     front.rule, front.after = rule, after
 
-    watched.upload_files(bucket, [file])
+    at_obs.upload_files(bucket, [file])
 
-    assert is_there(watched, bucket, file)
+    assert is_there(at_obs, bucket, file)
 
 
 @pytest.fixture(autouse=True)
@@ -615,7 +631,7 @@ def _store(object_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_encrypted_object_of_another_size_is_no_success(
-    watched: ObsHook, front: Front, bucket: str, make: Make
+    at_obs: ObsHook, front: Front, bucket: str, make: Make
 ) -> None:
     told = {"ETag": '"another"', "x-obs-server-side-encryption": "kms"}
 
@@ -630,7 +646,7 @@ def test_an_encrypted_object_of_another_size_is_no_success(
     front.rule = rule
 
     with pytest.raises(UnusableAnswerError, match="was not the 5 bytes"):
-        watched.upload_files(bucket, [make(5)])
+        at_obs.upload_files(bucket, [make(5)])
 
     assert front.methods()[-1] == "POST"  # it was deleted
 
@@ -681,7 +697,8 @@ def test_an_interrupt_ends_all_threads_at_once(
 CHILD = """
 import signal, sys
 from pathlib import Path
-from airflow_provider_dli.api.objects import FileToSend
+from airflow_provider_dli.api.obs import uploads
+from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.hooks.obs import ObsHook
 bucket, path, key, size, sha256 = sys.argv[1:]
 # A shell lets what it starts in the background ignore it.

@@ -47,7 +47,7 @@ from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.errors import DliError, InputError
 from airflow_provider_dli.api.jobs.driver_log import DriverLog
 from airflow_provider_dli.api.jobs.spark_job import SparkJob
-from airflow_provider_dli.api.objects import FileToSend
+from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.api.retry import TRANSIENT
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.get_provider_info import get_provider_info

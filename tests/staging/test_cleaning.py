@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_dli.api.errors import InputError
 from airflow_provider_dli.api.jobs.models import SparkBatch
 from airflow_provider_dli.api.models import Package, PackageGroup
-from airflow_provider_dli.api.objects import StoredObject
+from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.staging.cleaning import (
     Deletion,
     InUse,

@@ -16,7 +16,8 @@ from scenarios.servers import Asked, Server, serving
 
 from airflow_provider_dli.api.errors import AnswerLostError, TransportError
 from airflow_provider_dli.api.wire import Request, send
-from airflow_provider_dli.transport.bulk import PIECE, BulkTransport
+from airflow_provider_dli.transport.bulk import BulkTransport
+from airflow_provider_dli.transport.connections import PIECE
 
 OK = (200, {}, b"{}")
 

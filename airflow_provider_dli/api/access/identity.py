@@ -9,13 +9,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
-from airflow_provider_dli.api.access.auth import Lease
+from airflow_provider_dli.api.access.auth import Credential, Lease
 from airflow_provider_dli.api.access.skew import Skew
 from airflow_provider_dli.api.answers import Asked, believed, interpret, server_time
-from airflow_provider_dli.api.errors import AuthenticationError, DliError, NotSentError
+from airflow_provider_dli.api.errors import (
+    AuthenticationError,
+    DliError,
+    NotSentError,
+    PermissionDeniedError,
+)
 from airflow_provider_dli.api.locks import ProcessLock
 from airflow_provider_dli.api.retry import TRANSIENT
 from airflow_provider_dli.api.wire import Call, Flow, Request, send, sleep
@@ -29,6 +34,8 @@ ten minutes before; of a short life it is a tenth."""
 PAUSE = 30.0
 """Seconds until the next try, where a fetch failed and the credential at hand is still good."""
 
+# What stands before it, in the three forms: `Signature=` of two, and `OBS key:` of the third.
+_SIGNATURE = re.compile(r".*(Signature=|^OBS [^:]*:)")
 _SERVER_TIME = re.compile(r"server time: ?(\d{8}T\d{6}Z)")
 _BUSY = 0.05
 
@@ -53,6 +60,14 @@ class _Fetch:
     pid: int
 
 
+Authorise = Callable[[Credential, Request, float], Request]
+"""Puts a credential on a request, at a Unix time."""
+
+
+def _by_itself(credential: Credential, request: Request, at: float) -> Request:
+    return credential.authorise(request, at)
+
+
 class Identity:
     """One caller, the same for all threads and event loops of a process.
 
@@ -67,7 +82,7 @@ class Identity:
         self._lease: Lease | None = None
         self._renew_at = math.inf
         self._fetch: _Fetch | None = None
-        self._skew = Skew("the service")
+        self._skew = Skew()
 
     def copy(self) -> Identity:
         """Returns another identity that knows what this one does.
@@ -138,27 +153,33 @@ class Identity:
         unsigned: Request,
         now: Callable[[], float],
         caller: str = "",
+        *,
+        service: str = "the service",
+        authorise: Authorise = _by_itself,
     ) -> Flow[T]:
         """Send a call with the credential, and once more after a refusal that can be mended.
 
         That is a clock that differs from the service's, and a credential that can be fetched anew.
-        A refused call was not carried out, so that any may be sent again.
+        A refused call was not carried out, so that any may be sent again. `service` is its name for
+        the log, `authorise` puts the credential on the request.
         """
         may_set_clock = may_renew = True
         lease = yield from self.lease(now)
         while True:
             skew = self._skew.seconds
-            request = lease.credential.authorise(unsigned, now() + skew)
+            request = authorise(lease.credential, unsigned, now() + skew)
             response = yield from send(request)
             try:
                 asked = asked_as(lease, self.source, request, now(), caller)
                 return interpret(call, asked, response)
-            except AuthenticationError as error:
+            except (AuthenticationError, PermissionDeniedError) as error:
+                if not is_of_credential(error, call):
+                    raise
                 # Named nowhere else: its traceback would keep this identity alive.
                 theirs = believed(_named_time(error.message)) or server_time(response)
                 ahead = None if theirs is None else theirs - now()
                 is_signed = lease.credential.is_signing
-                if may_set_clock and is_signed and self._skew.explains(ahead, skew):
+                if may_set_clock and is_signed and self._skew.explains(ahead, skew, service):
                     may_set_clock = False
                     continue
                 fresh = (yield from self.renewed(lease, now)) if may_renew else None
@@ -184,10 +205,20 @@ class Identity:
         return None if fresh.credential == refused.credential else fresh
 
 
+def is_of_credential(error: DliError, call: Call[Any]) -> bool:
+    """Whether a call was refused, or may have been, for who asked and not for what.
+
+    The answer to a HEAD says nothing but 403.
+    """
+    if isinstance(error, PermissionDeniedError):
+        return call.method == "HEAD" and not error.code
+    return isinstance(error, AuthenticationError)
+
+
 def asked_as(lease: Lease, source: Source, request: Request, now: float, caller: str = "") -> Asked:
     """Say who asked, with all that the answer may repeat and no message may show."""
     # A gateway that repeats what it was sent repeats the signature as well.
-    signature = request.headers.get("Authorization", "").rpartition("=")[2]
+    signature = _SIGNATURE.sub("", request.headers.get("Authorization", ""))
     secrets = (*lease.credential.secrets, *source.secrets, signature)
     return Asked(request.asked, now, caller, secrets)
 
@@ -203,7 +234,7 @@ def _named_time(message: str) -> float | None:
         return None
 
 
-def _add_expiry(refusal: AuthenticationError, lease: Lease) -> None:
+def _add_expiry(refusal: DliError, lease: Lease) -> None:
     if lease.expires < math.inf:
         until = datetime.fromtimestamp(lease.expires, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         refusal.add_note(f"The credential was said to be valid until {until}.")

@@ -17,16 +17,16 @@ _log = logging.getLogger(__name__)
 class Skew:
     """How many seconds a service is ahead of this machine's clock; one for all threads."""
 
-    def __init__(self, service: str) -> None:
-        self._service = service
+    def __init__(self) -> None:
         self._lock = ProcessLock()
         self.seconds = 0.0
 
-    def explains(self, ahead: float | None, assumed: float) -> bool:
-        """Say whether a signature failed for the clock, and remember the difference if so.
+    def explains(self, ahead: float | None, assumed: float, service: str) -> bool:
+        """Whether a signature failed for the clock; remembers the difference if so.
 
         :param ahead: seconds that the service says it is ahead, `None` where it says nothing
         :param assumed: seconds that the signature was made with
+        :param service: which one that is, for the log
         """
         if ahead is None or abs(ahead - assumed) <= MAX_SKEW:
             return False
@@ -38,6 +38,6 @@ class Skew:
                     "It is signed again with the service's time; set the clock.",
                     abs(ahead),
                     "behind" if ahead > 0 else "ahead of",
-                    self._service,
+                    service,
                 )
         return True

@@ -10,7 +10,7 @@ import re
 import pytest
 from fake_clock import FakeClock
 
-from airflow_provider_dli.store.transfer_log import TransferLog, amount
+from airflow_provider_dli.transfer.transfer_log import TransferLog, amount
 
 
 class RecordingLog:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Objects in OBS, as far as staging needs to know them, and what a refusal of OBS means.
+"""What a refusal of OBS means, and a success that is none.
 
 The service's code decides before the HTTP status does. Answers to HEAD have no body and so no code.
 Codes: https://support.huaweicloud.com/intl/en-us/api-obs/obs_04_0115.html
@@ -8,31 +8,40 @@ Codes: https://support.huaweicloud.com/intl/en-us/api-obs/obs_04_0115.html
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from dataclasses import replace
 from html import unescape
-from pathlib import Path
-from urllib.parse import unquote
 
 from airflow_provider_dli.api.answers import Asked, Said, by_status, excerpt, refusal
 from airflow_provider_dli.api.errors import (
     AlreadyExistsError,
     AnswerError,
     AuthenticationError,
+    BadRequestError,
     EndpointError,
     NotFoundError,
+    ObjectChangedError,
     PermissionDeniedError,
     QuotaError,
+    RefusedInBodyError,
     ServiceError,
     ThrottledError,
+    UnusableAnswerError,
     WireError,
 )
-from airflow_provider_dli.api.wire import Request, Response
+from airflow_provider_dli.api.wire import Response
+
+_LOOKED_AT = 64 * 1024
 
 GONE = "NoSuchUpload"
 """The code for an upload in parts that somebody completed or aborted."""
+
+OTHER_ANSWERS = "Check that the endpoint is that of OBS and that no proxy answers in its place."
+"""What to do where a success is none."""
+
+NO_DOTS = (
+    "OBS takes a bucket only before its host's name, and has no certificate for a dot there; use "
+    "another bucket, or an obs_endpoint of your own whose certificate fits"
+)
 
 _BY_CODE: dict[str, type[AnswerError]] = {
     "AccessDenied": PermissionDeniedError,
@@ -57,6 +66,10 @@ _BY_CODE: dict[str, type[AnswerError]] = {
     "PermanentRedirect": EndpointError,
     "TemporaryRedirect": EndpointError,
     "VirtualHostDomainRequired": EndpointError,
+    "InvalidRange": BadRequestError,
+    "NotImplemented": BadRequestError,
+    "PreconditionFailed": ObjectChangedError,
+    "XAmzContentSHA256Mismatch": ServiceError,
     "SlowDown": ThrottledError,
     "InternalError": ServiceError,
     "ServiceUnavailable": ServiceError,
@@ -69,6 +82,7 @@ _BY_STATUS: dict[int, type[AnswerError]] = {
     401: AuthenticationError,
     403: PermissionDeniedError,
     407: EndpointError,
+    412: ObjectChangedError,
     429: ThrottledError,
 }
 _OTHER_REGION = (
@@ -89,88 +103,24 @@ _REMEDIES: dict[type[AnswerError] | str, str] = {
     "RequestTimeTooSkewed": "Set the clock of this machine (NTP).",
     "BadDigest": _CUT_SHORT,
     "IncompleteBody": _CUT_SHORT,
+    "XAmzContentSHA256Mismatch": _CUT_SHORT,
+    "VirtualHostDomainRequired": f"Of a bucket with a dot in its name: {NO_DOTS}.",
 }
-_ENCRYPTION = re.compile(r"x-(obs|amz)-server-side-encryption")
 
 
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """One object of a bucket.
-
-    `size` is bytes, `modified` Unix seconds, `sha256` the hex digest that staging wrote into the
-    object's metadata, or `None`; a listing never tells it.
-    """
-
-    key: str
-    size: int
-    etag: str
-    modified: float
-    sha256: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FileToSend:
-    """A file on this machine and the key that it is to have; `sha256` is the digest of its bytes.
-
-    Nothing but these bytes may come to lie under the key.
-    """
-
-    path: Path
-    key: str
-    size: int
-    sha256: str
-
-
-class ObsRequest(Request):
-    """A request as the vendor's client composed and signed it: `path` has its query in it."""
-
-    __slots__ = ()
-
-    @property
-    def asked(self) -> str:
-        """What was asked, for messages: verb and path, never query values."""
-        return f"{self.method} {unquote(self.path.partition('?')[0])}"
-
-
-def described(key: str, headers: Mapping[str, str]) -> StoredObject:
-    """Read what the headers of an answer tell of an object; their names are lower case."""
-    try:
-        return StoredObject(
-            key,
-            int(headers["content-length"]),
-            etag(headers),
-            parsedate_to_datetime(headers["last-modified"]).timestamp(),
-            headers.get("x-obs-meta-sha256") or headers.get("x-amz-meta-sha256"),
+def refused(asked: Asked, response: Response, why: WireError | None = None) -> AnswerError:
+    """Return the error for an answer that is no success, or that seems to be one and `why` not."""
+    if why is not None and not isinstance(why, RefusedInBodyError):
+        return UnusableAnswerError(
+            f"{asked.what} was answered with HTTP {response.status}, but {asked.shown(str(why))}",
+            status=response.status,
+            request_id=_id(response),
+            caller=asked.caller,
+            remedy=OTHER_ANSWERS,
         )
-    except (KeyError, ValueError):
-        raise WireError("its headers describe no object") from None
-
-
-def etag(headers: Mapping[str, str]) -> str:
-    """Give the ETag without its quotes; empty where there is none."""
-    return headers.get("etag", "").strip('"')
-
-
-def is_encrypted(headers: Mapping[str, str]) -> bool:
-    """Whether the service encrypts what it stores: then an ETag need not be the MD5 of the bytes.
-
-    https://support.huaweicloud.com/intl/en-us/api-obs/obs_04_0080.html
-    """
-    return any(_ENCRYPTION.match(name) for name in headers)
-
-
-def listing_times(body: bytes | bytearray) -> list[float]:
-    """Give the Unix times of the objects of a listing, in its order."""
-    found = re.findall(rb"<LastModified>([^<]+)</LastModified>", body)
-    try:
-        times = [datetime.fromisoformat(text.decode()) for text in found]
-    except ValueError:
-        raise WireError("LastModified is no time") from None
-    return [(t if t.tzinfo else t.replace(tzinfo=UTC)).timestamp() for t in times]
-
-
-def refused(asked: Asked, response: Response) -> AnswerError:
-    """Give the error for an answer of OBS that is no success."""
+    place = _text(response, "Endpoint", "endpoint")
+    if place and "location" not in response.headers:
+        response = replace(response, headers={**response.headers, "location": f"//{place}"})
     code = asked.shown(_text(response, "Code", "code"))
     message = asked.shown(_text(response, "Message", "message"))
     quote = "" if code else excerpt(asked, response)
@@ -190,6 +140,8 @@ def _kind_of(response: Response, code: str) -> type[AnswerError]:
     by_code = _BY_CODE.get(code)
     if by_code is not None:
         return by_code
+    if response.status == 501:  # nothing that would pass: it is not made for that
+        return BadRequestError
     if response.status == 404 and (code or not response.body.strip()):
         return NotFoundError
     return by_status(response, _BY_STATUS)
@@ -204,7 +156,7 @@ def _id(response: Response) -> str:
 def _text(response: Response, element: str, member: str) -> str:
     """Give an element of the XML of an error, or a member of its JSON."""
     pattern = rf'<{element}>([^<]*)</{element}>|"{member}"\s*:\s*"([^"]*)"'
-    found = re.search(pattern.encode(), bytes(response.body[:65536]))
+    found = re.search(pattern.encode(), bytes(response.body[:_LOOKED_AT]))
     if found is None:
         return ""
     return " ".join(unescape((found[1] or found[2] or b"").decode("utf-8", "replace")).split())[

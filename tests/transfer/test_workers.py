@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from airflow_provider_dli.store.workers import Workers
+from airflow_provider_dli.transfer.workers import Workers
 
 
 def nothing() -> None:
@@ -123,7 +123,7 @@ def test_no_failure_is_kept_with_all_that_its_frames_hold() -> None:
 
 INTERRUPTED = """
 import signal, threading
-from airflow_provider_dli.store.workers import Workers
+from airflow_provider_dli.transfer.workers import Workers
 
 def ring(*_):
     global is_first

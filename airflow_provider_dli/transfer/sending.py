@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sends files to OBS: each is read once, in parts, and threads send what was read.
+"""Sends files to a bucket: a small one at once, a larger one in parts, several at a time.
 
 No state is kept on this machine. A key names the bytes that are to lie under it, so an unfinished
 upload of the same key has the same bytes, and the next run goes on with it.
@@ -7,9 +7,8 @@ upload of the same key has the same bytes, and the next run goes on with it.
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,20 +20,22 @@ from airflow_provider_dli.api.errors import (
     NotFoundError,
     TransportError,
 )
-from airflow_provider_dli.api.objects import is_gone
+from airflow_provider_dli.api.obs import uploads
+from airflow_provider_dli.api.obs.refusals import is_gone
 from airflow_provider_dli.api.retry import TRANSIENT
-from airflow_provider_dli.store import multipart, objects
+from airflow_provider_dli.transfer.files import parts_of
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.log import Log
-    from airflow_provider_dli.api.objects import FileToSend
-    from airflow_provider_dli.store.caller import ObsCaller
-    from airflow_provider_dli.store.multipart import MultipartUpload
-    from airflow_provider_dli.store.transfer_log import TransferLog
-    from airflow_provider_dli.store.workers import Workers
+    from airflow_provider_dli.api.obs.models import FileToSend
+    from airflow_provider_dli.api.obs.objects import Bucket
+    from airflow_provider_dli.api.obs.uploads import MultipartUpload
+    from airflow_provider_dli.api.wire import Run
+    from airflow_provider_dli.transfer.transfer_log import TransferLog
+    from airflow_provider_dli.transfer.workers import Workers
 
-PART = 8 * 1024 * 1024
-"""Bytes of a part, and the most that goes in one request."""
+PART = 5 * 1024 * 1024
+"""Bytes of a part, and the most that goes in one request; others than OBS take no smaller ones."""
 
 MOST_PARTS = 10_000
 """https://support.huaweicloud.com/intl/en-us/api-obs/obs_04_0099.html"""
@@ -43,74 +44,78 @@ MOST_PARTS = 10_000
 class Sending:
     """One transfer of files to a bucket."""
 
-    def __init__(self, bucket: str, progress: TransferLog, log: Log) -> None:
+    def __init__(self, bucket: Bucket, progress: TransferLog, log: Log) -> None:
         self.bucket = bucket
         self.progress = progress
         self.log = log
         self._begun: list[_Whole | _InParts] = []
 
     def round(
-        self, files: Sequence[FileToSend], caller: ObsCaller, workers: Workers, *, is_last: bool
+        self, files: Sequence[FileToSend], run: Run, workers: Workers, *, is_last: bool
     ) -> list[FileToSend]:
-        """Send files, and give those whose upload somebody else ended without making the object.
+        """Send files; returns those whose upload somebody else ended without making the object.
 
         Those are begun anew in the last round, which gives none.
         """
         self._begun = []
         for file in files:
             kind = _InParts if file.size > PART else _Whole
-            one = kind(self, caller, file)
+            one = kind(self, run, file)
             self._begun.append(one)
             one.send(workers, is_fresh=is_last)
         workers.join()
         return [one.file for one in self._begun if not one.is_done]
 
-    def clean_up(self, caller: ObsCaller) -> None:
-        """After a failure, let no half object and no upload stay that nobody can go on with."""
+    def clean_up(self, run: Run, bucket: Bucket) -> None:
+        """After a failure, let no half object and no upload stay that nobody can go on with.
+
+        `bucket` is asked by a client that does not repeat.
+        """
         for one in self._begun:
             try:
-                one.clean_up(caller)
+                one.clean_up(run, bucket)
             except TransportError as error:
                 self.log.warning("Nobody can look what lies in OBS by now: %s", error)
                 return
             except DliError as error:
-                self.log.warning("%s/%s could not be cleaned up: %s", self.bucket, one.key, error)
+                self.log.warning(
+                    "%s/%s could not be cleaned up: %s", self.bucket.name, one.key, error
+                )
 
 
 class _Whole:
     """A file that goes in one request."""
 
-    def __init__(self, sending: Sending, caller: ObsCaller, file: FileToSend) -> None:
+    def __init__(self, sending: Sending, run: Run, file: FileToSend) -> None:
         self.file = file
         self.key = file.key
         self.is_done = False
-        self._caller = caller
+        self._run = run
         self._is_under_way = False
         self._sending = sending
 
     def send(self, workers: Workers, *, is_fresh: bool) -> None:
-        for data in _parts(self.file, max(self.file.size, 1)):
-            workers.submit(partial(self._put, data))
+        workers.submit(self._put)
 
-    def _put(self, data: bytes) -> None:
+    def _put(self) -> None:
         sending = self._sending
-        self._is_under_way = True
         with _about(self.file):
-            objects.put(self._caller, sending.bucket, self.key, data, self.file.sha256)
+            (data,) = parts_of(self.file, PART)
+            self._is_under_way = True
+            self._run(sending.bucket.put(self.key, data, self.file.sha256))
         self.is_done = True
-        sending.progress.sent(len(data))
+        sending.progress.sent(self.file.size)
         sending.progress.file_done()
 
-    def clean_up(self, caller: ObsCaller) -> None:
+    def clean_up(self, run: Run, bucket: Bucket) -> None:
         if self.is_done or not self._is_under_way:
             return
-        bucket = self._sending.bucket
-        found = objects.find(caller, bucket, self.key)
+        found = run(bucket.find(self.key))
         if found is not None and found.size != self.file.size:
-            objects.delete(caller, bucket, [self.key])
+            run(bucket.delete([self.key]))
             self._sending.log.warning(
                 "Deleted %s/%s: there were %d of the %d bytes of %s.",
-                bucket,
+                bucket.name,
                 self.key,
                 found.size,
                 self.file.size,
@@ -121,11 +126,11 @@ class _Whole:
 class _InParts:
     """A file that goes in parts; whoever sends the last one makes the object of them."""
 
-    def __init__(self, sending: Sending, caller: ObsCaller, file: FileToSend) -> None:
+    def __init__(self, sending: Sending, run: Run, file: FileToSend) -> None:
         self.file = file
         self.key = file.key
         self.is_done = False
-        self._caller = caller
+        self._run = run
         self._sending = sending
         self._upload: MultipartUpload | None = None
         self._part_size = part_size(file.size)
@@ -137,23 +142,23 @@ class _InParts:
         self._is_fresh = is_fresh
         with self._watched():
             upload = self._upload = self._begin()
-        for number, data in enumerate(self._parts(), 1):
+        for number, data in enumerate(self._parts(workers.reserve), 1):
             workers.submit(partial(self._send_part, upload, number, data))
             del data  # or it would stay while the next one is read
 
-    def _parts(self) -> Iterator[bytes]:
+    def _parts(self, ready: Callable[[], None]) -> Iterator[bytes]:
         with self._watched():
-            yield from _parts(self.file, self._part_size)
+            yield from parts_of(self.file, self._part_size, ready)
 
     def _begin(self) -> MultipartUpload:
         sending = self._sending
-        known = (self._caller, sending.bucket, self.key, self.file.sha256)
-        found = None if self._is_fresh else multipart.take_up(*known)
+        known = (sending.bucket, self.key, self.file.sha256)
+        found = None if self._is_fresh else self._run(uploads.take_up(*known))
         if found is None:
-            return multipart.begin(*known)
+            return self._run(uploads.begin(*known))
         sending.log.info(
             "Going on with %s/%s: %d of %d parts lie there",
-            sending.bucket,
+            sending.bucket.name,
             self.key,
             found.parts_there,
             self._count,
@@ -164,8 +169,8 @@ class _InParts:
         progress = self._sending.progress
         with self._watched():
             if not self._is_gone:
-                note = progress.sent if upload.send(number, data) else progress.found
-                note(len(data))
+                was_sent = self._run(upload.send(number, data))
+                (progress.sent if was_sent else progress.found)(len(data))
         with self._lock:
             self._left -= 1
             is_last = not self._left
@@ -175,9 +180,9 @@ class _InParts:
 
     def _finish(self, upload: MultipartUpload) -> None:
         if self._is_gone:
-            found = objects.find(self._caller, self._sending.bucket, self.key)
+            found = self._run(self._sending.bucket.find(self.key))
         else:
-            found = upload.complete()
+            found = self._run(upload.complete())
         self.is_done = found is not None and found.size == self.file.size
         if found is not None and not self._is_fresh:
             # An upload that somebody else began may say nothing of the digest.
@@ -200,41 +205,22 @@ class _InParts:
             self._is_refused = not isinstance(error, TRANSIENT)
             raise
 
-    def clean_up(self, caller: ObsCaller) -> None:
+    def clean_up(self, run: Run, bucket: Bucket) -> None:
         # What the network broke off is left for the next run to go on with.
         if self._is_refused and self._upload is not None:
-            self._upload.abort(caller)
+            run(self._upload.abort(bucket))
+
+
+def threads_for(files: Sequence[FileToSend], most: int) -> int:
+    """Return how many of `most` threads send these: fewer where each holds a whole part."""
+    has_parts = any(file.size > PART for file in files)
+    return max(most * 3 // 4, 1) if has_parts else most
 
 
 def part_size(size: int) -> int:
     """Give how many bytes the parts of a file have: whole MiB, and not too many parts."""
     mebibyte = 1024 * 1024
     return max(PART, -(-size // (MOST_PARTS * mebibyte)) * mebibyte)
-
-
-def _parts(file: FileToSend, size: int) -> Iterator[bytes]:
-    """Read a file once; the last part comes only when all was what it should be."""
-    rule = "it changed while it was read; nothing of it was kept. Send it again when it is done"
-    changed = InputError("files", str(file.path), rule)
-    digest, left = hashlib.sha256(), file.size
-    try:
-        with file.path.open("rb") as stream:
-            while True:
-                data = stream.read(min(size, left))
-                left -= len(data)
-                digest.update(data)
-                if not left:
-                    break
-                if len(data) < size:
-                    raise changed
-                yield data
-                del data
-            if stream.read(1) or digest.hexdigest() != file.sha256:
-                raise changed
-    except OSError as error:
-        rule = f"it cannot be read ({error.strerror or type(error).__name__})"
-        raise InputError("files", str(file.path), rule) from error
-    yield data
 
 
 @contextmanager

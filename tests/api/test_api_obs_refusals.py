@@ -19,15 +19,8 @@ from airflow_provider_dli.api.errors import (
     ThrottledError,
     WireError,
 )
-from airflow_provider_dli.api.objects import (
-    ObsRequest,
-    StoredObject,
-    described,
-    is_encrypted,
-    is_gone,
-    listing_times,
-    refused,
-)
+from airflow_provider_dli.api.obs.models import StoredObject, described, is_encrypted
+from airflow_provider_dli.api.obs.refusals import is_gone, refused
 from airflow_provider_dli.api.retry import TRANSIENT
 from airflow_provider_dli.api.wire import Response
 
@@ -189,20 +182,3 @@ def test_headers_that_describe_no_object_are_refused(headers: dict[str, str]) ->
 )
 def test_encryption_shows_in_a_header(name: str, is_it: bool) -> None:
     assert is_encrypted({name: "kms"}) is is_it
-
-
-@pytest.mark.parametrize("text", ["2026-11-21T00:00:00.000Z", "2026-11-21T00:00:00"])
-def test_the_times_of_a_listing_are_utc(text: str) -> None:
-    assert listing_times(f"<LastModified>{text}</LastModified>".encode()) == [1_795_219_200.0]
-
-
-def test_a_time_that_is_none_is_refused() -> None:
-    with pytest.raises(WireError, match="LastModified is no time"):
-        listing_times(b"<LastModified>yesterday</LastModified>")
-
-
-def test_a_request_is_told_without_its_query() -> None:
-    request = ObsRequest("PUT", "https://obs.test", "/bucket/a%20b?uploadId=u1")
-
-    assert request.asked == "PUT /bucket/a b"
-    assert request.url == "https://obs.test/bucket/a%20b?uploadId=u1"

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The requests about buckets and objects, one function each → `Call`.
+
+https://support.huaweicloud.com/intl/en-us/api-obs/obs_04_0005.html
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from airflow_provider_dli.api.answers import server_time
+from airflow_provider_dli.api.errors import WireError
+from airflow_provider_dli.api.obs import documents
+from airflow_provider_dli.api.obs.models import StoredObject, described, etag_of, is_encrypted
+from airflow_provider_dli.api.obs.refusals import refused
+from airflow_provider_dli.api.obs.signatures import BODY_HASH, encoded_key
+from airflow_provider_dli.api.wire import Call, Query, Response
+
+T = TypeVar("T")
+
+PAGE = 1000
+"""Entries of a listing, and keys of a deletion, in one request: the most that OBS takes."""
+
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the answer to a body says of what lies there; `at` is Unix seconds, if it tells."""
+
+    etag: str
+    is_encrypted: bool
+    at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Bytes that were read, and the ETag of the object that they are of."""
+
+    data: bytes
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a listing: objects, what the keys of others begin with, and what comes next."""
+
+    objects: Sequence[StoredObject]
+    folders: Sequence[str]
+    following: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Undeleted:
+    """An object that was not deleted, and why."""
+
+    key: str
+    code: str
+    message: str
+
+
+def call(
+    method: str,
+    bucket: str,
+    key: str | None,
+    parse: Callable[[Response], T],
+    *,
+    query: Query = (),
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    is_bulk: bool = False,
+) -> Call[T]:
+    """Return a request to OBS. All that is asked of it here may be repeated."""
+    return Call(
+        method,
+        f"/{bucket}" if key is None else f"/{bucket}/{key}",
+        parse,
+        query,
+        body,
+        repeatable=True,
+        headers=headers or {},
+        is_bulk=is_bulk,
+        refused=refused,
+    )
+
+
+def head_bucket(bucket: str) -> Call[None]:
+    """Ask whether a bucket is there; needs the least of rights, and is told the least."""
+    return call("HEAD", bucket, None, lambda _: None)
+
+
+def head(bucket: str, key: str) -> Call[StoredObject]:
+    """Ask for the description of an object."""
+    return call("HEAD", bucket, key, lambda response: described(key, response.headers))
+
+
+def get(
+    bucket: str, key: str, start: int = 0, end: int | None = None, etag: str | None = None
+) -> Call[Read]:
+    """Ask for the bytes from `start` up to but without `end`, `None` being the object's end.
+
+    With an ETag, for those of the object that has it and no other.
+    """
+    headers = {} if etag is None else {"If-Match": f'"{etag}"'}
+    is_part = start > 0 or end is not None
+    if is_part:
+        headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+
+    def parse(response: Response) -> Read:
+        told = etag_of(response.headers)
+        if not told:
+            raise WireError("it has no ETag")
+        if is_part:
+            _check_part(response, start, end)
+        else:
+            _check_whole(response)
+        return Read(bytes(response.body), told)
+
+    return call("GET", bucket, key, parse, headers=headers, is_bulk=True)
+
+
+def _check_whole(response: Response) -> None:
+    said = response.headers.get("content-length", "").strip()
+    if response.status != 200 or not said.isdigit():
+        raise WireError("it does not say that it is the whole object, and how long that is")
+    if int(said) != len(response.body):
+        raise WireError(f"it has {len(response.body)} bytes where it says {said}")
+
+
+def _check_part(response: Response, start: int, end: int | None) -> None:
+    said = response.headers.get("content-range", "").strip()
+    found = _RANGE.fullmatch(said)
+    if response.status != 206 or found is None:
+        raise WireError("it is not the range that was asked for: this store takes none")
+    first, last, size = map(int, found.groups())
+    wanted = size if end is None else min(end, size)
+    if (first, last + 1) != (start, wanted):
+        raise WireError(f"it is another range than the one that was asked for, {said}")
+    if len(response.body) != wanted - start:
+        raise WireError(f"it has {len(response.body)} bytes where it says {said}")
+
+
+def put(bucket: str, key: str, body: bytes, sha256: str, md5: bytes | None) -> Call[Stored]:
+    """Ask to store an object, whose metadata keeps its hex SHA-256.
+
+    The signature covers that digest, or `md5` is sent: either way OBS compares what arrives.
+    """
+    headers = {**proof(sha256, md5), "x-amz-meta-sha256": sha256}
+    return call("PUT", bucket, key, stored, headers=headers, body=body, is_bulk=True)
+
+
+def md5_of(body: bytes) -> bytes:
+    """Return the MD5 of a body."""
+    return hashlib.md5(body, usedforsecurity=False).digest()
+
+
+def proof(sha256: str, md5: bytes | None) -> dict[str, str]:
+    """Return the header by which the service knows whether a body arrived as it is."""
+    if md5 is None:
+        return {BODY_HASH: sha256}
+    return {"Content-MD5": base64.b64encode(md5).decode()}
+
+
+def stored(response: Response) -> Stored:
+    """Read the answer to a body, which has none itself."""
+    if response.body.strip():
+        raise WireError("it has a body, as no answer to this has")
+    etag = etag_of(response.headers)
+    if not etag:
+        raise WireError("it has no ETag")
+    return Stored(etag, is_encrypted(response.headers), server_time(response))
+
+
+def copy(bucket: str, key: str, to_bucket: str, to_key: str) -> Call[None]:
+    """Ask for a copy of an object with its metadata; of up to 5 GB."""
+
+    def parse(response: Response) -> None:
+        documents.document(response, "CopyObjectResult")
+
+    source = {"x-amz-copy-source": f"/{bucket}/{encoded_key(key)}"}
+    return call("PUT", to_bucket, to_key, parse, headers=source)
+
+
+def delete(bucket: str, key: str) -> Call[None]:
+    """Ask for the deletion of one object; an absent one counts as done."""
+    return call("DELETE", bucket, key, lambda _: None)
+
+
+def delete_many(bucket: str, keys: Iterable[str]) -> Call[Sequence[Undeleted]]:
+    """Ask for the deletion of up to `PAGE` objects, each of whose keys XML can carry."""
+    body = documents.deletion(keys)
+    return call(
+        "POST",
+        bucket,
+        None,
+        _undeleted,
+        query=(("delete", None),),
+        headers={"Content-MD5": base64.b64encode(md5_of(body)).decode()},
+        body=body,
+    )
+
+
+def _undeleted(response: Response) -> Sequence[Undeleted]:
+    root = documents.document(response, "DeleteResult")
+    failed = [
+        Undeleted(*(documents.text(entry, name, "") for name in ("Key", "Code", "Message")))
+        for entry in root.findall("Error")
+    ]
+    return [one for one in failed if one.code != "NoSuchKey"]
+
+
+def list_page(
+    bucket: str,
+    prefix: str = "",
+    delimiter: str | None = None,
+    marker: str | None = None,
+    most: int = PAGE,
+    is_encoded: bool = False,
+) -> Call[Page | None]:
+    """Ask for a page of a listing: what comes after `marker`, grouped where a delimiter follows.
+
+    Returns `None` where it has keys that XML cannot carry, as long as they are not encoded.
+    """
+    encoding = "url" if is_encoded else None
+    given = {"prefix": prefix or None, "delimiter": delimiter, "marker": marker}
+    given["encoding-type"] = encoding
+    query = (
+        ("max-keys", str(most)),
+        *((name, value) for name, value in given.items() if value is not None),
+    )
+
+    def parse(response: Response) -> Page | None:
+        try:
+            return _page(response, bucket, prefix)
+        except WireError:
+            if not is_encoded and documents.is_unwritable(response, "ListBucketResult"):
+                return None
+            raise
+
+    return call("GET", bucket, None, parse, query=query)
+
+
+def _page(response: Response, bucket: str, prefix: str) -> Page:
+    root = documents.document(response, "ListBucketResult")
+    name = documents.text(root, "Name")
+    if name != bucket:
+        raise WireError(f"it is of the bucket {name!r}")
+    objects = [
+        StoredObject(
+            documents.key(entry, "Key", root),
+            documents.number(entry, "Size"),
+            documents.text(entry, "ETag", "").strip('"'),
+            documents.time(entry, "LastModified"),
+        )
+        for entry in root.findall("Contents")
+    ]
+    folders = [documents.key(entry, "Prefix", root) for entry in root.findall("CommonPrefixes")]
+    listed = [*(one.key for one in objects), *folders]
+    strange = next((key for key in listed if not key.startswith(prefix)), None)
+    if strange is not None:
+        raise WireError(f"it has {strange!r}, which does not begin with {prefix!r}")
+    if not documents.flag(root, "IsTruncated"):
+        return Page(objects, folders, None)
+    # Without a delimiter it is not told.
+    is_told = documents.text(root, "NextMarker", "") != ""
+    following = documents.key(root, "NextMarker", root) if is_told else max(listed, default="")
+    if not following:
+        raise WireError("it says that more follows, but not from where")
+    return Page(objects, folders, following)

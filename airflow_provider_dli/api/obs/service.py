@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OBS as a service: at which address a bucket is asked, with whose keys, and which signature."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_dli.api.access.account import Account
+from airflow_provider_dli.api.access.auth import AccessKey, Credential, Token
+from airflow_provider_dli.api.access.identity import Source
+from airflow_provider_dli.api.access.sources import Password, TokenKeys
+from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.obs.refusals import NO_DOTS
+from airflow_provider_dli.api.obs.signatures import encoded_key, sign_obs, sign_v4
+from airflow_provider_dli.api.service import Service
+from airflow_provider_dli.api.wire import Call, Request
+
+_ANY_REGION = "us-east-1"
+"""What others than OBS take for the region where the connection names none."""
+
+
+def endpoint_of(account: Account) -> str:
+    """Return the address of OBS; raises `InputError` where nothing says it."""
+    if account.obs_origin is None:
+        field = f"connection {account.conn_id!r}: obs_endpoint"
+        raise InputError(field, None, "give it, or cloud and region, of which it follows")
+    return account.obs_origin
+
+
+def is_obs_itself(endpoint: str) -> bool:
+    """Whether an address is one of OBS's own; others know the signature of AWS alone."""
+    return (urlsplit(endpoint).hostname or "").startswith("obs.")
+
+
+def bucket_origin(endpoint: str, bucket: str) -> str:
+    """Return the address at which a bucket is asked: with OBS itself a host of its own.
+
+    Raises `InputError` for a bucket that cannot be asked there: one with a dot, over TLS.
+    """
+    if not is_obs_itself(endpoint):
+        return endpoint
+    scheme, _, host = endpoint.partition("://")
+    if "." in bucket and scheme == "https":
+        raise InputError("bucket", bucket, NO_DOTS)
+    return f"{scheme}://{bucket}.{host}"
+
+
+def signs_bodies(account: Account) -> bool:
+    """Whether the signature covers the SHA-256 of a body; else a Content-MD5 has to prove it."""
+    return not is_obs_itself(endpoint_of(account))
+
+
+def _source(account: Account) -> Source:
+    """Return where keys come from: OBS takes no tokens."""
+    if not isinstance(account.source, Password | Token):
+        return account.source
+    if account.iam_origin is None:
+        rule = "a token cannot sign for OBS; give it, or cloud and region, so that IAM gives keys"
+        raise InputError(f"connection {account.conn_id!r}: iam_endpoint", None, rule)
+    return TokenKeys(account.iam_origin, account.source)
+
+
+def _request(account: Account, call: Call[Any], _: str) -> Request:
+    """Return the request of a call, whose path is `/bucket/key` in plain text."""
+    endpoint = endpoint_of(account)
+    bucket, slash, key = call.path.removeprefix("/").partition("/")
+    path = f"/{encoded_key(key)}" if slash else "/"
+    origin = bucket_origin(endpoint, bucket)
+    if origin == endpoint:
+        path = f"/{bucket}{path}" if slash else f"/{bucket}"
+    return Request(
+        call.method,
+        origin,
+        path,
+        call.query,
+        _spelt(call.headers, is_obs_itself(endpoint)),
+        call.body,
+        is_bulk=call.is_bulk,
+        subject=f"{bucket}/{key}".rstrip("/"),
+    )
+
+
+def _spelt(headers: Any, is_obs: bool) -> dict[str, str]:
+    """Return headers as the service spells them; calls have the spelling of AWS."""
+    if not is_obs:
+        return dict(headers)
+    return {name.replace("x-amz-", "x-obs-"): value for name, value in headers.items()}
+
+
+def _authorise(account: Account, keys: Credential, request: Request, at: float) -> Request:
+    if not isinstance(keys, AccessKey):  # whatever the account has, its source gives keys
+        raise TypeError(f"OBS takes no {type(keys).__name__}")
+    if signs_bodies(account):
+        return sign_v4(request, keys, account.region or _ANY_REGION, at)
+    return sign_obs(request, keys, request.subject.partition("/")[0], at)
+
+
+OBS = Service(
+    name="OBS",
+    has_projects=False,
+    source=_source,
+    request=_request,
+    authorise=_authorise,
+    caller=lambda account: f"{account.caller}, OBS at {account.obs_origin}",
+)
