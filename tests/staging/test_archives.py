@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import py_compile
 import socket
+import stat
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from airflow_provider_dli.api.errors import InputError
-from airflow_provider_dli.staging.archives import pack_code
+from airflow_provider_dli.api.errors import DliError, InputError
+from airflow_provider_dli.staging.archives import pack_code, write
 
 Pack = Callable[[Path], Path]
 
@@ -35,8 +38,9 @@ def written(folder: Path, *names: str) -> Path:
 
 
 def members(archive: Path) -> list[str]:
+    """Give the names of the files in a zip, without the folders."""
     with zipfile.ZipFile(archive) as opened:
-        return opened.namelist()
+        return [name for name in opened.namelist() if not name.endswith("/")]
 
 
 def imports(archive: Path, statement: str) -> bool:
@@ -72,7 +76,7 @@ def test_caches_and_what_is_hidden_or_built_are_left_out(tmp_path: Path, pack: P
         tmp_path / "app",
         "main.py",
         "__pycache__/main.cpython-311.pyc",
-        "old.pyc",
+        "main.pyc",
         ".git/config",
         ".env",
         "app.egg-info/PKG-INFO",
@@ -85,6 +89,82 @@ def test_caches_and_what_is_hidden_or_built_are_left_out(tmp_path: Path, pack: P
     )
 
     assert members(pack(folder)) == ["main.py", "tools/x.py"]
+
+
+def test_every_folder_has_an_entry_of_its_own(tmp_path: Path, pack: Pack) -> None:
+    folder = written(tmp_path / "repo", "acme/etl/__init__.py", "main.py")
+
+    with zipfile.ZipFile(pack(folder)) as opened:
+        entries = {entry.filename: entry for entry in opened.infolist()}
+
+    assert list(entries) == ["acme/", "acme/etl/", "acme/etl/__init__.py", "main.py"]
+    assert entries["acme/"].date_time == entries["main.py"].date_time == (1980, 1, 1, 0, 0, 0)
+    assert stat.filemode(entries["acme/"].external_attr >> 16) == "drwxr-xr-x"
+
+
+def test_a_package_in_a_folder_without_init_is_imported(tmp_path: Path, pack: Pack) -> None:
+    folder = written(tmp_path / "repo", "acme/etl/__init__.py", "acme/etl/load.py")
+
+    assert imports(pack(folder), "import acme.etl.load")
+
+
+def test_parts_of_one_namespace_come_from_two_zips(tmp_path: Path, pack: Pack) -> None:
+    one = pack(written(tmp_path / "one", "acme/etl/__init__.py"))
+    other = pack(written(tmp_path / "other", "acme/web/__init__.py"))
+
+    assert imports(one, f"sys.path[:0] = [{str(other)!r}]; import acme.etl, acme.web")
+
+
+def test_a_module_without_its_source_is_kept(tmp_path: Path, pack: Pack) -> None:
+    folder = written(tmp_path / "app", "main.py", "closed.py", "pack/x.py")
+    py_compile.compile(str(folder / "closed.py"), cfile=str(folder / "closed.pyc"))
+    (folder / "closed.py").unlink()
+
+    archive = pack(folder)
+
+    assert members(archive) == ["closed.pyc", "main.py", "pack/x.py"]
+    assert imports(archive, "import closed")
+
+
+def test_a_package_of_modules_without_source_is_a_package(tmp_path: Path, pack: Pack) -> None:
+    folder = written(tmp_path / "wordtools", "__init__.pyc", "text.pyc")
+
+    assert members(pack(folder)) == ["wordtools/__init__.pyc", "wordtools/text.pyc"]
+
+
+def test_folders_named_build_that_hold_packages_are_kept(tmp_path: Path, pack: Pack) -> None:
+    folder = written(
+        tmp_path / "app",
+        "main.py",
+        "build/lib/main.py",
+        "build/lib.linux-x86_64-cpython-311/main.py",
+        "build/bdist.linux-x86_64/wheel/main.py",
+        "build/rules/__init__.py",
+        "build/notes.txt",
+        "dist/report/__init__.py",
+        "dist/lib/table.py",
+    )
+
+    assert members(pack(folder)) == [
+        "build/notes.txt",
+        "build/rules/__init__.py",
+        "dist/lib/table.py",
+        "dist/report/__init__.py",
+        "main.py",
+    ]
+
+
+def test_a_package_named_as_setuptools_names_its_folder_is_kept(tmp_path: Path, pack: Pack) -> None:
+    folder = written(tmp_path / "app", "main.py", "build/lib/__init__.py")
+
+    assert members(pack(folder)) == ["build/lib/__init__.py", "main.py"]
+
+
+def test_what_lies_in_a_build_without_code_is_not_looked_at(tmp_path: Path, pack: Pack) -> None:
+    folder = written(tmp_path / "app", "main.py", "build/notes.txt")
+    (folder / "build" / "cache").symlink_to(tmp_path)
+
+    assert members(pack(folder)) == ["main.py"]
 
 
 def test_folders_named_build_that_are_code_are_kept(tmp_path: Path, pack: Pack) -> None:
@@ -114,7 +194,7 @@ def test_the_bytes_are_those_of_every_other_machine(tmp_path: Path, pack: Pack) 
 
     digest = hashlib.sha256(pack(folder).read_bytes()).hexdigest()
 
-    assert digest == "95a46f231ecbe68e1a1835f67e395d9c25ab0e247998b92b7ad0b173166ca482"
+    assert digest == "a51ebc851d0d5ab885f2dac3d173047017ebc1a6084b58f21fa4bd491895e50e"
 
 
 def test_names_are_utf_8_and_sorted(tmp_path: Path, pack: Pack) -> None:
@@ -208,3 +288,58 @@ def test_a_socket_inside_is_named(
 
         with pytest.raises(InputError, match=r"app/door is a socket; give a regular file"):
             pack(folder)
+
+
+def written_meanwhile(file: Path, change: Callable[[int], None]) -> int:
+    """Write a zip of a file into a pipe, do something to the file at each read; count the bytes."""
+    reading, writing = os.pipe()
+    count = 0
+
+    def read() -> None:
+        nonlocal count
+        while piece := os.read(reading, 1 << 16):
+            count += len(piece)
+            change(count)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        write({file.name: file}, Path(f"/dev/fd/{writing}"), file.name)
+    finally:
+        os.close(writing)
+        reader.join()
+        os.close(reading)
+    return count
+
+
+def test_a_file_that_grows_while_it_is_packed_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "app.log"
+    file.write_bytes(b"x" * 3_000_000)
+    seen: list[int] = []
+
+    def grow(count: int) -> None:
+        seen.append(count)
+        if len(seen) < 500:
+            with file.open("ab") as log:
+                log.write(b"y" * (1 << 16))
+
+    with pytest.raises(DliError, match=r"app\.log, given by 'app\.log', changed while it was read"):
+        written_meanwhile(file, grow)
+
+    # No more than it had: what grows on and on would never be packed.
+    assert seen[-1] < 3_001_000
+
+
+def test_a_file_that_shrinks_while_it_is_packed_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "app.log"
+    file.write_bytes(b"x" * 3_000_000)
+
+    with pytest.raises(DliError, match=r"app\.log, given by 'app\.log', changed while it was read"):
+        written_meanwhile(file, lambda count: os.truncate(file, 1000))
+
+
+def test_a_file_that_stays_as_it_is_is_packed_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "app.log"
+    file.write_bytes(b"x" * 3_000_000)
+
+    assert written_meanwhile(file, lambda count: None) > 3_000_000

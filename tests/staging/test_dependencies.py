@@ -72,8 +72,9 @@ def asks(dags: Path, *lines: str, name: str = "requirements.txt") -> None:
 
 
 def members(package: LocalPackage) -> list[str]:
+    """Give the names of the files in a zip, without the folders."""
     with zipfile.ZipFile(package.path) as opened:
-        return opened.namelist()
+        return [name for name in opened.namelist() if not name.endswith("/")]
 
 
 def test_requirements_become_a_zip_with_all_dependencies(

@@ -178,7 +178,7 @@ def test_a_folder_of_code_becomes_a_zip(
     assert isinstance(package, LocalPackage)
     assert (package.name, package.source) == ("wordtools.zip", source)
     assert package.path.is_relative_to(workspace)
-    assert zipfile.ZipFile(package.path).namelist() == ["wordtools/__init__.py"]
+    assert zipfile.ZipFile(package.path).namelist() == ["wordtools/", "wordtools/__init__.py"]
 
 
 def test_the_folder_itself_has_a_name_too(dags: Path, gather: Gather) -> None:
@@ -195,7 +195,7 @@ def test_a_link_to_a_folder_names_the_zip(dags: Path, gather: Gather) -> None:
     [package] = gather("wordtools")
 
     assert isinstance(package, LocalPackage)
-    assert zipfile.ZipFile(package.path).namelist() == ["wordtools/__init__.py"]
+    assert zipfile.ZipFile(package.path).namelist() == ["wordtools/", "wordtools/__init__.py"]
 
 
 @pytest.mark.parametrize(
