@@ -63,6 +63,7 @@ class Stager:
                 Path(workspace),
                 base=order.base,
                 python_version=order.python_version,
+                warn=self._log.warning,
             )
             # Also when there is nothing to look for: a bucket that refuses is told of first.
             self._obs.check_bucket(order.bucket)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import ast
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,20 +15,37 @@ from urllib.parse import unquote
 
 from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.errors import DliError, InputError
-from airflow_provider_dli.staging import archives, dependencies, files, globs, storage
+from airflow_provider_dli.staging import (
+    archives,
+    dependencies,
+    files,
+    globs,
+    storage,
+    zip_limits,
+)
 from airflow_provider_dli.staging.content import LocalPackage, Package, StoredPackage
+from airflow_provider_dli.staging.secrecy import without_secrets
 
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
+_LOG = logging.getLogger(__name__)
 _RULE = "give files, globs, folders of Python code, OBS objects, or ObjectStoragePaths"
+_RULE_OF_TEXT = (
+    "this is the text of a list, as templates give it; set render_template_as_native_obj=True on "
+    "the DAG, which gives the list itself"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """A package whose file has yet to be found or made: `make` does it, in a folder of its own."""
+    """A package whose file has yet to be found or made: `make` does it, in a folder of its own.
+
+    `origin` is the file or folder of this machine that it comes from, all links resolved.
+    """
 
     name: str
     source: str
     make: Callable[[Path], Path]
+    origin: Path | None = None
 
 
 def collect(
@@ -35,21 +54,23 @@ def collect(
     *,
     base: Path,
     python_version: str | None = None,
+    warn: Callable[[str], object] = _LOG.warning,
 ) -> list[Package]:
-    """Give the packages that the sources stand for, in their order.
+    """Give the packages that the sources stand for, in their order; one file comes once.
 
     A source is the path of a file, a glob, a folder of Python code, a wheel or a requirements file
     of this machine, relative to `base`; an OBS object, `obs://…` or `https://…`; or an
     `ObjectStoragePath`. What has to be made or fetched comes into `workspace`, an empty folder that
-    the caller removes. `python_version` is that of the engine, for dependencies.
+    the caller removes. `python_version` is that of the engine, for dependencies. `warn` is told of
+    what is known to fail once it is imported from a zip.
 
     Raises `InputError` for a source that cannot be staged, and `DliError` for a file that changes
     meanwhile or a disk that is full. All names are checked before anything is made.
     """
     if python_version is not None:
         dependencies.check_python_version(python_version)
-    planner = _Planner(base.absolute(), python_version)
-    planned = [one for source in _listed(sources) for one in planner.plan(source)]
+    planner = _Planner(base.absolute(), python_version, warn)
+    planned = list(_once(one for source in _listed(sources) for one in planner.plan(source)))
     _check_names(planned)
     local = [one for one in planned if isinstance(one, _Planned)]
     made = [
@@ -68,6 +89,7 @@ class _Planner:
 
     base: Path
     python_version: str | None
+    warn: Callable[[str], object]
 
     def plan(self, source: object) -> Iterator[_Planned | StoredPackage]:
         if isinstance(getattr(source, "protocol", None), str):
@@ -75,6 +97,8 @@ class _Planner:
         text = os.fspath(source) if isinstance(source, os.PathLike) else source
         if not isinstance(text, str) or not text or "\0" in text:
             raise InputError("sources", source, _RULE)
+        if _is_text_of_list(text) and not os.path.lexists(self.base / text):
+            raise InputError("sources", without_secrets(text), _RULE_OF_TEXT)
         scheme = _SCHEME.match(text)
         match scheme and scheme["scheme"].lower():
             case None:
@@ -87,14 +111,16 @@ class _Planner:
         raise InputError("sources", shown, f"have Airflow fetch it: ObjectStoragePath({shown!r})")
 
     def _object_path(self, path: Any) -> Iterator[_Planned | StoredPackage]:
-        source = str(path)
+        source = _shown(str(path))
         if path.protocol in {"", "file", "local"}:
             yield from self._local(path.path)
         elif path.protocol == "obs":
-            yield _stored(_without_connection(source))
+            yield _stored(_without_connection(str(path)))
         else:
             storage.check_file(path, source)
-            yield self._of_file(path.name, source, lambda place: storage.fetch(path, place, source))
+            yield self._of_file(
+                storage.name_of(path), source, lambda place: storage.fetch(path, place, source)
+            )
 
     def _local(self, text: str) -> Iterator[_Planned]:
         for path in globs.expand(text, self.base):
@@ -108,32 +134,65 @@ class _Planner:
 
             def packed(place: Path) -> Path:
                 place.mkdir()
-                return archives.pack_code(folder, place, source)
+                return self._warned(archives.pack_code(folder, place, source), source)
 
-            return _Planned(archives.code_name(folder), source, packed)
+            return _Planned(archives.code_name(folder), source, packed, path.resolve())
         files.check_filled(path, source)
-        return self._of_file(path.name, source, lambda place: path)
+        return self._of_file(path.name, source, lambda place: path, path.resolve())
 
-    def _of_file(self, name: str, source: str, make: Callable[[Path], Path]) -> _Planned:
+    def _of_file(
+        self, name: str, source: str, make: Callable[[Path], Path], origin: Path | None = None
+    ) -> _Planned:
         archive = dependencies.archive_name(name, source)
         if archive is None:
-            return _Planned(name, source, make)
+            return _Planned(name, source, make, origin)
 
         def collected(place: Path) -> Path:
             place.mkdir()
             file = make(place / "fetched")
-            return dependencies.collect(file, place, archive, source, self.python_version)
+            made = dependencies.collect(file, place, archive, source, self.python_version)
+            return self._warned(made, source)
 
-        return _Planned(archive, source, collected)
+        return _Planned(archive, source, collected, origin)
+
+    def _warned(self, archive: Path, source: str) -> Path:
+        """Log what will not work from this zip, and give it."""
+        for sentence in zip_limits.limits(archive):
+            self.warn(f"{archive.name}, made of {source!r}: {sentence}")
+        return archive
+
+
+def _once(planned: Iterable[_Planned | StoredPackage]) -> Iterator[_Planned | StoredPackage]:
+    """Leave out files that came already, as of two globs that match them both."""
+    seen: set[tuple[str, Path]] = set()
+    for one in planned:
+        if isinstance(one, _Planned) and one.origin is not None:
+            if (one.name, one.origin) in seen:
+                continue
+            seen.add((one.name, one.origin))
+        yield one
 
 
 def _listed(sources: object) -> list[object]:
+    if isinstance(sources, str) and _is_text_of_list(sources):
+        raise InputError("sources", without_secrets(sources), _RULE_OF_TEXT)
     if isinstance(sources, str | bytes | Mapping) or not isinstance(sources, Iterable):
-        raise InputError("sources", sources, f"give a list; {_RULE}")
+        shown = without_secrets(sources) if isinstance(sources, str) else sources
+        raise InputError("sources", shown, f"give a list; {_RULE}")
     listed = list(sources)
     if not listed:
         raise InputError("sources", sources, f"give at least one; {_RULE}")
     return listed
+
+
+def _is_text_of_list(text: str) -> bool:
+    if not re.match(r"\s*[\[(]", text):
+        return False
+    try:
+        value = ast.literal_eval(text.strip())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
 
 
 def _path_of(address: str) -> str:
@@ -164,7 +223,7 @@ def _without_connection(address: str) -> str:
 
 def _shown(address: str) -> str:
     """Give an address without what may be secret in it: a password, a signature."""
-    bare, mark, _ = dependencies.without_credentials(address).partition("?")
+    bare, mark, _ = without_secrets(address).partition("?")
     return f"{bare}{mark}…" if mark else bare
 
 

@@ -11,9 +11,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.errors import DliError, InputError
 from airflow_provider_dli.staging.archives import CHUNK
 from airflow_provider_dli.staging.files import check_filled
+from airflow_provider_dli.staging.secrecy import without_secrets
 
 
 def check_file(path: Any, source: str) -> None:
@@ -28,10 +29,15 @@ def check_file(path: Any, source: str) -> None:
     raise InputError("sources", source, "there is no such file")
 
 
+def name_of(path: Any) -> str:
+    """Give the name of a file, without the query that its address may have."""
+    return str(path.name).partition("?")[0] if str(path.protocol).startswith("http") else path.name
+
+
 def fetch(path: Any, folder: Path, source: str) -> Path:
     """Copy a file into a new folder."""
     folder.mkdir()
-    target = folder / str(path.name)
+    target = folder / name_of(path)
     with closing(_pieces(path, source)) as pieces, target.open("xb") as file:
         for piece in pieces:
             file.write(piece)
@@ -50,8 +56,16 @@ def _reading(source: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError("sources", source, f"it cannot be read: {error}") from error
+        told = without_secrets(str(error))
+        # The cause repeats its words, which some file systems make of the whole address.
+        cause = error if told == str(error) else None
+        raise InputError("sources", source, f"it cannot be read: {told}") from cause
     except Exception as error:
         # Each file system has errors of its own, in words that need not name the file.
+        told = without_secrets(str(error))
+        if told != str(error):
+            raise DliError(
+                f"{source!r} of sources cannot be read: {type(error).__name__}: {told}"
+            ) from None
         error.add_note(f"This came when {source!r} of sources was read.")
         raise

@@ -439,6 +439,21 @@ def test_a_group_for_an_engine_that_takes_none_is_warned_of(
     assert "Spark 3.3.1 takes no package groups, only obs:// paths" in task_log()
 
 
+def test_compiled_modules_in_a_folder_are_warned_of(
+    stage: Stage, folder: Path, task_log: Callable[[], str]
+) -> None:
+    (folder / "tools" / "_fast.so").write_bytes(b"ELF")
+
+    run(stage("tools"))
+
+    assert "Python loads no compiled modules from a zip, and it has tools/_fast.so" in task_log()
+
+
+def test_sources_that_became_text_name_the_setting_that_helps(stage: Stage) -> None:
+    with pytest.raises(AirflowFailException, match="render_template_as_native_obj=True"):
+        run(stage(sources="['stats.jar', 'tools']"))
+
+
 @pytest.mark.parametrize(("version", "target"), [("3.1.1", "group"), ("3.3.1", "obs")])
 def test_what_fits_the_engine_is_not_warned_of(
     stage: Stage, task_log: Callable[[], str], version: str, target: str

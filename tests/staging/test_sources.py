@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import resource
 import tempfile
@@ -315,6 +316,48 @@ def test_secrets_of_an_address_are_not_repeated(gather: Gather, source: str) -> 
     assert "hidden" not in told(caught.value).replace(f"gather({source!r})", "")
 
 
+class SignedPath(RemotePath):
+    """A file behind an address that has a signature."""
+
+    protocol = "https"
+    name = "a.jar?Signature=hidden"
+
+    def __str__(self) -> str:
+        return "https://user:hidden@host/a.jar?Signature=hidden"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError("https://host/a.jar?Signature=hidden"),
+        RuntimeError("403, url='https://host/a.jar?Signature=hidden'"),
+        RuntimeError("no"),
+    ],
+)
+def test_a_signature_is_nowhere_in_the_errors_of_a_store(gather: Gather, error: Exception) -> None:
+    with pytest.raises((DliError, RuntimeError)) as caught:
+        gather(SignedPath(error))
+
+    # The test itself stands in the traceback.
+    assert "hidden" not in "".join(
+        map(str, [caught.value, *getattr(caught.value, "__notes__", [])])
+    )
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    assert "https://***@host/a.jar?…" in str(caught.value) + str(caught.value.__dict__)
+
+
+def test_a_signature_is_not_in_what_is_known_of_a_package(gather: Gather) -> None:
+    class Readable(SignedPath):
+        def open(self, mode: str) -> Any:
+            return io.BytesIO(b"some bytes")
+
+    [package] = gather(Readable(RuntimeError()))
+
+    assert package.name == "a.jar"
+    assert "hidden" not in repr(package)
+
+
 @pytest.mark.parametrize("source", ["file://host/a.jar", "file://a.jar", "file://localhost"])
 def test_files_of_other_machines_are_refused(gather: Gather, source: str) -> None:
     with pytest.raises(InputError, match="this names no file of this machine"):
@@ -325,6 +368,21 @@ def test_files_of_other_machines_are_refused(gather: Gather, source: str) -> Non
 def test_sources_are_a_list(workspace: Path, sources: Any) -> None:
     with pytest.raises(InputError, match=r"sources is .*: give a list"):
         collect(sources, workspace, base=workspace)
+
+
+@pytest.mark.parametrize("text", ["['a.jar', 'b.jar']", '["a.jar"]', "('a.jar',)", "[]", " ['a']"])
+def test_the_text_of_a_list_names_the_setting_that_helps(workspace: Path, text: str) -> None:
+    sources: Any = text
+
+    for given in (sources, [sources]):
+        with pytest.raises(InputError, match="set render_template_as_native_obj=True on the DAG"):
+            collect(given, workspace, base=workspace)
+
+
+def test_a_glob_that_looks_like_a_list_is_a_glob(dags: Path, gather: Gather) -> None:
+    (dags / "1").write_text("x")
+
+    assert [package.name for package in gather("[1]")] == ["1"]
 
 
 def test_an_empty_list_is_refused(gather: Gather) -> None:
@@ -497,6 +555,33 @@ def test_two_sources_of_one_name_are_both_named(dags: Path, gather: Gather) -> N
 
     both = "['a.jar', 'obs://bucket/a.jar']: both would be the package 'a.jar'; rename one of them"
     assert str(caught.value) == f"sources is {both}"
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        ["jars/*.jar", "jars/a*.jar"],
+        ["jars/a.jar", "jars/*.jar"],
+        ["jars/*.jar", "**/*.jar"],
+        ["jars/*.jar", "./jars/a.jar", "link/a.jar"],
+    ],
+)
+def test_a_file_that_is_given_twice_comes_once(
+    dags: Path, gather: Gather, sources: list[str]
+) -> None:
+    (dags / "jars").mkdir()
+    (dags / "jars" / "a.jar").write_text("x")
+    (dags / "jars" / "b.jar").write_text("x")
+    (dags / "link").symlink_to("jars")
+
+    assert [package.name for package in gather(*sources)] == ["a.jar", "b.jar"]
+
+
+def test_a_folder_that_is_given_twice_comes_once(dags: Path, gather: Gather) -> None:
+    (dags / "code" / "wordtools").mkdir(parents=True)
+    (dags / "code" / "wordtools" / "__init__.py").write_text("")
+
+    assert [package.name for package in gather("code/*", "code/wordtools")] == ["wordtools.zip"]
 
 
 def test_a_folder_and_its_zip_have_one_name(dags: Path, gather: Gather) -> None:
