@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "connection": {"api", "airflow"},
     "connection_form": {"wtforms", "flask_appbuilder"},
-    "staging": {"api", "msgspec"},
+    "staging": {"api", "msgspec", "packaging"},
     "hooks": {
         "api",
         "transport",

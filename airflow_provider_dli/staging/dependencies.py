@@ -2,39 +2,35 @@
 """Wheels and requirements files: pip collects what they ask for into one zip for Spark.
 
 Spark imports from a zip, which only pure Python allows. pip is told to take no other wheels:
-https://pip.pypa.io/en/stable/cli/pip_install/#cmdoption-platform
+https://pip.pypa.io/en/stable/cli/pip_download/#cmdoption-platform
 """
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from importlib.metadata import Distribution, distributions
-from pathlib import Path
+import zipfile
+from collections.abc import Iterator, Sequence
+from importlib.metadata import distributions
+from pathlib import Path, PurePosixPath
+
+from packaging.requirements import Requirement
 
 from airflow_provider_dli.api.errors import InputError
-from airflow_provider_dli.staging import archives
+from airflow_provider_dli.staging import archives, pip_causes, requirements, target_python
+from airflow_provider_dli.staging.zip_limits import COMPILED
 
 _REQUIREMENTS = re.compile(r"requirements.*\.txt", re.DOTALL)
-_WHEEL = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl")
 _PYTHON = re.compile(r"[23](\.\d{1,2}(\.\d{1,2})?)?")
-_COMPILED = re.compile(r"\.(so(\.[\d.]+)?|pyd|dll|dylib)$")
-# What an installation says of itself: paths and checksums of this machine.
+# What an installation says of itself: paths and checksums of a machine.
 _OF_INSTALLATION = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
-_RETRY = re.compile(r"WARNING: Retrying .* after (connection broken by .*)")
-_NOT_TELLING = re.compile(r"WARNING|Usage:|hint:|note:|$")
-_CONFLICT = re.compile(r"^The conflict is caused by:\n(.*?)\n\n", re.MULTILINE | re.DOTALL)
-_LINE_SHOWN = 200
-_LINES_SHOWN = 6
-_REMEDY = (
-    "Only wheels of pure Python can be imported from a zip. What has none, or compiled parts, "
-    "belongs into the image of the job; or take a version that has one for this Python"
-)
-_REMEDY_OUT_OF_REACH = "Check that this machine reaches the index that pip is to ask"
+# Connections, variables and settings of Airflow: pip needs none of them.
+_OF_AIRFLOW = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
 
 
 def archive_name(name: str, source: str) -> str | None:
@@ -43,7 +39,7 @@ def archive_name(name: str, source: str) -> str | None:
         return f"{name.removesuffix('.txt')}.zip"
     if not name.endswith(".whl"):
         return None
-    wheel = _WHEEL.fullmatch(name)
+    wheel = requirements.WHEEL.fullmatch(name)
     if wheel is None:
         rule = f"{name} is not named like a wheel, NAME-VERSION-PYTHON-ABI-PLATFORM.whl"
         raise InputError("sources", source, f"{rule}; keep the name that it was built with")
@@ -60,87 +56,138 @@ def check_python_version(value: object) -> None:
 def collect(file: Path, place: Path, archive: str, source: str, python_version: str | None) -> Path:
     """Make a zip in `place` of what a wheel or a requirements file asks for.
 
-    Relative paths in a requirements file count from its folder, as if pip were run there. Markers
-    such as `python_version < "3.8"` hold or not for the Python of this process: pip has no option
-    for that. Raises `InputError` where pip fails, or brings something that is not pure Python.
+    Relative paths in a requirements file count from its folder, as if pip were run there. Raises
+    `InputError` where pip fails, brings something that is not pure Python or suits another Python,
+    or would have to build something; and `OSError` for a disk that is full.
     """
-    folder = place / "installed"
-    _install(file, folder, source, python_version)
-    impure = sorted(filter(None, map(_impurity, distributions(path=[str(folder)]))))
+    asked = _asked(file, source)
+    wheels = place / "wheels"
+    wheels.mkdir()
+    _download(file, wheels, source, python_version)
+    folder = place / "collected"
+    found = sorted(wheels.glob("*.whl"))
+    impure = [impurity for wheel in found if (impurity := _unpack(wheel, folder, source))]
     if impure:
-        raise InputError("sources", source, f"not pure Python: {', '.join(impure)}. {_REMEDY}")
-    members = {path.relative_to(folder).as_posix(): path for path in _installed(folder)}
-    if not members:
+        rule = f"not pure Python: {', '.join(impure)}. {pip_causes.IMPURE}"
+        raise InputError("sources", source, rule)
+    if not found:
         raise InputError("sources", source, "it asks for nothing that could be collected")
+    if python_version is not None:
+        _check_suits(folder, asked, source, python_version)
+    members = {path.relative_to(folder).as_posix(): path for path in _code(folder)}
     archives.write(members, place / archive, source)
     return place / archive
 
 
-def _install(file: Path, folder: Path, source: str, python_version: str | None) -> None:
+def _asked(file: Path, source: str) -> list[Requirement]:
+    if wheel := requirements.WHEEL.fullmatch(file.name):
+        return [Requirement(f"{wheel['name']}=={wheel['version']}")]
+    return requirements.asked(file, source)
+
+
+def _download(file: Path, wheels: Path, source: str, python_version: str | None) -> None:
     if not sys.executable or importlib.util.find_spec("pip") is None:
         way_out = f"install it there ({sys.executable} -m ensurepip), or give a zip"
         raise InputError("sources", source, f"the Python of this process has no pip; {way_out}")
-    temporary = folder.with_name("temporary")
+    temporary = wheels.with_name("temporary")
     temporary.mkdir()
+    log = wheels.with_name("pip.log")
     command = [
         # -P: modules of the folder that it runs in are not taken for those of Python.
-        *(sys.executable, "-P", "-m", "pip", "install", "--target", str(folder)),
-        *("--no-compile", "--only-binary", ":all:"),
+        *(sys.executable, "-P", "-m", "pip", "download", "--dest", str(wheels)),
+        *("--only-binary", ":all:"),
         *("--platform", "any", "--implementation", "py", "--abi", "none"),
         *(("--python-version", python_version) if python_version else ()),
-        *("--no-user", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"),
+        *("--no-input", "--disable-pip-version-check", "--progress-bar", "off"),
+        *("--log", str(log)),
         *([f"./{file.name}"] if file.suffix == ".whl" else ["--requirement", file.name]),
     ]
     pip = subprocess.run(  # noqa: S603  # our own interpreter, and no shell
         command,
         cwd=file.parent,
-        env={**os.environ, "TMPDIR": str(temporary), "PIP_REQUIRE_VIRTUALENV": "0"},
+        env=_environment() | {"TMPDIR": str(temporary), "PIP_REQUIRE_VIRTUALENV": "0"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
         errors="replace",
         check=False,
     )
-    if pip.returncode:
-        raise InputError("sources", source, f"pip cannot collect it: {_said(pip)}")
+    if not pip.returncode:
+        return
+    if pip_causes.is_disk_full(pip):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    told = pip_causes.cause(pip, log.read_text("utf-8", "replace") if log.exists() else "")
+    raise InputError("sources", source, f"pip cannot collect it: {told}")
 
 
-def without_credentials(text: str) -> str:
-    """Give text without the user and password of any address in it; rather too little than them."""
-    return re.sub(r"//\S*@", "//***@", text)
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OF_AIRFLOW)}
 
 
-def _installed(folder: Path) -> Iterator[Path]:
-    """Give what is to be packed: no scripts, and nothing of the installation itself."""
-    for path in folder.rglob("*"):
-        parts = path.relative_to(folder).parts
-        of_installation = parts[0].endswith(".dist-info") and path.name in _OF_INSTALLATION
-        if path.is_file() and parts[0] != "bin" and not of_installation and path.suffix != ".pyc":
-            yield path
+def _unpack(wheel: Path, folder: Path, source: str) -> str | None:
+    """Unpack what can be imported from a wheel, and tell if it is not pure Python.
 
-
-def _impurity(distribution: Distribution) -> str | None:
-    name = f"{distribution.metadata['Name']} {distribution.version}"
-    for file in distribution.files or ():
-        if _COMPILED.search(file.name):
-            return f"{name} ({file} is compiled)"
-    if re.search(r"(?im)^Root-Is-Purelib:\s*false", distribution.read_text("WHEEL") or ""):
-        return f"{name} (its wheel says so)"
+    Format: https://packaging.python.org/en/latest/specifications/binary-distribution-format/
+    """
+    named = requirements.WHEEL.fullmatch(wheel.name)
+    name = f"{named['name']} {named['version']}" if named else wheel.name
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for member in archive.infolist():
+                path = _unpacked_path(member.filename, wheel, source)
+                if member.is_dir() or path is None:
+                    continue
+                if COMPILED.search(path.name):
+                    return f"{name} ({path} is compiled)"
+                target = folder / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(member) as packed, target.open("wb") as file:
+                    shutil.copyfileobj(packed, file, archives.CHUNK)
+                if path.match("*.dist-info/WHEEL") and _says_impure(target):
+                    return f"{name} (its wheel says so)"
+    except zipfile.BadZipFile as error:
+        raise InputError("sources", source, f"the wheel {wheel.name} is broken: {error}") from error
     return None
 
 
-def _said(pip: subprocess.CompletedProcess[str]) -> str:
-    """Give what matters of pip's words, as one line, and what to do."""
-    # Before anything is cut: half an address would hide where its password ends.
-    errors = [line.strip() for line in without_credentials(pip.stderr).splitlines()]
-    retries = [found[1] for line in errors if (found := _RETRY.match(line))]
-    lines = [line.removeprefix("ERROR: ") for line in errors if not _NOT_TELLING.match(line)]
-    conflict = _CONFLICT.search(without_credentials(pip.stdout))
-    told = [*retries[:1], *lines[-_LINES_SHOWN:], *(conflict[1].splitlines() if conflict else ())]
-    quote = "; ".join(_cut(line.strip()).rstrip(".") for line in told)
-    remedy = _REMEDY_OUT_OF_REACH if retries else _REMEDY
-    return f"{quote or f'status {pip.returncode}'}. {remedy}"
+def _unpacked_path(name: str, wheel: Path, source: str) -> PurePosixPath | None:
+    """Give where a file of a wheel is installed; scripts and headers are not."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise InputError(
+            "sources", source, f"the wheel {wheel.name} has a path that leads out of it"
+        )
+    if not path.parts[0].endswith(".data"):
+        return path
+    if path.parts[1:2] in (("purelib",), ("platlib",), ("data",)) and path.parts[2:]:
+        return PurePosixPath(*path.parts[2:])
+    return None
 
 
-def _cut(line: str) -> str:
-    return line if len(line) <= _LINE_SHOWN else f"{line[:_LINE_SHOWN]}…"
+def _says_impure(file: Path) -> bool:
+    return bool(re.search(rb"(?im)^Root-Is-Purelib:\s*false", file.read_bytes()))
+
+
+def _code(folder: Path) -> Iterator[Path]:
+    """Give what is to be packed: nothing of an installation, nor what Python makes anew."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        is_about = place.endswith(".dist-info") and Path(place).parent == folder
+        for name in names:
+            is_needed = not name.endswith(".pyc") or archives.is_sourceless(name, names)
+            if is_needed and not (is_about and name in _OF_INSTALLATION):
+                yield Path(place) / name
+
+
+def _check_suits(
+    folder: Path, asked: Sequence[Requirement], source: str, python_version: str
+) -> None:
+    found = distributions(path=[str(folder)])
+    if unmet := target_python.unmet(found, asked, python_version):
+        here = ".".join(map(str, sys.version_info[:2]))
+        rule = (
+            f"this does not suit Python {python_version}: {'; '.join(unmet)}. pip decides markers "
+            f"by the Python of this process, {here}: ask in a requirements file, without a marker, "
+            f"for what {python_version} needs"
+        )
+        raise InputError("sources", source, rule)

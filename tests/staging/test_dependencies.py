@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import http.server
+import subprocess
 import sys
+import threading
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,7 @@ def build(
     needs: Iterable[str] = (),
     tag: str = "py3-none-any",
     pure: bool = True,
+    python: str | None = None,
 ) -> Path:
     """Make a wheel by hand."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,6 +40,7 @@ def build(
         for path, text in (files or {f"{name}/__init__.py": f"VERSION = '{version}'\n"}).items():
             archive.writestr(path, text)
         lines = [f"Requires-Dist: {need}\n" for need in needs]
+        lines += [f"Requires-Python: {python}\n"] if python else []
         archive.writestr(f"{about}/METADATA", metadata + "".join(lines))
         words = f"Wheel-Version: 1.0\nRoot-Is-Purelib: {str(pure).lower()}\nTag: {tag}\n"
         archive.writestr(f"{about}/WHEEL", words)
@@ -134,6 +139,65 @@ def test_a_requirements_file_gives_its_stem(
     assert gather(name).name == name.replace(".txt", ".zip")
 
 
+def test_namespaces_of_several_wheels_are_imported_from_the_zip(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    build(dags / "wheels", "alpha", files={"space/alpha/__init__.py": "", "alpha-nspkg.pth": ""})
+    build(dags / "wheels", "beta", files={"space/beta.py": "from space import alpha\n"})
+    asks(dags, "alpha", "beta")
+
+    archive = gather("requirements.txt").path
+
+    code = f"import sys; sys.path[:0] = [{str(archive)!r}]; import space.beta"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_package_named_bin_is_kept_and_scripts_are_not(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    files = {
+        "bin/__init__.py": "",
+        "bin/tool.py": "",
+        "alpha-1.0.data/scripts/run": "#!python\n",
+        "alpha-1.0.data/purelib/more.py": "",
+        "alpha-1.0.data/data/share/words.dat": "",
+        "alpha-1.0.data/headers/alpha.h": "",
+    }
+    build(dags / "wheels", "alpha", files=files)
+    asks(dags, "alpha")
+
+    found = [name for name in members(gather("requirements.txt")) if "dist-info" not in name]
+
+    assert found == ["bin/__init__.py", "bin/tool.py", "more.py", "share/words.dat"]
+
+
+def test_modules_without_their_source_are_kept(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    files = {
+        "alpha/__init__.py": "",
+        "alpha/__init__.pyc": "",
+        "alpha/closed.pyc": "",
+        "alpha/__pycache__/closed.cpython-311.pyc": "",
+    }
+    build(dags / "wheels", "alpha", files=files)
+    asks(dags, "alpha")
+
+    found = [name for name in members(gather("requirements.txt")) if "dist-info" not in name]
+
+    assert found == ["alpha/__init__.py", "alpha/closed.pyc"]
+
+
+@pytest.mark.parametrize("name", ["../alpha.py", "/alpha.py", "alpha/../../x.py"])
+def test_a_wheel_that_leads_out_of_itself_is_refused(
+    dags: Path, gather: Callable[..., LocalPackage], name: str
+) -> None:
+    build(dags, "alpha", files={name: ""})
+
+    with pytest.raises(InputError, match=r"py3-none-any.whl has a path that leads out of it"):
+        gather("alpha-1.0-py3-none-any.whl")
+
+
 def test_other_text_files_stay_what_they_are(
     dags: Path, gather: Callable[..., LocalPackage]
 ) -> None:
@@ -178,6 +242,99 @@ def test_the_engines_python_chooses_the_version(
     assert "alpha-2.0.dist-info/METADATA" in members(newer)
 
 
+def test_a_wheel_for_another_python_than_the_workers_is_collected(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    build(dags / "wheels", "alpha", python="<3.10")
+    asks(dags, "alpha")
+
+    assert "alpha/__init__.py" in members(gather("requirements.txt", python_version="3.9"))
+
+
+def test_a_wheel_for_another_python_than_the_engines_is_refused(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    build(dags / "wheels", "alpha", python=">=3.10")
+    asks(dags, "alpha")
+
+    with pytest.raises(InputError, match=r"requires a different Python: 3\.9\.0 not in '>=3\.10'"):
+        gather("requirements.txt", python_version="3.9")
+
+
+def test_what_only_the_engines_python_needs_is_named(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    build(dags / "wheels", "alpha", needs=["beta", 'groups>=1; python_version < "3.11"'])
+    build(dags / "wheels", "beta", needs=['old; python_full_version < "3.10"'])
+    asks(dags, "alpha")
+
+    with pytest.raises(InputError) as caught:
+        gather("requirements.txt", python_version="3.9")
+
+    text = str(caught.value)
+    assert text.startswith("sources is 'requirements.txt': this does not suit Python 3.9: ")
+    assert 'groups>=1; python_version < "3.11", which alpha 1.0 asks for, is missing' in text
+    assert 'old; python_full_version < "3.10", which beta 1.0 asks for, is missing' in text
+    assert "ask in a requirements file, without a marker, for what 3.9 needs" in text
+
+
+def test_what_the_file_asks_for_under_a_marker_counts_for_the_engine(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    build(dags / "wheels", "alpha")
+    build(dags / "wheels", "beta")
+    asks(dags, "alpha", 'beta; python_version < "3.10"')
+
+    with pytest.raises(InputError, match=r"beta; python_version < .3.10., which the file asks for"):
+        gather("requirements.txt", python_version="3.9")
+
+
+def test_what_is_asked_for_besides_suits_the_engine(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    build(dags / "wheels", "alpha", needs=['groups>=1; python_version < "3.11"'])
+    build(dags / "wheels", "groups")
+    asks(dags, "alpha", "groups")
+
+    assert "groups/__init__.py" in members(gather("requirements.txt", python_version="3.9"))
+
+
+def test_a_version_that_the_engines_python_cannot_have_is_named(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    build(dags / "wheels", "alpha", needs=['beta<2; python_version < "3.11"'])
+    build(dags / "wheels", "beta", "2.0")
+    asks(dags, "alpha", "beta")
+
+    with pytest.raises(InputError, match=r"alpha 1.0 asks for beta<2; .*, and 2.0 was collected"):
+        gather("requirements.txt", python_version="3.9")
+
+
+def test_what_extras_ask_for_counts_for_the_engine(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    needs = ['beta; extra == "more"', 'old; extra == "more" and python_version < "3.10"']
+    build(dags / "wheels", "alpha", needs=[*needs, 'unasked; extra == "other"'])
+    build(dags / "wheels", "beta")
+    asks(dags, "alpha[more]")
+
+    with pytest.raises(InputError) as caught:
+        gather("requirements.txt", python_version="3.9")
+
+    assert "old; extra" in str(caught.value)
+    assert "unasked" not in str(caught.value)
+
+
+def test_what_only_the_worker_needs_is_not_held_against_the_engine(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    build(dags / "wheels", "alpha", needs=['newer<2; python_version >= "3.11"'])
+    build(dags / "wheels", "newer", needs=['gone; python_version < "3.10"'])
+    asks(dags, "alpha")
+
+    assert "alpha/__init__.py" in members(gather("requirements.txt", python_version="3.9"))
+
+
 @pytest.mark.parametrize("value", ["3,9", "python3", "", "3.9.", 3.9, "4.0"])
 def test_what_is_no_version_of_python_is_refused(
     dags: Path, gather: Callable[..., LocalPackage], value: object
@@ -202,6 +359,109 @@ def test_relative_paths_count_from_the_requirements_file(
     package = gather("job/requirements.txt")
 
     assert {"alpha/__init__.py", "beta/__init__.py"} < set(members(package))
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("-e ./mylib", "is editable, and links to code instead of having it"),
+        ("--editable=mylib", "is editable"),
+        ("-e git+https://host/repository#egg=mylib", "is editable"),
+        ("./mylib", "is a folder"),
+        ("mylib/  # ours", "is a folder"),
+        ("./mylib[extra] ; python_version > '3'", "is a folder"),
+        ("file:mylib", "is a folder"),
+        ("mylib @ file:///home/me/mylib", "is no wheel"),
+        ("mylib-1.0.tar.gz", "is an archive of sources"),
+        ("./mylib-1.0.zip", "is an archive of sources"),
+        ("https://host/mylib-1.0.tar.gz", "is no wheel"),
+        ("git+https://host/repository", "is kept in a version control system"),
+        ("mylib[extra] @ git+ssh://git@host/repository@main", "is kept in a version control"),
+        ("--pre --no-binary mylib", "asks for packages that have to be built"),
+    ],
+)
+def test_what_would_have_to_be_built_is_refused_by_name(
+    dags: Path, gather: Callable[..., LocalPackage], line: str, what: str
+) -> None:
+    (dags / "mylib").mkdir()
+    (dags / "mylib" / "setup.py").write_text("open('was-run', 'w')\n")
+    asks(dags, line)
+
+    with pytest.raises(InputError) as caught:
+        gather("requirements.txt")
+
+    text = str(caught.value)
+    assert f"(line 3 of requirements.txt) {what}" in text
+    assert "Only wheels are taken" in text
+    assert "or give its folder as a source" in text
+    assert not list(dags.rglob("was-run"))
+
+
+@pytest.mark.parametrize("option", ["-r more.txt", "--requirement=more.txt", "-c more.txt"])
+def test_what_another_file_would_have_built_is_refused_with_its_place(
+    dags: Path, gather: Callable[..., LocalPackage], option: str
+) -> None:
+    build(dags / "wheels", "alpha")
+    asks(dags, "alpha", option)
+    (dags / "more.txt").write_text("# ours\nmylib @ \\\n  git+https://me:hidden@host/x\n")
+
+    with pytest.raises(InputError, match=r"\(line 3 of more.txt\) is kept in a version") as caught:
+        gather("requirements.txt")
+
+    assert "hidden" not in told(caught.value)
+
+
+def test_requirements_at_an_address_are_refused(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    asks(dags, "-r https://host/more.txt")
+
+    with pytest.raises(InputError, match=r"is an address, .* Keep a copy of it beside this file"):
+        gather("requirements.txt")
+
+
+def test_variables_in_requirements_are_replaced_and_not_shown(
+    dags: Path, gather: Callable[..., LocalPackage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPOSITORY", "git+https://host/hidden")
+    asks(dags, "mylib @ ${REPOSITORY}")
+
+    with pytest.raises(InputError, match=r"'mylib @ \$\{REPOSITORY\}' .* is kept in a version"):
+        gather("requirements.txt")
+
+
+def test_a_file_that_two_others_name_is_no_circle(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    build(dags / "wheels", "alpha")
+    asks(dags, "-r alpha.txt", "-c limits.txt")
+    (dags / "alpha.txt").write_text("-c limits.txt\nalpha\n")
+    (dags / "limits.txt").write_text("alpha<2\n")
+
+    assert "alpha/__init__.py" in members(gather("requirements.txt", python_version="3.9"))
+
+
+def test_what_a_dependency_builds_does_not_see_the_settings_of_airflow(
+    dags: Path, gather: Callable[..., LocalPackage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mylib = dags / "mylib"
+    mylib.mkdir()
+    system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    (mylib / "pyproject.toml").write_text(system)
+    names = dags / "names.txt"
+    code = f"import os\nopen({str(names)!r}, 'w').write('\\n'.join(os.environ))\n"
+    (mylib / "backend.py").write_text(code)
+    build(dags / "wheels", "alpha", needs=[f"mylib @ {mylib.as_uri()}"])
+    asks(dags, "alpha")
+    for name in ("AIRFLOW_CONN_MY_DATABASE", "AIRFLOW_VAR_KEY", "AIRFLOW__CORE__FERNET_KEY"):
+        monkeypatch.setenv(name, "hidden")
+
+    with pytest.raises(InputError):
+        gather("requirements.txt")
+
+    seen = names.read_text().splitlines()
+    assert "TMPDIR" in seen
+    assert not [name for name in seen if name.startswith(("AIRFLOW_C", "AIRFLOW_V", "AIRFLOW__"))]
 
 
 def test_modules_beside_the_requirements_do_not_disturb_pip(
@@ -299,6 +559,149 @@ def test_versions_that_contradict_each_other_are_told(
         gather("requirements.txt")
 
 
+def test_a_name_that_no_index_has_is_told_as_such(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    build(dags / "wheels", "requests")
+    asks(dags, "requsts")
+
+    with pytest.raises(InputError, match="index has nothing of the name requsts: correct it, or"):
+        gather("requirements.txt")
+
+
+def test_a_version_that_there_is_not_is_told_with_those_that_there_are(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    for minor in range(9):
+        build(dags / "wheels", "alpha", f"1.{minor}")
+    asks(dags, "alpha==2.0")
+
+    with pytest.raises(InputError) as caught:
+        gather("requirements.txt")
+
+    assert "(from versions: …, 1.4, 1.5, 1.6, 1.7, 1.8)" in str(caught.value)
+    assert str(caught.value).endswith(
+        "Take one of these versions: no other has a wheel of pure Python for this Python"
+    )
+
+
+def test_a_dependency_that_has_only_compiled_wheels_is_named(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    build(dags / "wheels", "alpha", needs=["beta"])
+    build(dags / "wheels", "beta", tag="cp311-cp311-linux_x86_64", pure=False)
+    asks(dags, "alpha")
+
+    with pytest.raises(InputError) as caught:
+        gather("requirements.txt")
+
+    assert "beta" in str(caught.value)
+    assert ". Only wheels of pure Python can be imported from a zip" in str(caught.value)
+
+
+def test_a_constraints_file_that_is_not_there_is_told_as_such(
+    dags: Path, gather: Callable[..., LocalPackage]
+) -> None:
+    build(dags / "wheels", "alpha")
+    asks(dags, "alpha", "-c gone.txt")
+
+    with pytest.raises(InputError, match=r"gone\.txt'\. Paths count from the folder of"):
+        gather("requirements.txt")
+
+
+@pytest.mark.parametrize(
+    ("lines", "remedy"),
+    [
+        (["alpha beta"], "Correct that line"),
+        (["--no-such-option"], "Correct that line"),
+        (["./wheels/gone-1.0-py3-none-any.whl"], "Paths count from the folder of the file"),
+        ([f"alpha==1.0 --hash=sha256:{'0' * 64}"], "Give each requirement, also those of depend"),
+        (["alpha==1.0", "alpha<1"], "Loosen one of these requirements"),
+    ],
+)
+def test_each_cause_has_its_remedy(
+    dags: Path, gather: Callable[..., LocalPackage], lines: list[str], remedy: str
+) -> None:
+    build(dags / "wheels", "alpha")
+    asks(dags, *lines)
+
+    with pytest.raises(InputError, match=rf"\. {remedy}"):
+        gather("requirements.txt")
+
+
+@pytest.fixture
+def index() -> Iterator[Callable[[int], str]]:
+    """Start an index that answers everything with one status, and give its address."""
+    servers: list[http.server.HTTPServer] = []
+
+    def start(status: int) -> str:
+        class Answering(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Answering)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        (401, "Check user and password of the index"),
+        (403, "Check user and password of the index"),
+        (404, "The index has nothing of the name alpha"),
+        (503, "The server fails; try again later"),
+    ],
+)
+def test_each_answer_of_an_index_has_its_remedy(
+    dags: Path,
+    gather: Callable[..., LocalPackage],
+    index: Callable[[int], str],
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    remedy: str,
+) -> None:
+    address = f"http://user:hidden@{index(status)}/simple"
+    (dags / "requirements.txt").write_text(f"--index-url {address}\nalpha\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+
+    with pytest.raises(InputError, match=remedy) as caught:
+        gather("requirements.txt")
+
+    assert str(status) in str(caught.value) or status == 404
+    assert "hidden" not in told(caught.value)
+
+
+@pytest.mark.parametrize(("status", "remedy"), [(403, "Check user"), (404, "Nothing is at this")])
+def test_the_signature_of_an_address_is_never_quoted(
+    dags: Path,
+    gather: Callable[..., LocalPackage],
+    index: Callable[[int], str],
+    status: int,
+    remedy: str,
+) -> None:
+    address = f"http://{index(status)}/alpha-1.0-py3-none-any.whl?AccessKeyId=a&Signature=hidden"
+    (dags / "requirements.txt").write_text(f"alpha @ {address}\n")
+
+    with pytest.raises(InputError, match=remedy) as caught:
+        gather("requirements.txt")
+
+    assert "alpha-1.0-py3-none-any.whl?…" in str(caught.value)
+    assert "hidden" not in told(caught.value)
+
+
 def test_an_index_out_of_reach_is_told_as_such(
     dags: Path, gather: Callable[..., LocalPackage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -363,7 +766,7 @@ def test_a_pip_that_ends_without_a_word_is_told_by_its_status(
     (tmp_path / "sitecustomize.py").write_text("import os; os._exit(7)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
-    with pytest.raises(InputError, match=r"pip cannot collect it: status 7\. Only wheels"):
+    with pytest.raises(InputError, match=r"it: status 7\. Run pip download with this file"):
         gather("requirements.txt")
 
 

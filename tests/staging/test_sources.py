@@ -622,6 +622,28 @@ def test_a_full_disk_is_told_when_a_zip_is_made(dags: Path, gather: Gather) -> N
     assert f": {reason}. Make room there, or set TMPDIR" in str(caught.value)
 
 
+def test_a_full_disk_is_told_when_requirements_are_unpacked(dags: Path, gather: Gather) -> None:
+    with zipfile.ZipFile(dags / "alpha-1.0-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED) as wheel:
+        wheel.writestr("alpha.py", "#" * 1_000_000)
+        wheel.writestr("alpha-1.0.dist-info/METADATA", "Name: alpha\nVersion: 1.0\n")
+        wheel.writestr("alpha-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr("alpha-1.0.dist-info/RECORD", "")
+
+    with room_for(100_000), pytest.raises(DliError, match="Make room there, or set TMPDIR"):
+        gather("alpha-1.0-py3-none-any.whl")
+
+
+def test_a_full_disk_is_told_when_pip_collects(dags: Path, gather: Gather) -> None:
+    with zipfile.ZipFile(dags / "alpha-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("alpha.py", "#" * 1_000_000)
+        wheel.writestr("alpha-1.0.dist-info/METADATA", "Name: alpha\nVersion: 1.0\n")
+        wheel.writestr("alpha-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr("alpha-1.0.dist-info/RECORD", "")
+
+    with room_for(100_000), pytest.raises(DliError, match="Make room there, or set TMPDIR"):
+        gather("alpha-1.0-py3-none-any.whl")
+
+
 def test_a_full_disk_is_told_when_a_file_is_fetched(
     storage: fsspec.AbstractFileSystem, gather: Gather
 ) -> None:
