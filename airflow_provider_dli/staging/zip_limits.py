@@ -20,6 +20,7 @@ _BY_PATH = re.compile(rb"\b(dirname|abspath|realpath|normpath|split|Path|PurePat
 _BY_LOADER = re.compile(
     rb"importlib[._]resources|importlib import resources|pkg_resources|\bpkgutil\b"
 )
+_OF_SRC = re.compile(rb"^\s*(from|import)\s+src\b", re.MULTILINE)
 _NO_DATA = re.compile(r"\.(py|pyc|pyi|pyx|pxd|c|h|md|rst)$|^(LICEN[CS]E|NOTICE|README|py\.typed)")
 _ABOUT = re.compile(r"\.(dist-info|egg-info)$|^tests?$")
 _SHOWN = 5
@@ -33,6 +34,7 @@ def limits(archive: Path) -> Iterator[str]:
         # The folders of the zip, which its last bytes are, begin there.
         size = opened.start_dir
         by_path = _by_path(opened, names)
+        inner = _in_src(opened, names)
     if entries > _MOST_ENTRIES or size > _MOST_BYTES:
         yield (
             f"it has {entries} entries and {size} bytes, and Python before 3.13 can import from no "
@@ -49,7 +51,7 @@ def limits(archive: Path) -> Iterator[str]:
             f"{_listed(by_path)}; what fails on that belongs into the image of the job, or has to "
             "read by importlib.resources"
         )
-    if inner := _in_src(names):
+    if inner:
         yield (
             f"its folder src has no __init__.py, so that {_listed(inner)} can only be imported "
             "as a part of 'src'; give the folder src itself if that is not meant"
@@ -84,13 +86,16 @@ def _data(paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
     return data
 
 
-def _in_src(names: Sequence[str]) -> list[str]:
+def _in_src(archive: zipfile.ZipFile, names: Sequence[str]) -> list[str]:
+    """Give what stands in a folder `src` that is no package, unless the code says `src` itself."""
     inner = [name.split("/")[1:] for name in names if name.startswith("src/")]
     if ["__init__.py"] in inner:
         return []
     packages = {parts[0] for parts in inner if parts[1:] == ["__init__.py"]}
     modules = {parts[0] for parts in inner if len(parts) == 1 and parts[0].endswith(".py")}
-    return sorted(packages | modules)
+    found = sorted(packages | modules)
+    code = (name for name in names if found and name.endswith(".py"))
+    return [] if any(_OF_SRC.search(archive.read(name)) for name in code) else found
 
 
 def _listed(names: Sequence[str]) -> str:

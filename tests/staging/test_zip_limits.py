@@ -99,6 +99,10 @@ def test_a_package_named_src_is_none_of_these(tmp_path: Path) -> None:
     assert warnings(tmp_path, {"main.py": "", "src/__init__.py": "", "src/a.py": ""}) == []
 
 
+def test_code_that_imports_from_src_means_it(tmp_path: Path) -> None:
+    assert warnings(tmp_path, {"main.py": "from src.tools import x\n", "src/tools.py": ""}) == []
+
+
 def test_more_entries_than_old_pythons_can_read_are_told(tmp_path: Path) -> None:
     file = tmp_path / "a.py"
     file.write_text("")
