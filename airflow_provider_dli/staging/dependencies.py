@@ -153,7 +153,7 @@ def _unpack(wheel: Path, folder: Path, source: str) -> str | None:
 def _unpacked_path(name: str, wheel: Path, source: str) -> PurePosixPath | None:
     """Give where a file of a wheel is installed; scripts and headers are not."""
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
+    if not path.parts or path.is_absolute() or ".." in path.parts:
         raise InputError(
             "sources", source, f"the wheel {wheel.name} has a path that leads out of it"
         )

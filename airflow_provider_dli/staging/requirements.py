@@ -20,6 +20,7 @@ from urllib.parse import unquote
 from packaging.requirements import InvalidRequirement, Requirement
 
 from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.staging.files import unusable
 from airflow_provider_dli.staging.secrecy import without_secrets
 
 WHEEL = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl")
@@ -63,7 +64,7 @@ class _Reader:
             # pip tells which one is not there.
             return
         self.seen.add(file)
-        for line in _lines(file, name):
+        for line in _lines(file, name, self.source):
             if line.text.startswith("-"):
                 yield from self._of_options(line)
             else:
@@ -77,7 +78,7 @@ class _Reader:
             return
         if options.editable:
             raise line.refused(self.source, "is editable, and links to code instead of having it")
-        if options.no_binary:
+        if set(options.no_binary) - {":none:"}:
             raise line.refused(self.source, "asks for packages that have to be built")
         for name in options.constraint:
             if (file := _beside(line.file, name)) is not None:
@@ -114,8 +115,11 @@ def asked(file: Path, source: str) -> list[Requirement]:
     return list(_Reader(source).asked(file, file.name))
 
 
-def _lines(file: Path, name: str) -> Iterator[_Line]:
-    content = file.read_bytes()
+def _lines(file: Path, name: str, source: str) -> Iterator[_Line]:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise unusable(file, source, error) from error
     is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = content.decode("utf-16" if is_utf_16 else "utf-8-sig", "replace")
     begun = ""

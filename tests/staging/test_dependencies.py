@@ -397,6 +397,23 @@ def test_what_would_have_to_be_built_is_refused_by_name(
     assert not list(dags.rglob("was-run"))
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "./wheels/alpha-1.0-py3-none-any.whl ; python_version > '3'",
+        "alpha \\\n  == 1.0  # pinned",
+        "--no-binary=:none:\nalpha",
+    ],
+)
+def test_what_needs_no_building_is_let_through(
+    dags: Path, gather: Callable[..., LocalPackage], line: str
+) -> None:
+    build(dags / "wheels", "alpha")
+    asks(dags, line)
+
+    assert "alpha/__init__.py" in members(gather("requirements.txt", python_version="3.9"))
+
+
 @pytest.mark.parametrize("option", ["-r more.txt", "--requirement=more.txt", "-c more.txt"])
 def test_what_another_file_would_have_built_is_refused_with_its_place(
     dags: Path, gather: Callable[..., LocalPackage], option: str
