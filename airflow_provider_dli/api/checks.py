@@ -36,7 +36,14 @@ _PREFIX = re.compile(rf"/?({_FOLDER}(/{_FOLDER})*/?)?")
 _OBS_URL = re.compile(
     r"https://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\.obs\.[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?/[^?#]*[^/?#]"
 )
-_OBS_PATH = re.compile(r"obs://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>[^?#]*[^/?#])")
+# The key is as it is, also with a question mark in a folder's name; a package's has none.
+_OBS_PATH = re.compile(
+    r"obs://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>(?:.*/)?[^/?#\s]+)", re.DOTALL
+)
+_LONGEST_KEY = 1024
+_KEY_RULE = "give 1 to 1024 bytes of text that XML can carry"
+# What the XML of a listing, or of a deletion, cannot carry: https://www.w3.org/TR/xml/#charsets
+_NOT_IN_XML = re.compile("[^\t\n\r\\u0020-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 _PATH_RULE = "give an OBS object, https://bucket.obs.region.host/key or obs://bucket/key"
 
 
@@ -130,20 +137,69 @@ def prefix(value: object) -> str:
 def obs_location(path: object, field: str = "paths") -> tuple[str, str]:
     """Give bucket and key of an OBS object, `https://bucket.obs.region.host/key` or `obs://…`.
 
-    Its name must be legal for a package.
+    Its name must be legal for a package; folders may have any name, in `obs://` as it is, in
+    `https://` percent-encoded.
     """
     if not isinstance(path, str):
         raise InputError(field, path, _PATH_RULE)
-    if re.search(r"\s", path):
-        raise InputError(field, path, f"there is a blank inside; {_PATH_RULE}")
     in_obs = _OBS_PATH.fullmatch(path)
-    if not path.isprintable() or not (in_obs or _OBS_URL.fullmatch(path)):
+    if not in_obs and re.search(r"\s", path):
+        raise InputError(field, path, f"there is a blank inside; {_PATH_RULE}")
+    if not in_obs and not (path.isprintable() and _OBS_URL.fullmatch(path)):
         raise InputError(field, path, _PATH_RULE)
     package(f"{field}: the package name", package_name(path))
     if in_obs:
-        return in_obs["bucket"], in_obs["key"]
-    host, _, key = path.removeprefix("https://").partition("/")
-    return host.split(".obs.")[0], unquote(key)
+        bucket, key = in_obs["bucket"], in_obs["key"]
+    else:
+        host, _, quoted = path.removeprefix("https://").partition("/")
+        bucket, key = host.split(".obs.")[0], unquote(quoted)
+    if wrong := _wrong_in_key(key):
+        raise InputError(field, path, wrong)
+    return bucket, key
+
+
+def object_key(value: object) -> str:
+    """Returns `value` when an object may have this key, whoever wrote it.
+
+    https://support.huaweicloud.com/intl/en-us/ugobs-obs/obs_41_0017.html
+    """
+    wrong = _wrong_in_key(value) if isinstance(value, str) else _KEY_RULE
+    if wrong:
+        raise InputError("key", value, wrong)
+    return str(value)
+
+
+def new_key(value: object) -> str:
+    """Returns `value` when an object may be made under this key here.
+
+    Nobody can type what is not printable, and many tools take parts that are . or .. for steps.
+    """
+    key = object_key(value)
+    if not _is_plain(key):
+        rule = "give printable text for a new object, with no part that is . or .. between slashes"
+        raise InputError("key", key, rule)
+    return key
+
+
+def key_of_copy(key: str, value: object) -> str:
+    """Returns `value` when a copy of the object `key` may have this key.
+
+    A name that somebody gave may stay when the object goes to another place.
+    """
+    return new_key(value) if _is_plain(key) else object_key(value)
+
+
+def _wrong_in_key(key: str) -> str:
+    if not key or _NOT_IN_XML.search(key):
+        return _KEY_RULE
+    size = len(key.encode())
+    if size > _LONGEST_KEY:
+        return f"it has {size} bytes in UTF-8, and an object's key at most {_LONGEST_KEY}"
+    return ""
+
+
+def _is_plain(key: str) -> bool:
+    return key.isprintable() and not {".", ".."} & set(key.split("/"))
 
 
 def package(field: str, value: object) -> str:

@@ -101,7 +101,7 @@ class ObsHook(DliBaseHook):
         :param bucket: name of the bucket
         :param key: key of the object
         """
-        return self._run(self._bucket(bucket).find(checked_key(key)))
+        return self._run(self._bucket(bucket).find(checks.object_key(key)))
 
     def find_objects(self, bucket: str, keys: Iterable[str]) -> dict[str, StoredObject]:
         """Describe several objects at once, and give those that are there by their keys.
@@ -110,7 +110,7 @@ class ObsHook(DliBaseHook):
         :param keys: keys of the objects
         """
         asked = self._bucket(bucket)
-        wanted = list(dict.fromkeys(map(checked_key, keys)))
+        wanted = list(dict.fromkeys(map(checks.object_key, keys)))
         found: dict[str, StoredObject] = {}
 
         def look(run: Run, key: str) -> None:
@@ -172,7 +172,7 @@ class ObsHook(DliBaseHook):
         """
         if start < 0 or (end is not None and end < 0):
             raise InputError("start and end", [start, end], "give numbers of bytes from 0 on")
-        return self._run(self._bucket(bucket).read(checked_key(key), start, end, etag))
+        return self._run(self._bucket(bucket).read(checks.object_key(key), start, end, etag))
 
     def write_object(self, bucket: str, key: str, data: bytes) -> StoredObject:
         """Store bytes in one request, of up to 5 GB, in place of what lies there.
@@ -183,7 +183,7 @@ class ObsHook(DliBaseHook):
         """
         target, data = self._bucket(bucket), bytes(data)
         digest = hashlib.sha256(data).hexdigest()
-        return self._run(target.put(checked_key(key), data, digest))
+        return self._run(target.put(checks.new_key(key), data, digest))
 
     def upload_files(self, bucket: str, files: Sequence[FileToSend]) -> None:
         """Send files, several at once, and say in the log how far it is.
@@ -221,7 +221,7 @@ class ObsHook(DliBaseHook):
         :param to_key: key of the copy
         """
         source, target = self._bucket(bucket), self._bucket(to_bucket)
-        self._run(source.copy(checked_key(key), target, checked_key(to_key)))
+        self._run(source.copy(checks.object_key(key), target, checks.key_of_copy(key, to_key)))
 
     def delete_objects(self, bucket: str, keys: Iterable[str]) -> None:
         """Delete objects; absent ones count as done.
@@ -229,7 +229,7 @@ class ObsHook(DliBaseHook):
         :param bucket: name of the bucket
         :param keys: keys of the objects
         """
-        self._run(self._bucket(bucket).delete([checked_key(key) for key in keys]))
+        self._run(self._bucket(bucket).delete([checks.object_key(key) for key in keys]))
 
     def start_multipart(self, bucket: str, key: str) -> OpenUpload:
         """Begin an object that is sent in parts: ``send(number, data)``, then ``complete()``.
@@ -241,7 +241,7 @@ class ObsHook(DliBaseHook):
         """
         from airflow_provider_dli.transfer.open_upload import OpenUpload
 
-        begun = uploads.begin(self._bucket(bucket), checked_key(key))
+        begun = uploads.begin(self._bucket(bucket), checks.new_key(key))
         return OpenUpload(self._run(begun), self._run)
 
     def _bucket(self, name: str) -> Bucket:
@@ -286,24 +286,11 @@ class ObsHook(DliBaseHook):
             yield transport.run, workers
 
 
-def checked_key(key: object) -> str:
-    """Give `key` when it may name an object.
-
-    https://support.huaweicloud.com/intl/en-us/ugobs-obs/obs_41_0017.html
-    """
-    rule = "give 1 to 1024 bytes of printable text, with no part that is . or .. between slashes"
-    # The last ones would be resolved on the way, like those of a path.
-    is_text = isinstance(key, str) and key.isprintable() and 0 < len(key.encode()) <= 1024
-    if not is_text or {".", ".."} & set(str(key).split("/")):
-        raise InputError("key", key, rule)
-    return str(key)
-
-
 def _by_key(files: Sequence[FileToSend]) -> list[FileToSend]:
     """Give each file once; two of other bytes must not have one key."""
     known: dict[str, FileToSend] = {}
     for file in files:
-        other = known.setdefault(checked_key(file.key), file)
+        other = known.setdefault(checks.new_key(file.key), file)
         if other.sha256 != file.sha256:
             both = f"{other.path} and {file.path} would both be it"
             raise InputError("key", file.key, both)

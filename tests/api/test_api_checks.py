@@ -75,6 +75,40 @@ def test_an_obs_path_is_percent_encoded_in_its_folder() -> None:
     assert url == "https://bucket.obs.eu-de.otc.t-systems.com/50%25%2B%C3%A4/a.jar"
 
 
+@pytest.mark.parametrize(
+    ("folder", "encoded"),
+    [
+        ("with blank", "with%20blank"),
+        ("v\u202f1", "v%E2%80%AF1"),
+        ("\u00a0", "%C2%A0"),
+        ("a\tb", "a%09b"),
+        ("q?x=1", "q%3Fx%3D1"),
+        ("h#f", "h%23f"),
+        ("a//b", "a//b"),
+        ("", ""),
+        ("..", ".."),
+    ],
+)
+def test_an_obs_path_may_lead_through_folders_of_any_name(folder: str, encoded: str) -> None:
+    path = f"obs://bucket/{folder}/a.jar"
+
+    (url,) = checks.paths([path], Cloud.OTC, "eu-de")
+
+    assert url == f"https://bucket.obs.eu-de.otc.t-systems.com/{encoded}/a.jar"
+    assert checks.obs_location(path) == ("bucket", f"{folder}/a.jar")
+    assert checks.obs_location(url) == ("bucket", f"{folder}/a.jar")
+
+
+@pytest.mark.parametrize("beginning", ["obs://bucket/", "https://bucket.obs.region.example.com/"])
+def test_an_object_whose_key_is_too_long_is_refused_with_its_length(beginning: str) -> None:
+    fits, longer = f"{'f' * 1018}/a.jar", f"{'f' * 1019}/a.jar"
+
+    assert checks.obs_location(beginning + fits) == ("bucket", fits)
+    text = refused("paths", beginning + longer, checks.obs_location, beginning + longer)
+
+    assert "it has 1025 bytes in UTF-8" in text
+
+
 def test_an_obs_path_keeps_the_package_name_it_was_checked_for() -> None:
     (url,) = checks.paths(["obs://bucket/lib/a!b.jar"], Cloud.OTC, "eu-de")
 
@@ -147,7 +181,9 @@ def test_none_among_the_paths_is_refused() -> None:
         "https://bucket.obs.region.example.com/a b.jar",
         "https://bucket.obs.region.example.com/a.jar\n",
         " https://bucket.obs.region.example.com/a.jar",
-        "obs://bucket/folder x/a.jar",
+        "obs://bucket/folder/a b.jar",
+        "obs://bucket/folder/a.jar\n",
+        " obs://bucket/folder/a.jar",
     ],
 )
 def test_a_blank_inside_a_path_is_refused_as_such(path: str) -> None:
