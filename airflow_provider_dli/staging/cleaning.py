@@ -209,7 +209,8 @@ def _old_records(records: Iterable[Record], after: timedelta | int, now: float) 
 def _old_objects(
     objects: Iterable[StoredObject], prefix: str, after: timedelta | int, now: float
 ) -> Iterable[str]:
-    pattern = re.compile(rf"{re.escape(folder_of(prefix))}(?P<name>[^/]+)-[0-9a-f]{{12}}/(?P=name)")
+    name = "(?P<name>[A-Za-z0-9_!.-]+)"  # no package has another
+    pattern = re.compile(rf"{re.escape(folder_of(prefix))}{name}-[0-9a-f]{{12}}/(?P=name)")
     staged = [
         (found["name"], one) for one in objects if (found := pattern.fullmatch(one.key)) is not None
     ]
