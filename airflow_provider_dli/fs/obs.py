@@ -4,23 +4,28 @@
 from __future__ import annotations
 
 import io
+import os
 from concurrent.futures import ThreadPoolExecutor
-from glob import has_magic
+from contextlib import suppress
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import fsspec
+from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.implementations.local import make_path_posix
+from fsspec.utils import other_paths
 
 from airflow_provider_dli.api.errors import InputError
 from airflow_provider_dli.fs.failures import as_os_errors
 from airflow_provider_dli.fs.files import LayeredFile, ObsFile
-from airflow_provider_dli.fs.listing import ObsListing, folder_key
+from airflow_provider_dli.fs.listing import LONGEST_KEY, ObsListing
+from airflow_provider_dli.fs.places import check_places
 
 schemes = ["obs"]
 """What Airflow is told: paths of these schemes come here."""
 
 _OF_TEXT = ("encoding", "errors", "newline")
-_LONGEST_KEY = 1024
 _AT_ONCE = 8
 
 
@@ -142,23 +147,151 @@ class ObsFileSystem(ObsListing):
             raise NotImplementedError("an object has the time when it was written, and no other")
         super().touch(path, truncate=True, **kwargs)
 
+    def expand_path(
+        self, path: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any
+    ) -> list[str]:
+        """Return the names that paths and patterns mean, and with `recursive` those below.
+
+        A path is no pattern when something lies at just that name, such as `a[1].txt`.
+        """
+        if maxdepth is not None and maxdepth < 1:
+            raise ValueError("maxdepth must be at least 1")
+        given = [path] if isinstance(path, str | os.PathLike) else path
+        found: set[str] = set()
+        for one in map(self._strip_protocol, given):
+            if self.is_pattern(one):
+                found |= self._matched(one, recursive, maxdepth, **kwargs)
+                continue
+            below = self.find(one, maxdepth, withdirs=True, **kwargs) if recursive else []
+            found |= set(below)
+            if one not in found and (not recursive or self.exists(one)):
+                found.add(one)
+        if not found:
+            raise FileNotFoundError(path)
+        return sorted(found)
+
+    def _matched(
+        self, pattern: str, recursive: bool, maxdepth: int | None, **kwargs: Any
+    ) -> set[str]:
+        names = set(self.glob(pattern, maxdepth=maxdepth, **kwargs))
+        if recursive and maxdepth != 1:
+            # What matched is one level of it already.
+            deeper = None if maxdepth is None else maxdepth - 1
+            for name in sorted(names):
+                names |= set(self.find(name, deeper, withdirs=True, **kwargs))
+        return names
+
+    def copy(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        on_error: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Copy inside OBS as fsspec does; of a whole folder each object by its exact key."""
+        if isinstance(path1, list) and isinstance(path2, list):
+            super().copy(path1, path2, on_error=on_error or "raise", **kwargs)
+            return
+        on_error = on_error or ("ignore" if recursive else "raise")
+        if self._is_tree(path1, recursive, maxdepth):
+            self._copy_tree(path1, path2, on_error)
+            return
+        into = isinstance(path2, str) and (path2.endswith("/") or self.isdir(path2))
+        names, targets = self._pairs(path1, path2, recursive, maxdepth, into=into)
+        super().copy(names, targets, on_error=on_error, **kwargs)
+
+    def _is_tree(self, path: Any, recursive: bool, maxdepth: int | None) -> bool:
+        """Whether all below one path is meant."""
+        is_whole = recursive and maxdepth is None
+        return is_whole and isinstance(path, str) and not self.is_pattern(path)
+
+    def _copy_tree(self, path1: str, path2: str, on_error: str) -> list[str]:
+        """Copy an object and all below, and return the names of what was copied."""
+        source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        if "/" in source and not path1.endswith("/") and (path2.endswith("/") or self.isdir(path2)):
+            target = f"{target}/{source.rpartition('/')[2]}"
+        bucket, key = self.parts_of(source)
+        with as_os_errors():
+            keys = [one.key for one in self._objects_in(bucket, key)]
+        copied = []
+        for name in (*([source] if key else []), *(f"{bucket}/{one}" for one in keys)):
+            try:
+                self._copy_exactly(name, f"{target}{name[len(source) :]}")
+            except FileNotFoundError:
+                # A folder need not have an object of its name.
+                if on_error == "raise" and (name != source or not keys):
+                    raise
+            else:
+                copied.append(name)
+        if not copied:
+            raise self.absent(source)
+        return copied
+
+    def _copy_exactly(self, name: str, to_name: str) -> None:
+        """Copy one object; slashes at the end of its key count."""
+        (bucket, _, key), (to_bucket, _, to_key) = name.partition("/"), to_name.partition("/")
+        if name == to_name:
+            # It would be deleted next, if it is moved.
+            raise InputError("path2", to_name, "nothing can be copied onto itself")
+        with as_os_errors():
+            self.hook.copy_object(bucket, key, to_bucket, to_key)
+
+    def _pairs(
+        self, source: Any, target: Any, recursive: bool, maxdepth: int | None, *, into: bool
+    ) -> tuple[list[str], list[str]]:
+        """Return the names that are meant, and where each of them goes, by the rules of fsspec.
+
+        `into` says that the target is a folder, into which one source goes by its own name.
+        """
+        is_one = isinstance(source, str)
+        is_pattern = is_one and self.is_pattern(self._strip_protocol(source))
+        names = self.expand_path(source, recursive=recursive, maxdepth=maxdepth)
+        if is_one and (not recursive or maxdepth is not None):
+            # Without it no folder is copied, as in a shell.
+            names = [name for name in names if not self.isdir(name)]
+        if not names:
+            return [], []
+        if is_pattern:
+            into = len(names) == 1
+        inside = is_one and into and (is_pattern or not source.endswith("/"))
+        return names, other_paths(names, target, exists=inside, flatten=not is_one)
+
+    def get(
+        self,
+        rpath: Any,
+        lpath: Any,
+        recursive: bool = False,
+        callback: Any = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Copy to this machine as fsspec does.
+
+        Raises `InputError` before anything is written when a key leads out of the target folder, or
+        when two of them would be one file.
+        """
+        if not (isinstance(rpath, list) and isinstance(lpath, list)):
+            # Else the caller named each place.
+            folder = make_path_posix(lpath) if isinstance(lpath, str) else lpath
+            into = isinstance(folder, str) and (folder.endswith("/") or Path(folder).is_dir())
+            rpath, lpath = self._pairs(rpath, folder, recursive, maxdepth, into=into)
+            check_places(rpath, lpath, folder)
+        super().get(rpath, lpath, callback=callback, **kwargs)
+
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy an object inside OBS; of a folder, its own object, where it has one."""
         bucket, key = self.object_of(path1)
         to_bucket, to_key = self.object_of(path2)
-        if (bucket, key) == (to_bucket, to_key):
-            # It would be deleted next, if it is moved.
-            raise InputError("path2", path2, "nothing can be copied onto itself")
+        source, target = f"{bucket}/{key}", f"{to_bucket}/{to_key}"
         try:
-            with as_os_errors():
-                self.hook.copy_object(bucket, key, to_bucket, to_key)
+            self._copy_exactly(source, target)
         except FileNotFoundError:
             if not self.isdir(path1):
                 raise
-            with as_os_errors():
-                if self.hook.find_object(bucket, folder_key(key)):
-                    to = (to_bucket, folder_key(to_key))
-                    self.hook.copy_object(bucket, folder_key(key), *to)
+            with suppress(FileNotFoundError):
+                self._copy_exactly(f"{source}/", f"{target}/")
 
     def mv(
         self,
@@ -169,16 +302,20 @@ class ObsFileSystem(ObsListing):
         **kwargs: Any,
     ) -> None:
         """Copy, then delete: OBS has no renaming. After an error all is still at the old place."""
+        _refuse_doubled_end(path1)
         source = self._strip_protocol(path1)
         if source == self._strip_protocol(path2):
             return
         # What comes meanwhile is not copied, and so not deleted.
+        if self._is_tree(path1, recursive, maxdepth):
+            self._delete(self._copy_tree(path1, path2, "raise"))
+            return
         names = self.expand_path(path1, recursive=recursive, maxdepth=maxdepth)
         self.copy(path1, path2, recursive=recursive, maxdepth=maxdepth, on_error="raise")
         if names == [source] and not recursive:
             self.rm_file(source)
         else:
-            self._delete(names, with_folders=recursive)
+            self._delete(_with_folders(names) if recursive else names)
 
     def rm_file(self, path: str) -> None:
         """Delete one object, which has to be there."""
@@ -195,19 +332,45 @@ class ObsFileSystem(ObsListing):
 
         One path has to be there. Of a list, what is not there is passed over.
         """
-        if not recursive and isinstance(path, str) and not has_magic(path):
+        for one in [path] if isinstance(path, str) else path:
+            _refuse_doubled_end(one)
+        if not recursive and isinstance(path, str) and not self.is_pattern(path):
             self.rm_file(path)
-            return
-        names = self.expand_path(path, recursive=recursive, maxdepth=maxdepth)
-        self._delete(names, with_folders=recursive)
+        elif recursive and maxdepth is None:
+            names = [name for one in self.expand_path(path) for name in self._tree(one)]
+            if isinstance(path, str) and not self.is_pattern(path) and len(names) == 1:
+                self.rm_file(path)
+            else:
+                self._delete(names)
+        else:
+            names = self.expand_path(path, recursive=recursive, maxdepth=maxdepth)
+            self._delete(_with_folders(names) if recursive else names)
 
-    def _delete(self, names: list[str], with_folders: bool) -> None:
-        for bucket, group in groupby(map(self.parts_of, names), lambda parts: parts[0]):
-            keys = [key for _, key in group if key]
-            if with_folders:
-                keys += [folder_key(key) for key in keys if len(key.encode()) < _LONGEST_KEY]
+    def _tree(self, path: str) -> list[str]:
+        """Return the exact names of the object at a path, if there is one, and of all below."""
+        bucket, key = self.parts_of(path)
+        with suppress(FileNotFoundError), as_os_errors():
+            return [path, *(f"{bucket}/{one.key}" for one in self._objects_in(bucket, key))]
+        return [path]
+
+    def _delete(self, names: list[str]) -> None:
+        parts = [name.partition("/") for name in dict.fromkeys(names)]
+        for bucket, group in groupby(parts, lambda part: part[0]):
             with as_os_errors():
-                self.hook.delete_objects(bucket, keys)
+                self.hook.delete_objects(bucket, [key for _, _, key in group if key])
+
+
+def _refuse_doubled_end(path: Any) -> None:
+    """Raise `InputError` where less may be meant than what would go."""
+    if str(path).endswith("//") and str(path).strip("/"):
+        rule = "more than one slash at its end counts as none: all that the folder holds would go"
+        raise InputError("path", path, rule)
+
+
+def _with_folders(names: list[str]) -> list[str]:
+    """Return the names, and for each of them that of the object which would make it a folder."""
+    short = [name for name in names if len(name.partition("/")[2].encode()) < LONGEST_KEY]
+    return [*names, *(f"{name}/" for name in short)]
 
 
 class _AtItsBeginning:

@@ -3,13 +3,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from glob import escape
+from typing import Any, Self
+
 from upath.implementations.cloud import CloudPath
 
 # Imported, it makes the file system known to fsspec.
 from airflow_provider_dli.fs import obs  # noqa: F401
+from airflow_provider_dli.fs.listing import raise_unless_absent
 
 
 class ObsPath(CloudPath):
-    """A path `obs://bucket/key`."""
+    """A path `obs://bucket/key`, with each key as it is.
+
+    Paths of a file system have no empty parts, and `/b` begins anew there; here `/b` below `a` is
+    the key `a//b`.
+    """
 
     __slots__ = ()
+
+    def with_segments(self, *pathsegments: Any) -> Self:
+        """Return the path of what is joined by slashes, whatever the segments begin with."""
+        first, *others = pathsegments
+        if others and all(isinstance(one, str) and "://" not in one for one in others):
+            folder = self.parser.strip_protocol(first)
+            return super().with_segments(f"{self.protocol}://{'/'.join([folder, *others])}")
+        return super().with_segments(*pathsegments)
+
+    def iterdir(self) -> Iterator[Self]:
+        """Return the paths in this folder; the key `a//b` is one of the folder `a`."""
+        if not self.fs.isdir(self.path):
+            raise NotADirectoryError(str(self))
+        for name in dict.fromkeys(self.fs.ls(self.path, detail=False)):
+            yield self._at(name)
+
+    def glob(
+        self, pattern: str, *, case_sensitive: bool | None = None, recurse_symlinks: bool = False
+    ) -> Iterator[Self]:
+        """Return what matches a pattern below this path, which is no part of the pattern."""
+        for name in self.fs.glob(f"{escape(self.path.rstrip('/'))}/{pattern}"):
+            yield self._at(name)
+
+    def rglob(
+        self, pattern: str, *, case_sensitive: bool | None = None, recurse_symlinks: bool = False
+    ) -> Iterator[Self]:
+        """Return what matches a pattern at any depth below this path."""
+        return self.glob(f"**/{pattern}")
+
+    def walk(
+        self,
+        top_down: bool = True,
+        on_error: Callable[[OSError], Any] | None = None,
+        follow_symlinks: bool = False,
+    ) -> Iterator[tuple[Self, list[str], list[str]]]:
+        """Walk from folder to folder; a refusal is raised, unless `on_error` takes it."""
+        listed = self.fs.walk(self.path, None, top_down, on_error or raise_unless_absent)
+        for folder, dirs, files in listed:
+            yield self._at(folder), dirs, files
+
+    def _at(self, name: str) -> Self:
+        return self.with_segments(f"{self.protocol}://{name}")
