@@ -191,10 +191,11 @@ class ObsFileSystem(ObsListing):
         **kwargs: Any,
     ) -> None:
         """Copy inside OBS as fsspec does; of a whole folder each object by its exact key."""
-        if isinstance(path1, list) and isinstance(path2, list):
-            super().copy(path1, path2, on_error=on_error or "raise", **kwargs)
-            return
         on_error = on_error or ("ignore" if recursive else "raise")
+        if isinstance(path1, list) and isinstance(path2, list):
+            # The caller named each place.
+            super().copy(path1, path2, on_error=on_error, **kwargs)
+            return
         if self._is_tree(path1, recursive, maxdepth):
             self._copy_tree(path1, path2, on_error)
             return
@@ -215,18 +216,20 @@ class ObsFileSystem(ObsListing):
         bucket, key = self.parts_of(source)
         with as_os_errors():
             keys = [one.key for one in self._objects_in(bucket, key)]
-        copied = []
+        copied: list[str] = []
+        failed = self.absent(source)
         for name in (*([source] if key else []), *(f"{bucket}/{one}" for one in keys)):
             try:
                 self._copy_exactly(name, f"{target}{name[len(source) :]}")
-            except FileNotFoundError:
+            except FileNotFoundError as error:
                 # A folder need not have an object of its name.
                 if on_error == "raise" and (name != source or not keys):
                     raise
+                failed = error
             else:
                 copied.append(name)
         if not copied:
-            raise self.absent(source)
+            raise failed
         return copied
 
     def _copy_exactly(self, name: str, to_name: str) -> None:
@@ -277,7 +280,8 @@ class ObsFileSystem(ObsListing):
             folder = make_path_posix(lpath) if isinstance(lpath, str) else lpath
             into = isinstance(folder, str) and (folder.endswith("/") or Path(folder).is_dir())
             rpath, lpath = self._pairs(rpath, folder, recursive, maxdepth, into=into)
-            check_places(rpath, lpath, folder)
+            if isinstance(folder, str):
+                check_places(rpath, lpath, folder)
         super().get(rpath, lpath, callback=callback, **kwargs)
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
@@ -338,8 +342,10 @@ class ObsFileSystem(ObsListing):
             self.rm_file(path)
         elif recursive and maxdepth is None:
             names = [name for one in self.expand_path(path) for name in self._tree(one)]
-            if isinstance(path, str) and not self.is_pattern(path) and len(names) == 1:
-                self.rm_file(path)
+            is_one = isinstance(path, str) and not self.is_pattern(path)
+            # Of a bucket or a pattern there may be nothing.
+            if is_one and len(names) == 1 and "/" in names[0]:
+                self.rm_file(names[0])
             else:
                 self._delete(names)
         else:

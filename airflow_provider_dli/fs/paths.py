@@ -26,7 +26,8 @@ class ObsPath(CloudPath):
     def with_segments(self, *pathsegments: Any) -> Self:
         """Return the path of what is joined by slashes, whatever the segments begin with."""
         first, *others = pathsegments
-        if others and all(isinstance(one, str) and "://" not in one for one in others):
+        is_plain = all(isinstance(one, str) and "://" not in one for one in others)
+        if others and is_plain and self.is_absolute():
             folder = self.parser.strip_protocol(first)
             return super().with_segments(f"{self.protocol}://{'/'.join([folder, *others])}")
         return super().with_segments(*pathsegments)

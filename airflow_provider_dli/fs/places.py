@@ -22,7 +22,8 @@ def check_places(names: Sequence[str], places: Sequence[str], folder: str) -> No
     :param places: the file or folder for each
     :param folder: what the caller named
     """
-    top = Path(os.path.abspath(folder))  # noqa: PTH100 - that of pathlib keeps the steps
+    folder = folder.rstrip("/")
+    top = Path(os.path.abspath(folder or "/"))  # noqa: PTH100 - that of pathlib keeps the steps
     parents = {name[:at] for name in names for at, letter in enumerate(name) if letter == "/"}
     taken: dict[str, str] = {}
     for name, place in zip(names, places, strict=True):

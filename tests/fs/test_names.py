@@ -341,6 +341,19 @@ def test_what_is_not_there_is_not_copied_moved_or_deleted(
     assert keys() == ["kept"]
 
 
+def test_what_cannot_be_copied_at_all_says_why(files: ObsFileSystem, bucket: str, put: Put) -> None:
+    put("p/a", "p/b")
+
+    with pytest.raises(FileNotFoundError, match="NoSuchBucket"):
+        files.copy(f"{bucket}/p", "no-such-bucket/z", recursive=True)
+
+
+def test_deleting_all_of_an_empty_bucket_is_done(files: ObsFileSystem, bucket: str) -> None:
+    files.rm(bucket, recursive=True)
+
+    assert files.ls(bucket) == []
+
+
 @pytest.mark.parametrize("method", ["rm", "mv"])
 def test_two_slashes_at_the_end_would_mean_more_than_they_say(
     files: ObsFileSystem, bucket: str, put: Put, keys: Keys, method: str
@@ -436,6 +449,29 @@ def test_two_keys_that_would_be_one_file_are_refused_before_one_is_lost(
         files.get(f"{bucket}/p", str(tmp_path / "got"), recursive=True)
 
     assert not (tmp_path / "got").exists()
+
+
+def test_files_of_one_name_are_not_fetched_over_each_other(
+    files: ObsFileSystem, bucket: str, put: Put, tmp_path: Path
+) -> None:
+    put("a/x", "b/x")
+
+    with pytest.raises(InputError, match="it would be one file with obs://"):
+        files.get([f"{bucket}/a/x", f"{bucket}/b/x"], f"{tmp_path}/got/")
+
+    assert not (tmp_path / "got").exists()
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_the_target_folder_itself_may_be_named_by_steps(
+    files: ObsFileSystem, bucket: str, put: Put, tmp_path: Path, end: str
+) -> None:
+    put("p/a/x", "p/y")
+    (tmp_path / "in").mkdir()
+
+    files.get(f"{bucket}/p/", f"{tmp_path}/in/../got{end}", recursive=True)
+
+    assert (tmp_path / "got" / "a" / "x").read_bytes() == b"p/a/x"
 
 
 def test_each_of_them_is_fetched_to_a_place_of_its_own(

@@ -152,6 +152,13 @@ def test_parts_of_a_path_with_two_slashes(top: Any) -> None:
 
 
 @only_3
+def test_a_relative_path_is_joined_as_ever(top: Any) -> None:
+    relative = (top / "a" / "b").relative_to(top)
+
+    assert str(relative / "c") == "a/b/c"
+
+
+@only_3
 def test_what_is_no_folder_gives_no_paths(top: Any, put: Put) -> None:
     put("file")
 
