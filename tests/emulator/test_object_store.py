@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import quote
 
 import boto3
 import pytest
@@ -13,6 +14,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from moto.server import ThreadedMotoServer
+from strange_keys import STRANGE
 
 from airflow_provider_dli.emulator.messages import RefusedError
 from airflow_provider_dli.emulator.object_store import ObjectStore
@@ -210,6 +212,41 @@ def test_an_object_can_be_written_read_and_deleted(store, tmp_path):
 
     assert (tmp_path / "target").read_bytes() == b"new content"
     assert "new/ä +.txt" not in dict(objects.sizes("bucket"))
+
+
+@pytest.mark.parametrize("key", STRANGE.values(), ids=STRANGE.keys())
+def test_an_object_has_the_key_that_it_was_given(store, tmp_path, key):
+    objects = ObjectStore(store, Settings())
+    near = ["odd/b", "odd/a/b", "b"]
+    for name in near:
+        (tmp_path / "other").write_bytes(b"other")
+        objects.send("bucket", name, tmp_path / "other")
+    (tmp_path / "source").write_bytes(b"content of its own")
+
+    objects.send("bucket", f"odd/{key}", tmp_path / "source")
+    objects.fetch("bucket", f"odd/{key}", tmp_path / "target")
+    there = dict(objects.sizes("bucket", page_size=3))
+    objects.delete("bucket", f"odd/{key}")
+    left = dict(objects.sizes("bucket"))
+
+    assert (tmp_path / "target").read_bytes() == b"content of its own"
+    assert there == left | {f"odd/{key}": 18}
+    assert left == dict.fromkeys(KEYS, 7) | dict.fromkeys(near, 5)
+    for name in near:
+        objects.delete("bucket", name)
+
+
+@pytest.mark.parametrize("folder", ["v\u202f1", "a//b", "q?x=1", "50%", "h#f", ".", ".."])
+def test_a_package_may_lie_in_a_folder_of_any_name(start, store, tmp_path, folder):
+    api = start(obs_endpoint=store)
+    (tmp_path / "file").write_bytes(b"x")
+    ObjectStore(store, Settings()).send("bucket", f"{folder}/odd.jar", tmp_path / "file")
+
+    answer = api.upload(**paths(f"{quote(folder)}/odd.jar"))
+    ObjectStore(store, Settings()).delete("bucket", f"{folder}/odd.jar")
+    gone = api.upload(**paths(f"{quote(folder)}/odd.jar"))
+
+    assert (answer.status_code, gone.json()["error_code"]) == (201, "DLI.0002")
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:9000", "ftp://host"])
