@@ -152,10 +152,14 @@ def test_parts_of_a_path_with_two_slashes(top: Any) -> None:
 
 
 @only_3
-def test_a_relative_path_is_joined_as_ever(top: Any) -> None:
+def test_a_relative_path_is_joined_as_ever() -> None:
+    from airflow_provider_dli.fs.paths import ObsPath
+
+    top = ObsPath("obs://bucket/")
     relative = (top / "a" / "b").relative_to(top)
 
     assert str(relative / "c") == "a/b/c"
+    assert str(top / "x" / relative) == "obs://bucket/x/a/b"
 
 
 @only_3
