@@ -1,72 +1,102 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files sent to OBS: ObsHook beside the vendor's own client, its memory, and the whole operator."""
+"""Files sent to OBS: ObsHook beside the vendor's own client: time, CPU, memory, and requests."""
 
-# The store is moto's, in a process of its own (obs_server.py). Linux only: /proc tells the memory.
+# The stores are processes of their own (obs_server.py, instant_store.py), and so is each turn of a
+# client (staging_turn.py). Linux only: /proc tells the memory.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import random
-import subprocess
-import sys
 import tempfile
-import threading
-import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
-import staging_again
-from obs_server import running
+from obs_server import INSTANT, MOTO, counted, running
 from report import Row, options, publish, spread, verdict
+from staging_turn import SMALL, Taken, hook, turn, vendor
 
-from airflow_provider_dli.api.obs.models import FileToSend
-from airflow_provider_dli.hooks.obs import ObsHook
-
-PAUSES = (0.0, 0.02)
-CONNECTION = "AIRFLOW_CONN_DLI_DEFAULT"
 MB = 10**6
-MANY, LARGE, HUGE = 200, 500 * MB, 2000 * MB
+MANY, LARGE = 200, 500 * MB
+MEMORY = 40 * MB
+BUCKET = "benchmark"
+COLUMNS = (
+    "what",
+    "store",
+    "beside",
+    "theirs",
+    "ours",
+    "ours / theirs",
+    "hashing",
+    "lean / theirs",
+    "requests",
+    "goal",
+    "holds",
+)
 
 NOTES = (
-    "Store: moto's S3 server in a process of its own, over plain HTTP on this machine. It needs "
-    "several milliseconds of its own CPU for each MB, all in one Python process, so that without a "
-    "pause it is the store that is measured; the pause before each answer stands for the network. "
-    "The clients take turns; ratios are medians of the turns, in brackets their range. Files are "
-    "in the page cache, and their SHA-256, which the hook compares, is computed before.",
-    "The vendor's client is esdk-obs-python with its defaults: no Content-MD5, no comparison of "
-    "what arrived, a new connection for each request. Its uploadFile sends parts of 9 MB one after "
-    "the other and remembers them in a file. The hook sends 8 MiB at a time on 8 connections, each "
-    "with its Content-MD5.",
-    "The operator stages the same files into a group of the emulator, which takes 3 s for the "
-    "upload. Its seconds are those of one run each, hashing and the wait for READY included.",
-    "Memory is the highest RSS while 2 GB are sent, less that after a first small file; sampled "
-    "every 10 ms in a fresh process.",
+    "Stores: a process of its own over plain HTTP on this machine. 'At once' reads what it is "
+    "sent, drops it and answers; '20 ms' answers so much later, for the network. Both know the "
+    "ETags of these files from the turn that warms up. Moto's keeps all in one Python process, "
+    "which needs several ms of CPU for each MB: there it is the store that is measured.",
+    "Ours is what staging does: hash the files, since a key names its content, then "
+    "ObsHook.upload_files; each figure is of both, and 'hashing' of the first alone. What one hash "
+    "of the same bytes takes in one thread has rows of its own. The vendor's client is "
+    "esdk-obs-python with its defaults, which hashes nothing: putFile one file after the other, "
+    "uploadFile with its checkpoint. Lean is what the standard library can do: one "
+    "SHA-256, no repeats, no time limits, no check of what the file was (lean_client.py).",
+    "Each turn is a fresh process that has sent a small file before; the clients take turns. Files "
+    "are in the page cache. Figures are medians, ratios medians of those within a turn, in "
+    "brackets their range. CPU is user and system time of the client's process. Memory is the "
+    "highest RSS (the kernel's VmHWM) above that before, the highest of all turns.",
+    "Requests are of one turn. The operator stages into a group of the emulator, objects into "
+    "moto, one run each; its requests are those to both.",
+)
+
+
+class Case(NamedTuple):
+    """Files, the rival, and the most that ours may take of its wall time, and of its CPU."""
+
+    what: str
+    files: Sequence[Path]
+    rival: str
+    wall: dict[str, float]
+    cpu: float
+
+
+class Place(NamedTuple):
+    """A store, and how late it answers."""
+
+    name: str
+    program: Path
+    pause: float = 0
+
+
+PLACES = (
+    Place("at once", INSTANT),
+    Place("20 ms", INSTANT, 0.02),
+    Place("moto", MOTO),
 )
 
 
 def main() -> None:
     """Measure and print."""
     parser = options(__doc__, runs=5)
-    parser.add_argument("--memory", nargs=2, help="measure that alone: address and file")
+    parser.add_argument("--store", choices=[place.name for place in PLACES], help="that one alone")
     chosen = parser.parse_args()
+    # Airflow reads it when it is imported, and that is later.
+    os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
     for name in list(os.environ):
-        # The store is on this machine.
+        # The stores are on this machine.
         if name.lower().endswith("_proxy"):
             del os.environ[name]
-    if chosen.memory:
-        address, path = chosen.memory
-        print(json.dumps(_growth(address, Path(path))))
-        return
     with tempfile.TemporaryDirectory() as folder:
-        rows = list(_rows(Path(folder), chosen.runs))
+        rows = list(_rows(Path(folder), chosen.runs, chosen.store))
     publish(
-        f"Files sent to an object store, {chosen.runs} turns",
+        f"Files sent to an object store, {chosen.runs} turns each",
         ["apache-airflow", "esdk-obs-python", "moto", "requests"],
         rows,
         chosen.json,
@@ -74,172 +104,123 @@ def main() -> None:
     )
 
 
-def _rows(folder: Path, runs: int) -> Iterator[Row]:
+def _rows(folder: Path, runs: int, only: str | None) -> Iterator[Row]:
+    _file(folder / SMALL, 1000)
     many = [_file(folder / f"{number}.jar", MB) for number in range(MANY)]
     large = _file(folder / "large.jar", LARGE)
-    for pause in PAUSES:
-        with running(pause) as address:
-            store = Store(address)
-            what = f"{MANY} files of 1 MB"
-            yield _row(what, pause, "putFile", 2.0, store.compare(store.put_file, many, runs))
-            what = f"one file of {LARGE // MB} MB"
-            both = store.compare(store.upload_file, [large], runs)
-            yield _row(what, pause, "uploadFile", 0.95, both)
-            yield _row(what, pause, "putFile", None, store.compare(store.put_file, [large], runs))
-            yield from staging_again.rows(address, pause, folder, many[7].path)
-    for file in (*many, large):
-        file.path.unlink()
-    yield _memory(folder)
+    cases = (
+        Case(f"{MANY} x 1 MB", many, "esdk putFile", {"at once": 0.8, "20 ms": 0.15}, 2.0),
+        Case(f"{LARGE // MB} MB", [large], "esdk uploadFile", {"at once": 1.8, "20 ms": 0.6}, 3.3),
+    )
+    for place in PLACES:
+        if only not in {None, place.name}:
+            continue
+        with running(place.pause, place.program) as address:
+            vendor(address).createBucket(BUCKET)
+            for case in cases:
+                yield from map(_whole, _compared(case, place, address, runs))
+    if only in {None, "moto"}:
+        with running(0, MOTO) as address:
+            import staging_again  # late, since it imports Airflow
+
+            yield from map(_whole, staging_again.rows(address, folder, many[7]))
+
+
+def _compared(case: Case, place: Place, address: str, runs: int) -> Iterator[Row]:
+    """Let the clients take turns, and give what each took in relation to the vendor's."""
+    clients = [case.rival, "ours", "lean", "ours, hashing before", "sha256", "md5"]
+    taken: dict[str, list[Taken]] = defaultdict(list)
+    asked: dict[str, int] = {}
+    ours = hook(address)
+    # The first turn warms up.
+    for number in range(runs + 1):
+        for client in clients:
+            counted(address)
+            one = turn(client, address, BUCKET, case.files)
+            asked[client] = counted(address).requests - 1  # the small file
+            if number:
+                taken[client].append(one)
+            # The store keeps all in its memory.
+            ours.delete_objects(BUCKET, [path.name for path in case.files])
+    wall = _row(case, place, taken, "wall", case.wall.get(place.name))
+    wall["requests"] = f"{asked[case.rival]} / {asked['ours']}"
+    yield wall
+    if place.program == INSTANT and not place.pause:
+        yield _row(case, place, taken, "cpu", case.cpu)
+        for name in ("sha256", "md5"):
+            yield _hash_row(case, place, taken, name)
+    if len(case.files) == 1:
+        yield _memory_row(case, place, taken)
 
 
 def _row(
-    what: str, pause: float, rival: str, goal: float | None, both: tuple[list[float], list[float]]
+    case: Case, place: Place, taken: dict[str, list[Taken]], field: str, goal: float | None
 ) -> Row:
-    ours, theirs = both
-    ratios = [their / our for our, their in zip(ours, theirs, strict=True)]
-    ratio = median(ratios)
+    figures = {client: [getattr(one, field) for one in turns] for client, turns in taken.items()}
+    theirs = figures[case.rival]
+    ratios = _ratios(figures["ours"], theirs)
     return {
-        "what": what,
-        "pause ms": round(1000 * pause),
-        "beside": f"esdk {rival}",
-        "theirs": f"{median(theirs):.1f} s",
-        "ours": f"{median(ours):.1f} s",
-        "times as fast": f"{ratio:.2f} ({spread(ratios)})",
-        "goal": "-" if goal is None else f">= {goal:g}",
-        "holds": "-" if goal is None else verdict(ratio >= goal),
+        "what": f"{case.what}: {_NAMES[field]}",
+        "store": place.name,
+        "beside": case.rival,
+        "theirs": _seconds(theirs),
+        "ours": _seconds(figures["ours"]),
+        "ours / theirs": f"{median(ratios):.2f} ({spread(ratios)})",
+        "hashing": _seconds(figures["ours, hashing before"]),
+        "lean / theirs": f"{median(_ratios(figures['lean'], theirs)):.2f}",
+        "goal": "-" if goal is None else f"<= {goal:g}",
+        "holds": "-" if goal is None else verdict(median(ratios) <= goal),
     }
 
 
-def _memory(folder: Path) -> Row:
-    huge = _file(folder / "huge.jar", HUGE)
-    with running(PAUSES[-1]) as address:
-        command = [sys.executable, __file__, "--memory", address, str(huge.path)]
-        answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    grown = json.loads(answer.stdout.splitlines()[-1])
+def _hash_row(case: Case, place: Place, taken: dict[str, list[Taken]], name: str) -> Row:
+    figures = [one.cpu for one in taken[name]]
+    ratios = _ratios(figures, [one.cpu for one in taken[case.rival]])
     return {
-        "what": f"memory above start, one file of {HUGE // MB} MB",
-        "pause ms": round(1000 * PAUSES[-1]),
-        "beside": "-",
-        "theirs": "-",
-        "ours": f"{grown / MB:.0f} MB",
-        "times as fast": "-",
-        "goal": "< 100 MB",
-        "holds": verdict(grown < 100 * MB),
+        "what": f"  {name} of it once: CPU",
+        "store": "-",
+        "beside": case.rival,
+        "hashing": _seconds(figures),
+        "ours / theirs": f"+{median(ratios):.2f}",
     }
 
 
-class Store:
-    """An object store with a bucket, and the ways to put files there."""
-
-    def __init__(self, address: str) -> None:
-        from obs import ObsClient
-
-        self.bucket = f"bucket-{uuid.uuid4()}"
-        self.client = ObsClient("AK", "secret-key", server=address, path_style=True)
-        self.client.createBucket(self.bucket)
-        os.environ[CONNECTION] = json.dumps(
-            {
-                "conn_type": "dli",
-                "login": "ACCESSKEY",
-                "password": "secret-key-which-opens-nothing",
-                "extra": {
-                    "cloud": "huawei",
-                    "region": "eu-west-101",
-                    "project_id": "0123456789abcdef0123456789abcdef",
-                    "obs_endpoint": address,
-                },
-            }
-        )
-        self.hook = ObsHook()
-
-    def put_file(self, files: Sequence[FileToSend]) -> None:
-        """Send files with the vendor's client, one after the other."""
-        for file in files:
-            answer = self.client.putFile(self.bucket, file.key, str(file.path))
-            assert answer.status < 300, answer
-
-    def upload_file(self, files: Sequence[FileToSend]) -> None:
-        """Send files with the vendor's client in parts, resumable, with its defaults."""
-        for file in files:
-            answer = self.client.uploadFile(
-                self.bucket, file.key, str(file.path), enableCheckpoint=True
-            )
-            assert answer.status < 300, answer
-
-    def send(self, files: Sequence[FileToSend]) -> None:
-        """Send files with the hook."""
-        self.hook.upload_files(self.bucket, files)
-
-    def compare(
-        self,
-        rival: Callable[[Sequence[FileToSend]], None],
-        files: Sequence[FileToSend],
-        runs: int,
-    ) -> tuple[list[float], list[float]]:
-        """Give the seconds of each turn, of the hook and of a rival; one before does not count."""
-        ours, theirs = [], []
-        for _ in range(runs + 1):
-            theirs.append(self._seconds(rival, files))
-            ours.append(self._seconds(self.send, files))
-        return ours[1:], theirs[1:]
-
-    def _seconds(
-        self, send: Callable[[Sequence[FileToSend]], None], files: Sequence[FileToSend]
-    ) -> float:
-        started = time.perf_counter()
-        send(files)
-        seconds = time.perf_counter() - started
-        # The store keeps all in its memory.
-        self.hook.delete_objects(self.bucket, [file.key for file in files])
-        return seconds
+def _memory_row(case: Case, place: Place, taken: dict[str, list[Taken]]) -> Row:
+    most = {client: max(one.memory for one in turns) for client, turns in taken.items()}
+    return {
+        "what": f"{case.what}: memory above",
+        "store": place.name,
+        "beside": case.rival,
+        "theirs": f"{most[case.rival] / MB:.0f} MB",
+        "ours": f"{most['ours'] / MB:.0f} MB",
+        "hashing": f"{most['ours, hashing before'] / MB:.0f} MB",
+        "goal": f"<= {MEMORY // MB} MB",
+        "holds": verdict(most["ours"] <= MEMORY),
+    }
 
 
-def _growth(address: str, path: Path) -> int:
-    """Give the bytes by which the memory grows while a file is sent."""
-    store = Store(address)
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    store.send([_file(path.with_name("small.jar"), MB)])
-    file = FileToSend(path, path.name, path.stat().st_size, digest)
-    with _highest() as sizes:
-        before = sizes[0]
-        store.send([file])
-    return max(sizes) - before
+_NAMES = {"wall": "wall", "cpu": "CPU"}
 
 
-@contextmanager
-def _highest() -> Iterator[list[int]]:
-    """Note the memory of this process again and again."""
-    sizes, over = [_rss()], threading.Event()
-
-    def look() -> None:
-        while not over.wait(0.01):
-            sizes.append(_rss())
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield sizes
-    finally:
-        over.set()
-        thread.join()
+def _whole(row: Row) -> Row:
+    return {column: row.get(column, "-") for column in COLUMNS}
 
 
-def _rss() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def _ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    return [our / their for our, their in zip(ours, theirs, strict=True)]
 
 
-def _file(path: Path, size: int) -> FileToSend:
-    """Write bytes that do not repeat, and give them with their digest."""
+def _seconds(figures: Sequence[float]) -> str:
+    return f"{median(figures):.2f} s"
+
+
+def _file(path: Path, size: int) -> Path:
+    """Write bytes that do not repeat."""
     source: Any = random.Random(path.name)  # noqa: S311 - the content of files is no secret
-    digest, left = hashlib.sha256(), size
     with path.open("wb") as stream:
-        while left:
-            data = source.randbytes(min(left, MB))
-            stream.write(data)
-            digest.update(data)
-            left -= len(data)
-    return FileToSend(path, path.name, size, digest.hexdigest())
+        for start in range(0, size, MB):
+            stream.write(source.randbytes(min(size - start, MB)))
+    return path
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from hooks.obs_servers import Front
 from strange_keys import OF_ADDRESSES, SLASHES, STEPS, STRANGE, UNPRINTABLE
 
 from airflow_provider_dli.api.errors import InputError
-from airflow_provider_dli.api.objects import FileToSend
+from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.hooks.obs import ObsHook
 
 LONGEST = {"letters": "x" * 1024, "two bytes each": "ü" * 512, "four bytes each": "😀" * 256}
