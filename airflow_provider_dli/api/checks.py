@@ -41,9 +41,7 @@ _OBS_PATH = re.compile(
     r"obs://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>(?:.*/)?[^/?#\s]+)", re.DOTALL
 )
 _LONGEST_KEY = 1024
-_KEY_RULE = "give 1 to 1024 bytes of text that XML can carry"
-# What the XML of a listing, or of a deletion, cannot carry: https://www.w3.org/TR/xml/#charsets
-_NOT_IN_XML = re.compile("[^\t\n\r\\u0020-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+_KEY_RULE = "give 1 to 1024 bytes of text"
 _PATH_RULE = "give an OBS object, https://bucket.obs.region.host/key or obs://bucket/key"
 
 
@@ -190,9 +188,12 @@ def key_of_copy(key: str, value: object) -> str:
 
 
 def _wrong_in_key(key: str) -> str:
-    if not key or _NOT_IN_XML.search(key):
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
         return _KEY_RULE
-    size = len(key.encode())
+    if not size:
+        return _KEY_RULE
     if size > _LONGEST_KEY:
         return f"it has {size} bytes in UTF-8, and an object's key at most {_LONGEST_KEY}"
     return ""
