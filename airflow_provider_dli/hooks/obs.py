@@ -201,7 +201,8 @@ class ObsHook(DliBaseHook):
         target = self._bucket(bucket)
         left = _by_key(files)
         size = sum(file.size for file in left)
-        with TransferLog(self.log, self.now, files=len(left), size=size) as progress:
+        log = TransferLog(self.log, self.now, bucket=bucket, files=len(left), size=size)
+        with log as progress:
             sending = Sending(target, progress, self.log)
             try:
                 for is_last in (False, True):

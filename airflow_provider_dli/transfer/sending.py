@@ -105,7 +105,7 @@ class _Whole:
             self._run(sending.bucket.put(self.key, data, self.file.sha256))
         self.is_done = True
         sending.progress.sent(self.file.size)
-        sending.progress.file_done()
+        sending.progress.file_done(self.key)
 
     def clean_up(self, run: Run, bucket: Bucket) -> None:
         if self.is_done or not self._is_under_way:
@@ -188,7 +188,7 @@ class _InParts:
             # An upload that somebody else began may say nothing of the digest.
             self.is_done = self.is_done and found.sha256 == self.file.sha256
         if self.is_done:
-            self._sending.progress.file_done()
+            self._sending.progress.file_done(self.key)
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

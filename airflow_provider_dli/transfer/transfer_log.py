@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SILENCE = 10.0
 """Seconds between two lines."""
 
+NAMED = 20
+"""Files whose keys are told at the end."""
+
 _CANNOT_DRAW = {"", "dumb", "unknown"}
 """Values of TERM; without one nobody knows what the terminal can do."""
 
@@ -28,8 +31,12 @@ class TransferLog:
     In a block, since a terminal has to be given back.
     """
 
-    def __init__(self, log: Log, now: Callable[[], float], *, files: int, size: int) -> None:
+    def __init__(
+        self, log: Log, now: Callable[[], float], *, bucket: str, files: int, size: int
+    ) -> None:
         self._log = log
+        self._bucket = bucket
+        self._keys: list[str] = []
         self._now = now
         self._files = files
         self._size = size
@@ -66,10 +73,12 @@ class TransferLog:
             self._there += size
             self._tell()
 
-    def file_done(self) -> None:
-        """Note that one more file is there as a whole."""
+    def file_done(self, key: str) -> None:
+        """Note that one more file is there as a whole, under this key."""
         with self._lock:
             self._files_done += 1
+            if len(self._keys) < NAMED:
+                self._keys.append(key)
 
     def _tell(self) -> None:
         done = self._sent + self._there
@@ -91,14 +100,20 @@ class TransferLog:
     def _say_end(self) -> None:
         there = f" besides {amount(self._there)} that lay there" if self._there else ""
         self._log.info(
-            "Sent %d file%s, %s%s, in %d s%s",
+            "Sent %d file%s to obs://%s, %s%s, in %d s%s: %s",
             self._files,
             "" if self._files == 1 else "s",
+            self._bucket,
             amount(self._sent),
             there,
             self._now() - self._started,
             self._rate(" (", ")"),
+            self._named(),
         )
+
+    def _named(self) -> str:
+        more = self._files - len(self._keys)
+        return ", ".join(sorted(self._keys)) + (f" and {more} more" if more > 0 else "")
 
     def _rate(self, before: str, after: str = "") -> str:
         seconds = self._now() - self._started

@@ -768,7 +768,7 @@ def test_the_log_says_how_far_it_is_every_ten_seconds_and_how_it_ended(
     assert "Sent 10 of 20 MB, 1 of 4 files, 833 kB/s" in told
     assert "Sent 20 of 20 MB, 3 of 4 files, 833 kB/s" in told
     assert "Sent 5 of 20 MB" not in told
-    assert "Sent 4 files, 20 MB, in 24 s (833 kB/s)" in told
+    assert f"Sent 4 files to obs://{bucket}, 20 MB, in 24 s (833 kB/s): keys/" in told
 
 
 def test_a_run_that_failed_does_not_say_that_it_ended(

@@ -27,28 +27,30 @@ class RecordingLog:
 def test_a_line_comes_every_ten_seconds_and_one_at_the_end(clock: FakeClock) -> None:
     log = RecordingLog()
 
-    with TransferLog(log, clock.now, files=12, size=500_000_000) as progress:
+    with TransferLog(log, clock.now, bucket="b", files=12, size=500_000_000) as progress:
         for number in range(20):
             clock.sleep(1)
             progress.sent(24_000_000)
             if number % 5 == 0:
-                progress.file_done()
+                progress.file_done(f"{number}.jar")
         progress.found(20_000_000)
 
     assert log.lines == [
         "Sent 240 of 500 MB, 2 of 12 files, 24 MB/s",
         "Sent 480 of 500 MB, 4 of 12 files, 24 MB/s",
-        "Sent 12 files, 480 MB besides 20 MB that lay there, in 20 s (24 MB/s)",
+        "Sent 12 files to obs://b, 480 MB besides 20 MB that lay there, in 20 s (24 MB/s): "
+        "0.jar, 10.jar, 15.jar, 5.jar and 8 more",
     ]
 
 
 def test_a_transfer_that_takes_no_time_has_no_rate(clock: FakeClock) -> None:
     log = RecordingLog()
 
-    with TransferLog(log, clock.now, files=1, size=7) as progress:
+    with TransferLog(log, clock.now, bucket="b", files=1, size=7) as progress:
         progress.sent(7)
+        progress.file_done("jars/a.jar")
 
-    assert log.lines == ["Sent 1 file, 7 B, in 0 s"]
+    assert log.lines == ["Sent 1 file to obs://b, 7 B, in 0 s: jars/a.jar"]
 
 
 @pytest.mark.parametrize(
@@ -71,11 +73,11 @@ def half_sent(clock: FakeClock, terminal: Terminal) -> list[str]:
     log = RecordingLog()
     with (
         contextlib.redirect_stderr(terminal),
-        TransferLog(log, clock.now, files=2, size=50_000_000) as progress,
+        TransferLog(log, clock.now, bucket="b", files=2, size=50_000_000) as progress,
     ):
         clock.sleep(60)
         progress.sent(25_000_000)
-        progress.file_done()
+        progress.file_done("a.jar")
     return log.lines
 
 
@@ -89,7 +91,7 @@ def test_in_a_terminal_there_is_a_bar_instead_of_lines(
 
     assert "Sending to OBS" in terminal.getvalue()
     assert "50%" in terminal.getvalue()
-    assert lines == ["Sent 2 files, 25 MB, in 60 s (417 kB/s)"]
+    assert lines == ["Sent 2 files to obs://b, 25 MB, in 60 s (417 kB/s): a.jar and 1 more"]
 
 
 @pytest.mark.parametrize("term", ["dumb", "unknown", "", None])
