@@ -195,7 +195,7 @@ def _wrong_in_key(key: str) -> str:
     if not size:
         return _KEY_RULE
     if size > _LONGEST_KEY:
-        return f"it has {size} bytes in UTF-8, and an object's key at most {_LONGEST_KEY}"
+        return f"it has {size} bytes in UTF-8, and an object's key at most {_LONGEST_KEY} bytes"
     return ""
 
 

@@ -47,7 +47,8 @@ def _stage(options: argparse.Namespace) -> dict[str, Any]:
         if staged.group is not None and not (is_ready or options.dry_run or options.no_wait):
             group = dli.wait_until_ready(staged.group, names, timeout=options.timeout)
         if not options.dry_run:
-            stager.finish(order, result, group)
+            listed = None if group is staged.found else group
+            stager.finish(order, result, staged.upload, listed)
         states = judge(group, names).states if group else {}
         for package in result["packages"]:
             package["state"] = states.get(package["name"])

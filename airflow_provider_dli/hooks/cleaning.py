@@ -3,22 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_dli.api.errors import DliError, NotFoundError
-from airflow_provider_dli.staging import records
 from airflow_provider_dli.staging.cleaning import (
     Deletion,
     Keep,
+    StagedBefore,
     check_after,
-    described,
     in_use,
     plan,
 )
 from airflow_provider_dli.staging.content import folder_of
-from airflow_provider_dli.staging.records import Record
+from airflow_provider_dli.staging.inventory import Inventory, is_record
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -26,6 +25,10 @@ if TYPE_CHECKING:
     from airflow_provider_dli.api.jobs.models import SparkBatch
     from airflow_provider_dli.api.obs.models import StoredObject
     from airflow_provider_dli.hooks.dli import DliHook
+
+
+LEFT_FOR = 24 * 3600.0
+"""Seconds after which a record goes that does not help to tell what DLI holds."""
 
 
 class ObjectStore(Protocol):
@@ -74,33 +77,37 @@ def clean(
 
 @dataclass(frozen=True, slots=True)
 class _Place:
+    """`bodies` are records that were read: they are looked at twice, and few are ever changed."""
+
     dli: DliHook
     obs: ObjectStore
     bucket: str
     prefix: str
+    bodies: dict[StoredObject, bytes] = field(default_factory=dict)
 
     @property
     def _folder(self) -> str:
         return folder_of(self.prefix)
 
-    def look(self, after: timedelta | int, keep: Keep) -> tuple[Deletion, dict[str, Record]]:
-        """Plan by what is there now; gives also the records of this project by their keys."""
+    def look(self, after: timedelta | int, keep: Keep) -> tuple[Deletion, Inventory]:
+        """Plan by what is there now; returns also all that is written down."""
         objects = list(self.obs.list_objects(self.bucket, self._folder))
-        known, unreadable = self._records(objects)
-        own = {record.key: record for record in known if self._is_own(record)}
+        known = self._inventory(objects)
+        own = known.of_project(self.dli.project_id)
         # What jobs of other projects use cannot be told.
-        foreign = [key for record in known if record.key not in own for key in record.keys]
+        foreign = known.keys_of_others(self.dli.project_id)
         used = in_use(self._active_batches())
         deletion = plan(
             objects,
-            tuple(own.values()),
-            replace(used, unknown=used.unknown + unreadable),
+            own,
+            replace(used, unknown=used.unknown + known.unreadable),
             prefix=self.prefix,
             keep=replace(keep, keys=keep.keys.union(foreign)),
             after=after,
             now=self.dli.now(),
+            is_shared=known.has_others(self.dli.project_id),
         )
-        return deletion, own
+        return self._with_superseded(deletion, known, own), known
 
     def tell(self, doing: str, deletion: Deletion) -> None:
         """Log a plan line by line."""
@@ -114,39 +121,54 @@ class _Place:
         if not deletion:
             log.info("Nothing to delete in obs://%s/%s", self.bucket, self._folder)
 
-    def delete(self, deletion: Deletion, known: dict[str, Record]) -> None:
+    def delete(self, deletion: Deletion, known: Inventory) -> None:
         """Delete the groups first: one that is left half deleted is tried again next time."""
         listing = self.dli.list_packages() if deletion.groups else None
-        for key in deletion.records:
-            name = known[key].group
-            group = listing.group(name) if listing and name else None
-            if name and group:
-                self.dli.delete_package_group(name, described(known[key], group))
+        for name in deletion.groups:
+            group = listing.group(name) if listing else None
+            if group:
+                records = known.group(self.dli.project_id, name)
+                packages = tuple(one.name for one in group.packages if records.is_ours(one))
+                self.dli.delete_package_group(name, packages)
         for keys in (deletion.records, deletion.keys):
             if keys:
                 self.obs.delete_objects(self.bucket, keys)
 
-    def _records(self, objects: Iterable[StoredObject]) -> tuple[list[Record], tuple[str, ...]]:
-        """Read all records; gives also why some cannot be read."""
-        folder = records.folder(self.prefix)
-        known, unreadable = [], []
-        for key in (one.key for one in objects):
-            if not key.startswith(folder) or not key.endswith(".json"):
+    def _inventory(self, objects: Sequence[StoredObject]) -> Inventory:
+        """Read all records."""
+        bodies: dict[StoredObject, bytes] = {}
+        for one in objects:
+            if not is_record(self.prefix, one.key):
                 continue
             try:
-                body = self.obs.read_object(self.bucket, key)
+                bodies[one] = self.bodies.get(one) or self.obs.read_object(self.bucket, one.key)
             except NotFoundError:
                 continue  # Another run deleted it just now.
-            try:
-                known.append(records.decoded(key, body))
-            except DliError as error:
-                unreadable.append(f"everything. {error}")
-        return known, tuple(unreadable)
+        self.bodies.update(bodies)
+        return Inventory.of(self.prefix, bodies)
 
-    def _is_own(self, record: Record) -> bool:
-        if record.group is None:
-            return True
-        return record.key == records.group_key(self.prefix, self.dli.project_id, record.group)
+    def _with_superseded(
+        self, deletion: Deletion, known: Inventory, own: Sequence[StagedBefore]
+    ) -> Deletion:
+        """Add the records of groups that stay, where they do not help to tell what DLI holds."""
+        before = self.dli.now() - LEFT_FOR
+        staying = [
+            one.group
+            for one in own
+            if one.group is not None
+            and one.group not in deletion.groups
+            and known.group(self.dli.project_id, one.group).is_piled_up
+        ]
+        if not staying:
+            return deletion
+        # Newer than the listing of the records: a copy that it does not show will not come back.
+        listing = self.dli.list_packages()
+        more: list[str] = []
+        for name in staying:
+            group = listing.group(name)
+            if group is not None:
+                more += known.group(self.dli.project_id, name).superseded(group, before)
+        return replace(deletion, records=(*deletion.records, *more))
 
     def _active_batches(self) -> list[SparkBatch]:
         try:

@@ -4,51 +4,61 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_dli.api import checks, engines
-from airflow_provider_dli.api.errors import InputError, PackageGroupExistsError
+from airflow_provider_dli.api.errors import DliError, InputError, PackageGroupExistsError
 from airflow_provider_dli.api.obs.models import FileToSend
-from airflow_provider_dli.api.readiness import Verdict, judge
 from airflow_provider_dli.hooks.cleaning import clean
-from airflow_provider_dli.staging import records
+from airflow_provider_dli.hooks.stored import Stored
+from airflow_provider_dli.staging import filling, records
 from airflow_provider_dli.staging.cleaning import Keep
-from airflow_provider_dli.staging.content import (
-    LocalPackage,
-    content_id,
-    folder_of,
-    kind_of,
-    object_key,
-)
-from airflow_provider_dli.staging.decision import Comparison, Holds, compare, versioned
+from airflow_provider_dli.staging.content import LocalPackage, content_id, kind_of
+from airflow_provider_dli.staging.decision import Comparison, Holds, versioned
+from airflow_provider_dli.staging.filling import Look, Outcome, Place, Upload, Verdict
 from airflow_provider_dli.staging.orders import Order, Staged, StagedPackage
 from airflow_provider_dli.staging.records import Record
 from airflow_provider_dli.staging.sources import collect
+from airflow_provider_dli.staging.steps import (
+    DeleteObjects,
+    FindGroup,
+    ListObjects,
+    ReadObject,
+    Step,
+    Steps,
+    UploadGroup,
+    WriteObject,
+)
+from airflow_provider_dli.staging.uploads import Folder
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.models import PackageGroup
     from airflow_provider_dli.hooks.dli import DliHook
     from airflow_provider_dli.hooks.obs import ObsHook
     from airflow_provider_dli.staging.content import Package
-    from airflow_provider_dli.staging.records import Member
 
-MANY = 20
-"""Files from which on a listing is asked for; per file, it may have as many objects."""
+T = TypeVar("T")
 
 FRESH = 600.0
 """Seconds for which a record that still holds is not written again, only to say so."""
 
 
 class Stager:
-    """Carries out orders on one account: DLI by one hook, OBS by the other."""
+    """Carries out orders on one account: DLI by one hook, OBS by the other.
 
-    def __init__(self, dli: DliHook, obs: ObsHook) -> None:
+    `new_id` gives an upload its id, hex digits that no other has.
+    """
+
+    def __init__(
+        self, dli: DliHook, obs: ObsHook, new_id: Callable[[], str] = lambda: uuid.uuid4().hex
+    ) -> None:
         self._dli = dli
         self._obs = obs
+        self._new_id = new_id
         self._log = dli.log
 
     def stage(self, order: Order, *, dry_run: bool = False) -> Staged:
@@ -65,34 +75,52 @@ class Stager:
                 python_version=order.python_version,
                 warn=self._log.warning,
             )
+            group = order.group if order.target == "group" else None
+            # DLI before the records: what it shows was announced there before.
+            found = None if group is None else self._dli.get_package_group(group)
             # Also when there is nothing to look for: a bucket that refuses is told of first.
-            self._obs.check_bucket(order.bucket)
-            staged = Staged(
-                order,
-                order.group if order.target == "group" else None,
-                order.kind or kind_of([package.name for package in packages]),
-                tuple(self._placed(order, package) for package in packages),
-            )
+            stored = Stored.listed(self._obs, order.bucket, order.prefix, files=len(packages))
+            placed, to_send = self._placed(order, packages, stored)
+            kind = order.kind or kind_of([package.name for package in packages])
+            staged = Staged(order, group, kind, placed, found=found)
             # Before anything is sent: the group may be somebody else's.
-            staged, record = self._compared(staged)
-            to_send = self._missing(order, packages, record)
+            seen = None if group is None else self._look(staged, group, stored)
+            if seen is not None:
+                staged, seen = self._decided(staged, seen)
             staged = staged.sending({file.key for file in to_send})
             self._tell(staged, dry_run)
             if dry_run:
                 return staged
-            self._obs.upload_files(order.bucket, to_send)
-        if staged.uploaded:
-            return self._uploaded(staged, record)
-        self._keep(order, record, staged)
+            if to_send:
+                self._obs.upload_files(order.bucket, to_send)
+        if seen is None:
+            self._keep_task(order, staged, stored)
+        elif staged.uploaded:
+            return self._uploaded(staged, seen)
+        else:
+            old = self._dli.now() - FRESH
+            self._run(order, filling.keep(seen, staged.contents, order.owner, self._new_id(), old))
         return staged
 
-    def finish(self, order: Order, staged: Mapping[str, Any], group: PackageGroup | None) -> None:
-        """Write down what DLI calls its copies, and clean up where the order says so.
+    def finish(
+        self,
+        order: Order,
+        staged: Mapping[str, Any],
+        upload: Upload | None = None,
+        group: PackageGroup | None = None,
+    ) -> None:
+        """Write down what DLI holds, and clean up where the order says so.
 
-        `staged` is what :meth:`Staged.as_dict` gave, `group` the group as it is now.
+        Raises `PackageGroupExistsError` where somebody else put other bytes into the group at the
+        same time, and the order is not to replace them.
+
+        `staged` is what :meth:`Staged.as_dict` gave, `upload` what :attr:`Staged.upload` was, and
+        `group` the group by a listing that is newer than the upload; without it DLI is asked.
         """
-        if group is not None:
-            self._confirm(order, group, [package["name"] for package in staged["packages"]])
+        if upload is not None:
+            folder = self._place(order, upload.group).folder
+            outcome = self._run(order, filling.settle(folder, upload, group))
+            self._check(order, upload.group, outcome)
         if order.delete_after is not None:
             here = f"obs://{order.bucket}/"
             paths = [package["obs_path"] for package in staged["packages"]]
@@ -107,28 +135,46 @@ class Stager:
                 dry_run=order.delete_dry_run,
             )
 
-    def _confirm(self, order: Order, group: PackageGroup, names: Sequence[str]) -> None:
-        if group.name is None or judge(group, names).verdict is not Verdict.READY:
-            return
-        key = records.group_key(order.prefix, self._dli.project_id, group.name)
-        record = self._record(order, key, group.name)
-        if (confirmed := record.confirmed(group, names)) != record:
-            self._write(order, confirmed)
+    def _placed(
+        self, order: Order, packages: Sequence[Package], stored: Stored
+    ) -> tuple[tuple[StagedPackage, ...], list[FileToSend]]:
+        """Return where each package is to lie, or lies, and the files that are to be sent."""
+        files = [package for package in packages if isinstance(package, LocalPackage)]
+        keys = stored.keys_of(files, force=order.force)
+        to_send = [
+            FileToSend(package.path, key, package.size, package.sha256)
+            for package in files
+            if not (at := keys[package.name])[1] and (key := at[0])
+        ]
+        placed = []
+        for package in packages:
+            if isinstance(package, LocalPackage):
+                where = (order.bucket, keys[package.name][0])
+                told: tuple[int, str | None, str] = (package.size, package.sha256, package.sha256)
+            else:
+                where = checks.obs_location(package.url, "sources")
+                told = self._told(package.url, *where)
+            placed.append(self._package(order, package.name, where, told))
+        return tuple(placed), to_send
 
-    def _placed(self, order: Order, package: Package) -> StagedPackage:
-        """Say where a package is to lie, or lies."""
-        sha256: str | None
-        if isinstance(package, LocalPackage):
-            bucket, key = order.bucket, object_key(order.prefix, package)
-            size, sha256, content = package.size, package.sha256, package.sha256
-        else:
-            bucket, key = checks.obs_location(package.url, "sources")
-            found = self._obs.find_object(bucket, key)
-            if found is None:
-                raise InputError("sources", package.url, "there is no such object")
-            size, sha256, content = found.size, found.sha256, found.etag
+    def _told(self, url: str, bucket: str, key: str) -> tuple[int, str | None, str]:
+        """Return size, digest and what tells the bytes apart of an object that lies in OBS."""
+        found = self._obs.find_object(bucket, key)
+        if found is None:
+            raise InputError("sources", url, "there is no such object")
+        return found.size, found.sha256, found.etag
+
+    def _package(
+        self,
+        order: Order,
+        name: str,
+        where: tuple[str, str],
+        told: tuple[int, str | None, str],
+    ) -> StagedPackage:
+        bucket, key = where
+        size, sha256, content = told
         return StagedPackage(
-            name=package.name,
+            name=name,
             path=self._obs.object_url(bucket, key),
             obs_path=f"obs://{bucket}/{key}",
             size=size,
@@ -137,88 +183,75 @@ class Stager:
             key=key if bucket == order.bucket else None,
         )
 
-    def _missing(
-        self, order: Order, packages: Sequence[Package], record: Record
-    ) -> list[FileToSend]:
-        files = [
-            FileToSend(
-                package.path, object_key(order.prefix, package), package.size, package.sha256
-            )
-            for package in packages
-            if isinstance(package, LocalPackage)
-        ]
-        if order.force:
-            return files
-        unlisted = self._unlisted(order, files, record)
-        there = self._obs.find_objects(order.bucket, [file.key for file in unlisted])
-        return [
-            file
-            for file in unlisted
-            if (known := there.get(file.key)) is None
-            or (known.size, known.sha256) != (file.size, file.sha256)
-        ]
+    def _place(self, order: Order, group: str) -> Place:
+        return Place(group, Folder.of(order.prefix, self._dli.project_id, group))
 
-    def _unlisted(
-        self, order: Order, files: Sequence[FileToSend], record: Record
-    ) -> Sequence[FileToSend]:
-        """Leave out the files that the record vouches for and a listing has with their size.
+    def _look(self, staged: Staged, group: str, stored: Stored) -> Look:
+        order, place = staged.order, self._place(staged.order, group)
+        objects = stored.records_of(place.folder)
+        steps = filling.compared(place, staged.contents, order.owner, staged.found, objects)
+        return self._run(order, steps)
 
-        A listing costs a request for a thousand objects, a look at each digest one for each.
-        """
-        known = {(member.key, member.content) for member in record.members.values()}
-        vouched = {file.key for file in files if (file.key, file.sha256) in known}
-        if len(vouched) < MANY:
-            return files
-        listed = islice(
-            self._obs.list_objects(order.bucket, folder_of(order.prefix)), MANY * len(vouched)
-        )
-        sizes = {found.key: found.size for found in listed if found.key in vouched}
-        return [file for file in files if sizes.get(file.key) != file.size]
-
-    def _compared(self, staged: Staged) -> tuple[Staged, Record]:
-        """Say whether packages have to be uploaded, and give the record of the group or task."""
-        order, group = staged.order, staged.group
-        if group is None:
-            key = records.task_key(order.prefix, order.task)
-            return staged, self._record(order, key, None)
-        found, record = self._looked_up(order, group)
-        comparison = compare(found, record, staged.members)
-        if comparison.holds is Holds.FOREIGN and order.on_conflict == "version":
+    def _decided(self, staged: Staged, seen: Look) -> tuple[Staged, Look]:
+        """Return it with whether packages have to be uploaded, and to which group."""
+        order, group = staged.order, seen.place.group
+        if seen.comparison.holds is Holds.FOREIGN and order.on_conflict == "version":
             contents = [(package.name, package.content) for package in staged.packages]
             group = versioned(group, content_id(contents))
             self._log.info("Package group %r is another's, taking %r", order.group, group)
-            found, record = self._looked_up(order, group)
-            comparison = compare(found, record, staged.members)
-        uploaded = self._is_to_upload(order, group, comparison)
-        return replace(staged, group=group, found=found, uploaded=uploaded), record
+            steps = filling.look(self._place(order, group), staged.contents, order.owner)
+            seen = self._run(order, steps)
+        uploaded = self._is_to_upload(order, group, seen.comparison)
+        return replace(staged, group=group, found=seen.found, uploaded=uploaded), seen
 
-    def _looked_up(self, order: Order, group: str) -> tuple[PackageGroup | None, Record]:
-        key = records.group_key(order.prefix, self._dli.project_id, group)
-        return self._dli.get_package_group(group), self._record(order, key, group)
-
-    def _uploaded(self, staged: Staged, record: Record) -> Staged:
+    def _uploaded(self, staged: Staged, seen: Look) -> Staged:
         order = staged.order
-        # Before the upload: if this process ends in between, the next one knows whose it was.
-        record = self._join(order, record, staged.members.values())
-        answer = self._dli.upload_package_group(
-            [package.path for package in staged.packages],
-            staged.group,
-            staged.kind,
-            order.is_async,
-            order.tags,
-        )
-        answered = record.answered(answer).members
-        self._join(order, record, [answered[name] for name in staged.members])
-        return replace(staged, found=answer)
 
-    def _keep(self, order: Order, record: Record, staged: Staged) -> None:
-        """Write down that this is in use still, and what a task staged without a group."""
+        def upload() -> PackageGroup:
+            return self._dli.upload_package_group(
+                [package.path for package in staged.packages],
+                staged.group,
+                staged.kind,
+                order.is_async,
+                order.tags,
+            )
+
+        steps = filling.begin(seen, staged.contents, order.owner, self._new_id())
+        done, answer = self._run(order, steps, upload)
+        return replace(staged, found=answer, upload=done)
+
+    def _keep_task(self, order: Order, staged: Staged, stored: Stored) -> None:
+        """Write down what a task staged without a group, or that this is in use still."""
+        folder = records.task_folder(order.prefix, self._dli.project_id, order.task)
+        key = records.task_key(folder, staged.members.values())
         now = self._dli.now()
-        if staged.group is None and record.members != staged.members:
-            self._write(order, Record(record.key, None, order.owner, now, staged.members))
+        modified = stored.modified(key, folder)
         # What is used each day must not look old, nor be written anew each minute.
-        elif record.members and now - record.staged_at > FRESH:
-            self._join(order, record, ())
+        if modified is None or now - modified > FRESH:
+            record = Record(key, None, order.owner, now, staged.members)
+            self._obs.write_object(order.bucket, key, record.encoded())
+
+    def _check(self, order: Order, group: str, outcome: Outcome) -> None:
+        """Raise or log where DLI does not hold for sure what was uploaded."""
+        if stale := outcome.of(Verdict.STALE):
+            self._log.warning(
+                "Package group %r: %s of %s. The next run uploads it again.",
+                group,
+                Verdict.STALE.value,
+                ", ".join(stale),
+            )
+        for verdict in (Verdict.DISPLACED, Verdict.REPLACED, Verdict.UNCLEAR):
+            if not (lost := outcome.of(verdict)):
+                continue
+            shown = ", ".join(f"{name} ({who or 'unknown'})" for name, who in lost.items())
+            text = f"Package group {group!r}: {verdict.value}: {shown}"
+            own = {order.owner} if verdict is Verdict.REPLACED else {order.owner, None}
+            if order.on_conflict == "fail" and not own.issuperset(lost.values()):
+                raise PackageGroupExistsError(
+                    f"{text}. Use another name, or on_conflict 'version' for one of its own, or "
+                    "'replace' to upload this over it with the next run"
+                )
+            self._log.warning("%s. The next run looks at it again.", text)
 
     def _is_to_upload(self, order: Order, group: str, comparison: Comparison) -> bool:
         where = f"package group {group!r}"
@@ -251,21 +284,41 @@ class Stager:
             return False
         return True
 
-    def _record(self, order: Order, key: str, group: str | None) -> Record:
-        """Read a record; where there is none, give one of nothing."""
-        if self._obs.find_object(order.bucket, key) is None:
-            return Record(key, group, order.owner, 0.0)
-        return records.decoded(key, self._obs.read_object(order.bucket, key))
+    def _run(
+        self, order: Order, steps: Steps[T], upload: Callable[[], PackageGroup] | None = None
+    ) -> T:
+        """Carry out steps to their end."""
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    result = self._carry_out(order, step, upload)
+                except DliError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+        except StopIteration as ended:
+            value: T = ended.value
+            return value
 
-    def _join(self, order: Order, record: Record, members: Iterable[Member]) -> Record:
-        """Write members into a record as it is by now: other tasks may fill the same group."""
-        latest = self._record(order, record.key, record.group)
-        joined = latest.joined(members, order.owner, self._dli.now())
-        self._write(order, joined)
-        return joined
-
-    def _write(self, order: Order, record: Record) -> None:
-        self._obs.write_object(order.bucket, record.key, record.encoded())
+    def _carry_out(
+        self, order: Order, step: Step, upload: Callable[[], PackageGroup] | None
+    ) -> object:
+        match step:
+            case ListObjects(prefix):
+                return list(self._obs.list_objects(order.bucket, prefix))
+            case ReadObject(key):
+                return self._obs.read_object(order.bucket, key)
+            case WriteObject(key, body):
+                return self._obs.write_object(order.bucket, key, body)
+            case DeleteObjects(keys):
+                self._obs.delete_objects(order.bucket, keys)
+                return None
+            case FindGroup(group):
+                return self._dli.get_package_group(group)
+            case UploadGroup():
+                assert upload is not None, "only `begin` uploads"  # noqa: S101
+                return upload()
 
     def _tell(self, staged: Staged, dry_run: bool) -> None:
         kept = [package.name for package in staged.packages if not package.sent]

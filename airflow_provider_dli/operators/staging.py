@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from airflow_provider_dli.api.models import PackageGroup
     from airflow_provider_dli.api.packages import IfExists, Tags
     from airflow_provider_dli.hooks.obs import ObsHook
-    from airflow_provider_dli.hooks.staging import Stager
     from airflow_provider_dli.staging.orders import OnConflict, Order, Staged, Target
 
 STAGED = "staged"
 """The key of the XCom value that a task has while it waits in the triggerer."""
+
+UPLOAD = "upload"
+"""What that value has beside the result: the upload, to find out afterwards what DLI holds."""
 
 
 class StagePackagesOperator(PackageWaitOperator):
@@ -184,29 +186,38 @@ class StagePackagesOperator(PackageWaitOperator):
             staged = stager.stage(order)
             result = self._plain(staged)
             if staged.group is None:
-                return self._finished(stager, order, result)
+                stager.finish(order, result)
+                return self._finished(result)
             if self.deferrable:
                 # The files may be out of reach of the worker that goes on.
-                context["ti"].xcom_push(key=STAGED, value=result)
+                upload = staged.upload.as_dict() if staged.upload else None
+                context["ti"].xcom_push(key=STAGED, value=result | {UPLOAD: upload})
             names = [package.name for package in staged.packages]
             # Sending takes what it takes: only the task's own limit counts from its beginning.
             limits = self._time_limits(started)
             group = self._waited(staged.group, staged.found, names, limits)
-            return self._finished(stager, order, result, group)
+            # What the answer says of the group is no listing.
+            listed = None if group is staged.found else group
+            stager.finish(order, result, staged.upload, listed)
+            return self._finished(result, group)
 
     @no_retry_of_wrong_input()
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
         from airflow_provider_dli.hooks.staging import Stager
+        from airflow_provider_dli.staging.filling import Upload
 
         states = states_of(event)
         ti = context["ti"]
         result = ti.xcom_pull(task_ids=self.task_id, key=STAGED, map_indexes=ti.map_index)
+        # A task that version 0.1 deferred has none.
+        upload = Upload.from_dict(kept) if (kept := result.pop(UPLOAD, None)) else None
         check_complete(result["group"], [package["name"] for package in result["packages"]], states)
         self.log.info("READY: %s", ", ".join(states))
         with self.hook as dli, self.obs_hook as obs:
             group = dli.get_package_group(result["group"])
-            return self._finished(Stager(dli, obs), self._order(context), result, group)
+            Stager(dli, obs).finish(self._order(context), result, upload, group)
+            return self._finished(result, group)
 
     def _order(self, context: Context) -> Order:
         from airflow_provider_dli.staging.orders import Order
@@ -239,17 +250,12 @@ class StagePackagesOperator(PackageWaitOperator):
         return staged.as_dict() | self.project_and_region(self.log)
 
     def _finished(
-        self,
-        stager: Stager,
-        order: Order,
-        result: dict[str, Any],
-        group: PackageGroup | None = None,
+        self, result: dict[str, Any], group: PackageGroup | None = None
     ) -> dict[str, Any]:
-        """Write down what DLI has, clean up, and give the result with the packages' states."""
+        """Return the result with the packages' states."""
         from airflow_provider_dli.api.readiness import judge
 
         states = judge(group, [package["name"] for package in result["packages"]]).states
-        stager.finish(order, result, group)
         ready = [
             package | {"state": states[package["name"]] if group else None}
             for package in result["packages"]

@@ -15,15 +15,78 @@ import msgspec
 
 from airflow_provider_dli.api.errors import InputError, WireError
 from airflow_provider_dli.api.jobs.models import SparkBatch
-from airflow_provider_dli.api.models import PackageGroup
 from airflow_provider_dli.api.obs.models import StoredObject
-from airflow_provider_dli.staging.content import folder_of
+from airflow_provider_dli.staging.content import DIGITS, OLD_DIGITS, folder_of
+from airflow_provider_dli.staging.known import Known
 from airflow_provider_dli.staging.records import Record
 
 T = TypeVar("T")
 
-# The end of a staged object's key begins with a part of its digest, `NAME-<12 hex>/NAME`.
-_DIGEST = re.compile(r"-([0-9a-f]{12})/")
+# The end of a staged object's key begins with a part of its digest, `NAME-<32 hex>/NAME`.
+_HEX = f"[0-9a-f]{{{OLD_DIGITS}}}|[0-9a-f]{{{DIGITS}}}"
+_DIGEST = re.compile(rf"-({_HEX})/")
+
+
+@dataclass(frozen=True, slots=True)
+class StagedBefore:
+    """What an earlier run left: a group, or what a task staged without one (`group` is `None`).
+
+    `key` tells it from others, `owner` staged it last, at the Unix time `staged_at`. `names` are
+    its packages, `keys` the objects that it stands for, `records` the keys of all that is written
+    down of it.
+    """
+
+    key: str
+    group: str | None
+    owner: str
+    staged_at: float
+    names: frozenset[str]
+    keys: tuple[str, ...]
+    records: tuple[str, ...]
+
+    @classmethod
+    def by_record(cls, record: Record) -> StagedBefore:
+        """Take it from a single record."""
+        return cls(
+            record.key,
+            record.group,
+            record.owner,
+            record.staged_at,
+            frozenset(record.members),
+            record.keys,
+            (record.key,),
+        )
+
+    @classmethod
+    def by_records(cls, group: str, known: Known) -> StagedBefore:
+        """Take it from the records of a group."""
+        parts = [(one.modified, one.owner) for one in known.held]
+        parts += [(one.modified, one.owner) for one in known.open]
+        if known.old is not None:
+            parts.append((known.old.staged_at, known.old.owner))
+        staged_at, owner = max(parts)
+        members = known.members
+        return cls(
+            known.listed.folder.path,
+            group,
+            owner,
+            staged_at,
+            frozenset(member.name for member in members),
+            tuple(dict.fromkeys(member.key for member in members if member.key)),
+            # What was begun first: without its end it would look unfinished, not the other way.
+            (
+                *known.listed.begun,
+                *known.listed.held,
+                *([known.old.key] if known.old is not None else ()),
+            ),
+        )
+
+    @property
+    def family(self) -> object:
+        """What it is a version of."""
+        if self.group is None:
+            return self.key.rpartition("/")[0]
+        return self.owner, self.names
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +114,15 @@ class InUse:
         """Give the job that uses the staged object under a key."""
         return _first(self.digests, _DIGEST.findall(key))
 
-    def user_of_record(self, record: Record) -> str | None:
-        """Give the job that uses a group, a package of it, or an object that a record names.
+    def user_of_staged(self, staged: StagedBefore) -> str | None:
+        """Return the job that uses a group, a package of it, or an object of it.
 
         A package without a group counts for every group that has one of that name.
         """
         return (
-            _first(self.groups, [record.group or ""])
-            or _first(self.packages, record.members)
-            or next(filter(None, map(self.user_of, record.keys)), None)
+            _first(self.groups, [staged.group or ""])
+            or _first(self.packages, staged.names)
+            or next(filter(None, map(self.user_of, staged.keys)), None)
         )
 
 
@@ -132,85 +195,79 @@ def in_use(batches: Iterable[SparkBatch]) -> InUse:
 
 def plan(
     objects: Iterable[StoredObject],
-    records: Sequence[Record],
+    staged: Sequence[StagedBefore],
     used: InUse,
     *,
     prefix: str,
     keep: Keep,
     after: timedelta | int,
     now: float,
+    is_shared: bool = False,
 ) -> Deletion:
     """Decide what goes of the objects and the groups below a prefix. `now` is Unix seconds.
 
-    With an age, what is older goes. With a count, so many versions stay of each package name, and
-    of groups that one owner filled with packages of the same names; what a task staged without a
-    group is its newest version already. An object stays as long as a record names it that stays.
-    Other objects than staged ones are never touched. Where it is not known what a job uses, all
-    stays.
+    With an age, what is older goes. With a count, so many versions stay of each package name, of
+    what a task staged without a group, and of groups that one owner filled with packages of the
+    same names. An object stays as long as something names it that stays. Other objects than staged
+    ones are never touched. Where it is not known what a job uses, all stays. Where another project
+    stages below the same prefix (`is_shared`), only objects go that something of this one names.
     """
     if used.unknown:
         return Deletion(kept=used.unknown)
     kept: list[str] = []
     gone = {
-        record.key: record
-        for record in _old_records(records, after, now)
-        if not _stays(record, keep) and _is_free(record, used, kept)
+        one.key: one
+        for one in _old_staged(staged, after, now)
+        if not _stays(one, keep) and _is_free(one, used, kept)
     }
-    named = keep.keys.union(*(record.keys for record in records if record.key not in gone))
-    keys = []
+    named = keep.keys.union(*(one.keys for one in staged if one.key not in gone))
+    own = frozenset[str]().union(*(one.keys for one in staged))
+    keys, unnamed = [], 0
     for key in _old_objects(objects, prefix, after, now):
         if key in named:
             continue
-        if (user := used.user_of(key)) is not None:
+        if is_shared and key not in own:
+            unnamed += 1
+        elif (user := used.user_of(key)) is not None:
             kept.append(f"object {key}: {user} uses it")
         else:
             keys.append(key)
-    groups = tuple(record.group for record in gone.values() if record.group is not None)
-    return Deletion(tuple(keys), groups, tuple(gone), tuple(kept))
+    if unnamed:
+        kept.append(
+            f"{unnamed} objects that no record of this project names: another project stages below "
+            f"{folder_of(prefix) or 'the same bucket'} too"
+        )
+    groups = tuple(one.group for one in gone.values() if one.group is not None)
+    records = tuple(key for one in gone.values() for key in one.records)
+    return Deletion(tuple(keys), groups, records, tuple(kept))
 
 
-def described(record: Record, group: PackageGroup) -> tuple[str, ...]:
-    """Give the packages of a group that are those of its record.
-
-    One of the same name that somebody else uploaded since has another name on DLI's side; it is
-    known once the record's was confirmed.
-    """
-    return tuple(
-        package.name
-        for package in group.packages
-        if (member := record.members.get(package.name)) is not None and member.may_be(package)
-    )
-
-
-def _stays(record: Record, keep: Keep) -> bool:
+def _stays(staged: StagedBefore, keep: Keep) -> bool:
     # Other groups may share an object with what is kept, and are not kept for that.
-    return record.group in keep.groups if record.group else keep.keys.issuperset(record.keys)
+    return staged.group in keep.groups if staged.group else keep.keys.issuperset(staged.keys)
 
 
-def _is_free(record: Record, used: InUse, kept: list[str]) -> bool:
-    user = used.user_of_record(record)
+def _is_free(staged: StagedBefore, used: InUse, kept: list[str]) -> bool:
+    user = used.user_of_staged(staged)
     if user is not None:
-        what = f"record {record.key}" if record.group is None else f"package group {record.group!r}"
+        what = f"record {staged.key}" if staged.group is None else f"package group {staged.group!r}"
         kept.append(f"{what}: {user} uses it")
     return user is None
 
 
-def _old_records(records: Iterable[Record], after: timedelta | int, now: float) -> Iterable[Record]:
+def _old_staged(
+    staged: Iterable[StagedBefore], after: timedelta | int, now: float
+) -> Iterable[StagedBefore]:
     if isinstance(after, timedelta):
-        return [record for record in records if now - record.staged_at > after.total_seconds()]
-    return _beyond(
-        after,
-        [record for record in records if record.group is not None],
-        lambda record: (record.owner, frozenset(record.members)),
-        lambda record: (record.staged_at, record.key),
-    )
+        return [one for one in staged if now - one.staged_at > after.total_seconds()]
+    return _beyond(after, staged, lambda one: one.family, lambda one: (one.staged_at, one.key))
 
 
 def _old_objects(
     objects: Iterable[StoredObject], prefix: str, after: timedelta | int, now: float
 ) -> Iterable[str]:
     name = "(?P<name>[A-Za-z0-9_!.-]+)"  # no package has another
-    pattern = re.compile(rf"{re.escape(folder_of(prefix))}{name}-[0-9a-f]{{12}}/(?P=name)")
+    pattern = re.compile(rf"{re.escape(folder_of(prefix))}{name}-({_HEX})/(?P=name)")
     staged = [
         (found["name"], one) for one in objects if (found := pattern.fullmatch(one.key)) is not None
     ]

@@ -10,6 +10,12 @@ from pathlib import Path
 
 from airflow_provider_dli.api import packages
 
+DIGITS = 32
+"""Hex digits of the digest in a key, 128 bits."""
+
+OLD_DIGITS = 12
+"""Hex digits of the digest in a key of version 0.1."""
+
 
 @dataclass(frozen=True, slots=True)
 class LocalPackage:
@@ -44,8 +50,21 @@ def kind_of(names: Sequence[str]) -> str:
 
 
 def object_key(prefix: str, package: LocalPackage) -> str:
-    """Give the key of a package's object: other bytes have another key, the name stays its end."""
-    return f"{folder_of(prefix)}{package.name}-{package.sha256[:12]}/{package.name}"
+    """Return the key of a package's object: other bytes have another key, the name stays its end.
+
+    Half of the digest stands in it: so much that nobody makes two files whose keys are the same, so
+    that an object of this key and of the right size need not be looked at.
+    """
+    return _key(prefix, package, DIGITS)
+
+
+def old_object_key(prefix: str, package: LocalPackage) -> str:
+    """Return the key that version 0.1 gave to it: too short a part of the digest to prove much."""
+    return _key(prefix, package, OLD_DIGITS)
+
+
+def _key(prefix: str, package: LocalPackage, digits: int) -> str:
+    return f"{folder_of(prefix)}{package.name}-{package.sha256[:digits]}/{package.name}"
 
 
 def folder_of(prefix: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from airflow_provider_dli.api.models import Package, PackageGroup, PackageState
-from airflow_provider_dli.staging.records import Member, Record
+from airflow_provider_dli.api.models import PackageGroup, PackageState
+from airflow_provider_dli.staging.known import Known
 
 
 class Holds(Enum):
@@ -36,59 +36,45 @@ class Comparison:
         return ", ".join(f"{name} ({who})" for name, who in self.because.items())
 
 
-def compare(
-    found: PackageGroup | None, record: Record | None, wanted: Mapping[str, Member]
-) -> Comparison:
-    """Compare a group, as DLI lists it and as the record describes it, with the wanted members.
+SAME = Comparison(Holds.SAME, True, {})
+UNKNOWN_OWNER = "unknown"
 
-    A package that is FAILED counts as missing. All wanted members have the same owner.
+
+def compare(
+    found: PackageGroup | None, known: Known, wanted: Mapping[str, str], owner: str
+) -> Comparison:
+    """Compare a group, as DLI lists it and as the records describe it, with what is wanted.
+
+    A package that is FAILED counts as missing. `wanted` are contents by the names of the packages,
+    to be staged by `owner`.
     """
     packages = {package.name: package for package in (found.packages if found else ())}
-    known = record.members if record else {}
+    origins = {name: known.origin(package) for name, package in packages.items()}
     there = [
         name
         for name in wanted
         if name in packages and packages[name].state is not PackageState.FAILED
     ]
-    same = {name for name in there if _is(packages[name], known.get(name), wanted[name])}
+    same = {name for name in there if origins[name].content == wanted[name]}
     if same.issuperset(wanted):
-        return Comparison(Holds.SAME, True, {})
-    owner = next(iter(wanted.values())).owner
-    whose = {
-        name: _whose(package, known.get(name))
-        for name, package in packages.items()
-        if name not in same
-    }
+        return SAME
     is_whole = len(there) == len(wanted)
-    foreign = {name: who or "unknown" for name, who in whose.items() if who != owner}
+    foreign = {
+        name: origin.owner or UNKNOWN_OWNER
+        for name, origin in origins.items()
+        if name not in same and origin.owner != owner
+    }
     if foreign:
         return Comparison(Holds.FOREIGN, is_whole, foreign)
     # An upload that was interrupted is begun again, not judged.
     older = {
         name: owner
         for name in there
-        if name not in same and not _is_begun(known[name], wanted[name])
+        if name not in same and wanted[name] not in origins[name].begun
     }
     return Comparison(Holds.OLDER if older else Holds.LESS, is_whole, older)
 
 
 def versioned(group: str, version: str) -> str:
-    """Give a group's name with a version at its end, not longer than DLI allows."""
+    """Return a group's name with a version at its end, not longer than DLI allows."""
     return f"{group[: 63 - len(version)]}-{version}"
-
-
-def _is(package: Package, member: Member | None, wanted: Member) -> bool:
-    return (
-        member is not None
-        and member.content == wanted.content
-        and member.underlying_name == package.underlying_name
-    )
-
-
-def _is_begun(member: Member, wanted: Member) -> bool:
-    return member.content == wanted.content and not member.confirmed
-
-
-def _whose(package: Package, member: Member | None) -> str | None:
-    """Say who put a package there, `None` where the record does not know."""
-    return member.owner if member is not None and member.may_be(package) else None

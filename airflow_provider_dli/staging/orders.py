@@ -13,7 +13,9 @@ from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.models import PackageGroup
 from airflow_provider_dli.api.packages import IfExists, Tags
 from airflow_provider_dli.staging.cleaning import check_after
+from airflow_provider_dli.staging.filling import Upload
 from airflow_provider_dli.staging.records import Member
+from airflow_provider_dli.staging.uploads import Content
 
 Target = Literal["group", "obs"]
 OnConflict = Literal["fail", "replace", "version"]
@@ -93,7 +95,8 @@ class StagedPackage:
 class Staged:
     """What came of an order; of a dry run, what would come of it.
 
-    `uploaded` says that DLI was given the packages, `found` is the group as DLI told it last.
+    `uploaded` says that DLI was given the packages, by which `upload`; `found` is the group as DLI
+    told it last.
     """
 
     order: Order
@@ -102,6 +105,7 @@ class Staged:
     packages: tuple[StagedPackage, ...]
     uploaded: bool = False
     found: PackageGroup | None = None
+    upload: Upload | None = None
 
     def sending(self, keys: Container[str]) -> Staged:
         """Give it with these objects as those whose bytes are sent."""
@@ -114,8 +118,13 @@ class Staged:
         return sum(package.size for package in self.packages if package.sent)
 
     @property
+    def contents(self) -> tuple[Content, ...]:
+        """What each package of a group is to hold."""
+        return tuple(Content(one.name, one.content, one.key) for one in self.packages)
+
+    @property
     def members(self) -> dict[str, Member]:
-        """The packages as a record keeps them, by their names."""
+        """The packages as the record of a task keeps them, by their names."""
         owner = self.order.owner
         return {
             package.name: Member(package.name, package.content, owner, package.key)

@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What staging wrote down of a group, since DLI tells nothing of what its packages hold.
+"""What a task staged without a group, and what version 0.1 wrote down of groups.
 
-A record is a small JSON object in the bucket, `PREFIX/.staged/groups/PROJECT/GROUP.json` for a
-package group and `PREFIX/.staged/tasks/NAME.json` for objects that no group holds.
+A record is a small JSON object in the bucket: `PREFIX/.staged/tasks/PROJECT/TASK/HASH.json` for
+objects that no group holds, where the hash stands for all that it says. Version 0.1 wrote
+`PREFIX/.staged/tasks/TASK.json`, and `PREFIX/.staged/groups/PROJECT/GROUP.json` for a group. What
+is written down of groups by now is in `uploads`.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 import msgspec
 
-from airflow_provider_dli.api.errors import DliError
-from airflow_provider_dli.api.models import Package, PackageGroup
+from airflow_provider_dli.api.models import Package
 from airflow_provider_dli.staging.content import folder_of
-
-FOLDER = ".staged"
-"""The folder of the records, below the prefix."""
+from airflow_provider_dli.staging.uploads import FOLDER, unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Member:
     `content` tells its bytes apart: the hex SHA-256 of a file, the ETag of an object that was taken
     from where it lies. `key` is the object's key, `None` where it lies in another bucket. `owner`
     staged it. `underlying_name` is DLI's own name of the copy that it made; while it is not
-    `confirmed` by a listing in which the package was READY, it may still be that of an older copy.
+    `confirmed` by a listing, it may still be that of an older copy.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Member:
     confirmed: bool = False
 
     def may_be(self, package: Package) -> bool:
-        """Say whether DLI's package is still the copy that was made of this member."""
+        """Whether DLI's package may still be the copy that was made of this member."""
         return not self.confirmed or self.underlying_name == package.underlying_name
 
 
@@ -62,30 +62,8 @@ class Record:
         """The keys of the objects that it stands for."""
         return tuple(member.key for member in self.members.values() if member.key)
 
-    def joined(self, members: Iterable[Member], owner: str, now: float) -> Record:
-        """Give the record with these members added, or put in the place of those of their names."""
-        new = {member.name: member for member in members}
-        return replace(self, owner=owner, staged_at=now, members={**self.members, **new})
-
-    def answered(self, answer: PackageGroup) -> Record:
-        """Give the record with what an upload's answer calls the copies that DLI makes."""
-        return self._named(answer, [p.name for p in answer.packages], is_ready=False)
-
-    def confirmed(self, group: PackageGroup, names: Iterable[str]) -> Record:
-        """Give the record with what DLI calls its copies, now that these packages are READY."""
-        return self._named(group, names, is_ready=True)
-
-    def _named(self, group: PackageGroup, names: Iterable[str], *, is_ready: bool) -> Record:
-        called = {package.name: package.underlying_name for package in group.packages}
-        members = dict(self.members)
-        for name in members.keys() & set(names):
-            members[name] = replace(
-                members[name], underlying_name=called.get(name), confirmed=is_ready
-            )
-        return replace(self, members=members)
-
     def encoded(self) -> bytes:
-        """Give it as JSON."""
+        """Return it as JSON."""
         plain = {
             "group": self.group,
             "owner": self.owner,
@@ -107,26 +85,35 @@ def decoded(key: str, body: bytes) -> Record:
     try:
         stored = msgspec.json.decode(body, type=_Stored)
     except msgspec.DecodeError as error:
-        raise DliError(
-            f"The record {key} of what was staged cannot be read ({error}). Delete it, and what it "
-            "stands for counts as filled by somebody else."
-        ) from error
+        raise unreadable(key, error) from error
     members = {member.name: member for member in stored.members}
     return Record(key, stored.group, stored.owner, stored.staged_at, members)
 
 
 def group_key(prefix: str, project_id: str, group: str) -> str:
-    """Give the key of a group's record."""
+    """Return the key that version 0.1 gave to a group's record."""
     return _below(prefix, f"groups/{project_id}/{group}.json")
 
 
-def task_key(prefix: str, name: str) -> str:
-    """Give the key of the record of what a task staged without a group."""
+def task_folder(prefix: str, project_id: str, name: str) -> str:
+    """Return what the keys of all records begin with that a task wrote of objects alone."""
+    return _below(prefix, f"tasks/{project_id}/{quote(name, safe='')}/")
+
+
+def task_key(folder: str, members: Iterable[Member]) -> str:
+    """Return the key of the record of these members: others have another one."""
+    lines = sorted(f"{member.name}\t{member.key}\t{member.content}" for member in members)
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return f"{folder}{digest[:32]}.json"
+
+
+def old_task_key(prefix: str, name: str) -> str:
+    """Return the key that version 0.1 gave to the record of a task: without its project."""
     return _below(prefix, f"tasks/{quote(name, safe='')}.json")
 
 
 def folder(prefix: str) -> str:
-    """Give what the keys of all records below a prefix begin with."""
+    """Return what the keys of all records below a prefix begin with."""
     return _below(prefix, "")
 
 

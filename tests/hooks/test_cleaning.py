@@ -25,7 +25,15 @@ from airflow_provider_dli.hooks.cleaning import clean
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.hooks.obs import ObsHook
 from airflow_provider_dli.staging.cleaning import Deletion, Keep
-from airflow_provider_dli.staging.records import Member, Record, group_key, task_key
+from airflow_provider_dli.staging.records import (
+    Member,
+    Record,
+    group_key,
+    old_task_key,
+    task_folder,
+    task_key,
+)
+from airflow_provider_dli.staging.uploads import Begun, Content, Fact, Folder, Held
 
 DAY = 24 * 3600.0
 WEEK = timedelta(days=7)
@@ -42,6 +50,7 @@ class Bucket:
     before_read: list[Callable[[str], object]] = field(default_factory=list)
     before_second_listing: list[Callable[[], object]] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
 
     def put(self, key: str, body: bytes = b"", days: float = 0.0) -> None:
         self.objects[key] = (body, self.clock.now() - days * DAY)
@@ -55,6 +64,7 @@ class Bucket:
                 yield StoredObject(key, len(body), "etag", modified)
 
     def read_object(self, bucket: str, key: str) -> bytes:
+        self.read.append(key)
         while self.before_read:
             self.before_read.pop()(key)
         if key not in self.objects:
@@ -79,7 +89,7 @@ class Stage:
         self, group: str | None, name: str, version: int = 0, *, days: float = 30
     ) -> tuple[str, str]:
         """Have an object, the group with it and the record: the keys of object and record."""
-        key = f"spark/{name}-{version:012x}/{name}"
+        key = f"spark/{name}-{version:032x}/{name}"
         self.bucket.put(key, b"content", days)
         underlying = None
         if group is not None:
@@ -95,11 +105,24 @@ class Stage:
         self, group: str | None, *members: Member, days: float = 30, project_id: str | None = None
     ) -> str:
         project_id = project_id or self.emulator.project_id
-        at = group_key("spark", project_id, group) if group else task_key("spark", "d.t")
+        at = (
+            group_key("spark", project_id, group)
+            if group
+            else task_key(task_folder("spark", project_id, "d.t"), members)
+        )
         since = self.hook.now() - days * DAY
         record = Record(at, group, "dag d", since, {member.name: member for member in members})
         self.bucket.put(at, record.encoded(), days)
         return at
+
+    def held(self, upload: str, group: str, copy: str, key: str, *, days: float) -> str:
+        """Write down what DLI was seen to hold of an upload, and that this was begun."""
+        folder = Folder.of("spark", self.emulator.project_id, group)
+        begun = Begun(upload, "dag d", (Content("a.jar", upload, key),), {})
+        held = Held(upload, "dag d", (Fact("a.jar", upload, key, copy),))
+        self.bucket.put(folder.begun_key(upload), begun.encoded(), days)
+        self.bucket.put(folder.held_key(held), held.encoded(), days)
+        return folder.held_key(held)
 
     def clean(self, after: timedelta | int = WEEK, **changes: Any) -> Deletion:
         options = {"keep": Keep(), "dry_run": False} | changes
@@ -330,6 +353,98 @@ def test_a_record_of_a_task_without_a_group_goes_with_its_objects(stage: Stage) 
     stage.clean()
 
     assert stage.left == set()
+
+
+@pytest.mark.parametrize("group", [None, "theirs"])
+def test_what_another_project_staged_stays(stage: Stage, group: str | None) -> None:
+    key = f"spark/a.jar-{0:032x}/a.jar"
+    stage.bucket.put(key, days=90)
+    record = stage.record(group, Member("a.jar", "c", "dag b", key), days=90, project_id="another")
+
+    assert not stage.clean()
+    assert stage.left == {key, record}
+
+
+def test_what_0_1_wrote_down_of_a_task_stays_since_it_does_not_tell_its_project(
+    stage: Stage,
+) -> None:
+    key = f"spark/a.jar-{0:012x}/a.jar"
+    stage.bucket.put(key, days=90)
+    at = old_task_key("spark", "dag.task")
+    member = Member("a.jar", "c", "dag", key)
+    stage.bucket.put(at, Record(at, None, "dag", 0.0, {"a.jar": member}).encoded(), 90)
+
+    assert not stage.clean()
+    assert stage.left == {key, at}
+
+
+def test_a_group_goes_with_all_that_was_written_down_of_it(stage: Stage) -> None:
+    stage.emulator.put_group("old", {"a.jar": "READY"})
+    key = f"spark/a.jar-{1:032x}/a.jar"
+    stage.bucket.put(key, days=30)
+    stage.held("1", "old", stage.underlying_name("old"), key, days=30)
+
+    deletion = stage.clean()
+
+    assert (deletion.groups, stage.left, stage.emulator.groups()) == (("old",), set(), {})
+
+
+def test_a_group_that_was_of_use_again_stays(stage: Stage) -> None:
+    stage.emulator.put_group("g", {"a.jar": "READY"})
+    stage.held("1", "g", stage.underlying_name("g"), "spark/a.jar", days=1)
+
+    assert not stage.clean()
+
+
+def test_a_package_of_a_copy_that_no_record_knows_stays_with_its_group(stage: Stage) -> None:
+    stage.emulator.put_group("old", {"a.jar": "READY"})
+    before = stage.underlying_name("old")
+    stage.emulator.put_group("old", {"a.jar": "READY"})
+    folder = Folder.of("spark", stage.emulator.project_id, "old")
+    held = Held("1", "dag d", (Fact("a.jar", "1", None, before),))
+    stage.bucket.put(folder.held_key(held), held.encoded(), 30)
+
+    stage.clean()
+
+    assert "old" in stage.emulator.groups()
+
+
+def test_records_of_copies_that_dli_holds_no_longer_go_and_the_others_stay(stage: Stage) -> None:
+    stage.emulator.put_group("g", {"a.jar": "READY"})
+    stage.held("1", "g", "older", "spark/a.jar", days=3)
+    kept = stage.held("2", "g", stage.underlying_name("g"), "spark/a.jar", days=2)
+    begun = Folder.of("spark", stage.emulator.project_id, "g").begun_key("2")
+
+    stage.clean()
+
+    assert stage.left == {kept, begun}
+
+
+def test_records_of_the_last_day_stay_whatever_dli_holds(stage: Stage) -> None:
+    stage.emulator.put_group("g", {"a.jar": "READY"})
+    stage.held("1", "g", "older", "spark/a.jar", days=0.9)
+    stage.held("2", "g", stage.underlying_name("g"), "spark/a.jar", days=0.5)
+
+    assert not stage.clean()
+    assert len(stage.left) == 4
+
+
+def test_what_was_begun_stays_while_a_copy_may_come_from_it(stage: Stage) -> None:
+    stage.emulator.put_group("g", {"a.jar": "READY"})
+    folder = Folder.of("spark", stage.emulator.project_id, "g")
+    for upload in ("1", "2"):
+        begun = Begun(upload, "dag d", (Content("a.jar", upload),), {})
+        stage.bucket.put(folder.begun_key(upload), begun.encoded(), 3)
+
+    assert not stage.clean()
+
+
+def test_records_that_both_looks_read_are_read_once(stage: Stage) -> None:
+    _, record_key = stage.staged("old", "a.jar")
+
+    stage.clean()
+
+    assert stage.bucket.read == [record_key]
 
 
 # what goes wrong

@@ -102,7 +102,7 @@ def test_the_result_tells_where_each_package_lies_and_what_was_done(
     result = run(stage())
 
     sha256 = hashlib.sha256(b"PK jar").hexdigest()
-    key = f"spark/stats.jar-{sha256[:12]}/stats.jar"
+    key = f"spark/stats.jar-{sha256[:32]}/stats.jar"
     assert result == {
         "group": "g",
         "kind": "jar",

@@ -11,14 +11,13 @@ import pytest
 
 from airflow_provider_dli.api.errors import InputError
 from airflow_provider_dli.api.jobs.models import SparkBatch
-from airflow_provider_dli.api.models import Package, PackageGroup
 from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.staging.cleaning import (
     Deletion,
     InUse,
     Keep,
+    StagedBefore,
     check_after,
-    described,
     in_use,
     plan,
 )
@@ -27,7 +26,8 @@ from airflow_provider_dli.staging.records import Member, Record
 DAY = 24 * 3600.0
 NOW = 1000 * DAY
 WEEK = timedelta(days=7)
-DIGESTS = [f"{number:012x}" for number in range(20)]
+# Of both lengths: version 0.1 had shorter ones.
+DIGESTS = [f"{number:0{12 if number % 2 else 32}x}" for number in range(20)]
 
 
 def key(name: str = "a.jar", version: int = 0, prefix: str = "spark/") -> str:
@@ -38,17 +38,16 @@ def stored(at: str, days: float = 30) -> StoredObject:
     return StoredObject(at, 1, "etag", NOW - days * DAY)
 
 
-def recorded(
-    group: str | None, *keys: str, days: float = 30, owner: str = "dag d", **more: Any
-) -> Record:
+def recorded(group: str | None, *keys: str, days: float = 30, owner: str = "dag d") -> StagedBefore:
     members = {at.rpartition("/")[2]: at for at in keys}
-    return Record(
-        f".staged/{group or 'task ' + owner}.json",
+    record = Record(
+        f".staged/{group or f'{owner}/{days}'}.json",
         group,
         owner,
         NOW - days * DAY,
-        {name: Member(name, "content", owner, at, **more) for name, at in members.items()},
+        {name: Member(name, "content", owner, at) for name, at in members.items()},
     )
+    return StagedBefore.by_record(record)
 
 
 def job(state: str = "running", **request: Any) -> SparkBatch:
@@ -57,12 +56,13 @@ def job(state: str = "running", **request: Any) -> SparkBatch:
 
 def planned(
     objects: list[StoredObject] | None = None,
-    records: list[Record] | None = None,
+    records: list[StagedBefore] | None = None,
     used: InUse | None = None,
     *,
     after: timedelta | int = WEEK,
     prefix: str = "spark",
     keep: Keep | None = None,
+    is_shared: bool = False,
 ) -> Deletion:
     return plan(
         objects or [],
@@ -72,6 +72,7 @@ def planned(
         keep=keep or Keep(),
         after=after,
         now=NOW,
+        is_shared=is_shared,
     )
 
 
@@ -148,6 +149,14 @@ def test_what_a_task_staged_last_without_a_group_stays() -> None:
     assert not planned([stored(key(), days=99)], records, after=1)
 
 
+def test_so_many_versions_of_what_a_task_staged_without_a_group_stay() -> None:
+    records = [recorded(None, key(version=n), days=n) for n in range(3)]
+
+    deletion = planned([stored(key(version=n), days=n) for n in range(3)], records, after=2)
+
+    assert (deletion.records, deletion.keys) == ((records[2].key,), (key(version=2),))
+
+
 def test_an_object_beyond_the_count_stays_while_a_record_names_it() -> None:
     objects = [stored(key(version=n), days=n) for n in range(3)]
 
@@ -162,6 +171,7 @@ def test_an_object_beyond_the_count_stays_while_a_record_names_it() -> None:
 @pytest.mark.parametrize(
     "foreign",
     [
+        "spark/a.jar-0123456789abcdef/a.jar",
         "spark/data.csv",
         "spark/a.jar/a.jar",
         "spark/a.jar-000000000000/b.jar",
@@ -225,6 +235,17 @@ def test_what_shares_an_object_with_this_run_does_not_stay_for_that(group: str |
     deletion = planned([stored(shared), stored(own)], [recorded(group, shared, own)], keep=keep)
 
     assert (deletion.keys, len(deletion.records)) == ((own,), 1)
+
+
+def test_beside_another_project_only_objects_go_that_a_record_of_this_one_names() -> None:
+    own, unnamed = key("own.jar"), key("unnamed.jar")
+
+    deletion = planned([stored(own), stored(unnamed)], [recorded(None, own)], is_shared=True)
+
+    assert deletion.keys == (own,)
+    assert deletion.kept == (
+        "1 objects that no record of this project names: another project stages below spark/ too",
+    )
 
 
 # what jobs use
@@ -369,18 +390,3 @@ def test_a_deletion_is_true_when_anything_goes(some: dict[str, tuple[str, ...]])
 
 def test_reasons_alone_delete_nothing() -> None:
     assert not Deletion(kept=("why",))
-
-
-@pytest.mark.parametrize(
-    ("confirmed", "known_as", "is_ours"),
-    [(True, "u1", True), (True, "u2", False), (False, "u2", True), (False, None, True)],
-)
-def test_a_package_that_somebody_uploaded_since_is_not_that_of_the_record(
-    confirmed: bool, known_as: str | None, is_ours: bool
-) -> None:
-    record = recorded("g", key(), underlying_name=known_as, confirmed=confirmed)
-    group = PackageGroup(
-        "g", packages=(Package("a.jar", underlying_name="u1"), Package("foreign.jar"))
-    )
-
-    assert described(record, group) == (("a.jar",) if is_ours else ())

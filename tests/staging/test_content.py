@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_dli.staging.content import LocalPackage, content_id, kind_of, object_key
+from airflow_provider_dli.staging.content import (
+    LocalPackage,
+    content_id,
+    kind_of,
+    object_key,
+    old_object_key,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,14 +34,15 @@ def test_suffixes_tell_the_kind_and_a_mixture_is_a_file(names: list[str], kind: 
 def test_a_key_has_prefix_digest_and_name(prefix: str) -> None:
     package = LocalPackage("a.jar", Path("a.jar"), "a.jar", 3, "0123456789abcdef" * 4)
 
-    assert object_key(prefix, package) == "staged/spark/a.jar-0123456789ab/a.jar"
+    assert object_key(prefix, package) == f"staged/spark/a.jar-{'0123456789abcdef' * 2}/a.jar"
+    assert old_object_key(prefix, package) == "staged/spark/a.jar-0123456789ab/a.jar"
 
 
 @pytest.mark.parametrize("prefix", ["", "/"])
 def test_a_key_without_a_prefix_begins_with_the_name(prefix: str) -> None:
     package = LocalPackage("a.jar", Path("a.jar"), "a.jar", 3, "0123456789abcdef" * 4)
 
-    assert object_key(prefix, package) == "a.jar-0123456789ab/a.jar"
+    assert object_key(prefix, package) == f"a.jar-{'0123456789abcdef' * 2}/a.jar"
 
 
 def test_the_id_of_a_set_does_not_depend_on_its_order() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_dli.api.errors import DliError
-from airflow_provider_dli.api.models import Package, PackageGroup
 from airflow_provider_dli.staging.records import (
     Member,
     Record,
     decoded,
     folder,
     group_key,
+    old_task_key,
+    task_folder,
     task_key,
 )
 
@@ -35,33 +36,6 @@ def test_a_damaged_record_says_where_it_lies(body: bytes) -> None:
         decoded("spark/.staged/x.json", body)
 
 
-def test_what_others_staged_in_the_same_group_is_kept() -> None:
-    record = Record("key", "g", "dag d", 0.0, {"b.jar": B})
-
-    joined = record.joined([A], "dag e", 5.0)
-
-    assert (joined.owner, joined.staged_at) == ("dag e", 5.0)
-    assert joined.members == {"a.jar": A, "b.jar": B}
-
-
-def test_an_answer_names_the_copies_and_confirms_none() -> None:
-    answer = PackageGroup("g", packages=(Package("a.jar", "g", underlying_name="1_a.jar"),))
-
-    member = Record("key", "g", "dag d", 0.0, {"a.jar": A}).answered(answer).members["a.jar"]
-
-    assert (member.underlying_name, member.confirmed) == ("1_a.jar", False)
-
-
-def test_a_listing_confirms_the_named_copies_only() -> None:
-    listed = PackageGroup("g", packages=(Package("a.jar", "g", underlying_name="1_a.jar"),))
-    record = Record("key", "g", "dag d", 0.0, {"a.jar": A, "b.jar": B})
-
-    members = record.confirmed(listed, ["a.jar", "absent.jar"]).members
-
-    assert [member.confirmed for member in members.values()] == [True, False]
-    assert members["a.jar"].underlying_name == "1_a.jar"
-
-
 @pytest.mark.parametrize("prefix", ["spark", "spark/", "/spark/"])
 def test_records_lie_in_a_folder_of_their_own_below_the_prefix(prefix: str) -> None:
     assert folder(prefix) == "spark/.staged/"
@@ -73,4 +47,17 @@ def test_without_a_prefix_the_folder_is_at_the_top() -> None:
 
 
 def test_the_name_of_a_task_may_hold_anything() -> None:
-    assert task_key("", "däg/x.task") == ".staged/tasks/d%C3%A4g%2Fx.task.json"
+    assert old_task_key("", "däg/x.task") == ".staged/tasks/d%C3%A4g%2Fx.task.json"
+    assert task_folder("", "p", "däg/x.task") == ".staged/tasks/p/d%C3%A4g%2Fx.task/"
+
+
+def test_the_key_of_a_tasks_record_stands_for_all_that_it_says() -> None:
+    keys = {
+        task_key("f/", [A, B]),
+        task_key("f/", [A]),
+        task_key("f/", [A, Member("b.jar", "other", "dag d", None)]),
+        task_key("f/", [A, Member("b.jar", "sha", "dag d", "spark/b.jar")]),
+    }
+
+    assert task_key("f/", [B, A]) == task_key("f/", [A, B])
+    assert len(keys) == 4
