@@ -184,7 +184,7 @@ def settle(folder: Folder, upload: Upload, group: PackageGroup | None = None) ->
     begun = upload.begun
     if group is None:
         group = yield FindGroup(upload.group)
-    known, listed = yield from _records(folder)
+    known, listed = yield from _records(folder, own=folder.begun_key(begun.id))
     own = _announced(begun, listed)
     verdicts = {
         one.name: _verdict(one, own, upload, known, copy)
@@ -290,9 +290,12 @@ def _claimed(found: PackageGroup | None, contents: Mapping[str, str], listed: Li
 
 
 def _records(
-    folder: Folder, objects: Iterable[StoredObject] | None = None
+    folder: Folder, objects: Iterable[StoredObject] | None = None, own: str = ""
 ) -> Steps[tuple[Known, Listed]]:
-    """Read what is held and what is open; lists again while some of it goes away meanwhile."""
+    """Read what is held and what is open; lists again while some of it goes away meanwhile.
+
+    What this upload wrote itself, under the key `own`, need not be read.
+    """
     for again in range(LOOKS):
         if objects is None:
             objects = yield ListObjects(folder.path)
@@ -304,6 +307,8 @@ def _records(
                 held.append(read_held(listed.objects[key], (yield ReadObject(key))))
             begun = []
             for key in listed.open:
+                if key == own:
+                    continue
                 begun.append(read_begun(listed.objects[key], (yield ReadObject(key))))
         except NotFoundError:
             if again == LOOKS - 1:

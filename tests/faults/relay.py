@@ -166,8 +166,11 @@ def _passed_on(target: str, head: str, body: bytes) -> bytes:
         there.endheaders(body)
         answer = there.getresponse()
         content = answer.read()
+    told = answer.getheader("Content-Length")
+    # Of what is there, although an answer to HEAD has none of it.
+    length = told if method == "HEAD" and told is not None else len(content)
     kept = [f"{n}: {v}" for n, v in answer.getheaders() if n.lower() not in {"content-length"}]
-    lines = [f"HTTP/1.1 {answer.status} {answer.reason}", *kept, f"Content-Length: {len(content)}"]
+    lines = [f"HTTP/1.1 {answer.status} {answer.reason}", *kept, f"Content-Length: {length}"]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + content
 
 
