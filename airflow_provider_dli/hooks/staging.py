@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LONG = 60.0
+"""Seconds of sending after which a group is looked at once more before it is filled."""
+
 FRESH = 600.0
 """Seconds for which a record that still holds is not written again, only to say so."""
 
@@ -84,6 +87,7 @@ class Stager:
             kind = order.kind or kind_of([package.name for package in packages])
             staged = Staged(order, group, kind, placed, found=found)
             # Before anything is sent: the group may be somebody else's.
+            looked_at = self._dli.now()
             seen = None if group is None else self._look(staged, group, stored)
             if seen is not None:
                 staged, seen = self._decided(staged, seen)
@@ -95,11 +99,14 @@ class Stager:
                 self._obs.upload_files(order.bucket, to_send)
         if seen is None:
             self._keep_task(order, staged, stored)
-        elif staged.uploaded:
+            return staged
+        if staged.uploaded and self._dli.now() - looked_at > LONG:
+            # Sending took its time: somebody else may have filled the group.
+            staged, seen = self._decided(staged, self._looked_again(staged))
+        if staged.uploaded:
             return self._uploaded(staged, seen)
-        else:
-            old = self._dli.now() - FRESH
-            self._run(order, filling.keep(seen, staged.contents, order.owner, self._new_id(), old))
+        old = self._dli.now() - FRESH
+        self._run(order, filling.keep(seen, staged.contents, order.owner, self._new_id(), old))
         return staged
 
     def finish(
@@ -191,6 +198,10 @@ class Stager:
         objects = stored.records_of(place.folder)
         steps = filling.compared(place, staged.contents, order.owner, staged.found, objects)
         return self._run(order, steps)
+
+    def _looked_again(self, staged: Staged) -> Look:
+        place = self._place(staged.order, str(staged.group))
+        return self._run(staged.order, filling.look(place, staged.contents, staged.order.owner))
 
     def _decided(self, staged: Staged, seen: Look) -> tuple[Staged, Look]:
         """Return it with whether packages have to be uploaded, and to which group."""

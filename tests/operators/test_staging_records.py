@@ -235,6 +235,39 @@ def test_of_two_dags_that_fill_a_group_at_the_same_time_one_fails_at_least(
     assert any("stats.jar (dag " in end for end in ended)
 
 
+def test_a_group_that_somebody_fills_while_files_are_sent_is_not_overwritten(
+    stage: Stage, clock: FakeClock, emulator: Emulator
+) -> None:
+    class Slow(ObsHook):
+        """Takes its time to send, while another DAG fills the group."""
+
+        def upload_files(self, *arguments: Any) -> None:
+            super().upload_files(*arguments)
+            run(stage(2, dag="two"))
+            clock.sleep(61)
+
+    first = stage(1, dag="one")
+    first.obs_hook = Slow(clock=clock)
+    with pytest.raises(PackageGroupExistsError, match=r"stats\.jar \(dag two\)"):
+        run(first)
+
+    assert len(given(emulator)) == 1
+
+
+def test_a_record_that_still_holds_is_written_again_now_and_then(
+    stage: Stage, clock: FakeClock, emulator: Emulator, store: Relay
+) -> None:
+    for target in ("group", "obs"):
+        run(stage(target=target))
+        clock.sleep(3600)
+        requests(emulator, store)
+
+        run(stage(target=target))
+
+        assert len([one for one in store.passed if one.startswith("PUT ")]) == 1
+        clock.sleep(-3600)
+
+
 def test_a_task_that_fills_the_group_between_wait_and_record_is_not_lost(
     stage: Stage, clock: FakeClock, emulator: Emulator
 ) -> None:
