@@ -102,7 +102,7 @@ class Stager:
             return staged
         if staged.uploaded and self._dli.now() - looked_at > LONG:
             # Sending took its time: somebody else may have filled the group.
-            staged, seen = self._decided(staged, self._looked_again(staged))
+            staged, seen = self._decided(staged, self._looked_again(staged, seen.place.group))
         if staged.uploaded:
             return self._uploaded(staged, seen)
         old = self._dli.now() - FRESH
@@ -196,12 +196,15 @@ class Stager:
     def _look(self, staged: Staged, group: str, stored: Stored) -> Look:
         order, place = staged.order, self._place(staged.order, group)
         objects = stored.records_of(place.folder)
-        steps = filling.compared(place, staged.contents, order.owner, staged.found, objects)
+        steps = filling.compared(
+            place, staged.contents, order.owner, staged.found, objects, is_forced=order.force
+        )
         return self._run(order, steps)
 
-    def _looked_again(self, staged: Staged) -> Look:
-        place = self._place(staged.order, str(staged.group))
-        return self._run(staged.order, filling.look(place, staged.contents, staged.order.owner))
+    def _looked_again(self, staged: Staged, group: str) -> Look:
+        order, place = staged.order, self._place(staged.order, group)
+        steps = filling.look(place, staged.contents, order.owner, is_forced=order.force)
+        return self._run(order, steps)
 
     def _decided(self, staged: Staged, seen: Look) -> tuple[Staged, Look]:
         """Return it with whether packages have to be uploaded, and to which group."""
@@ -210,8 +213,7 @@ class Stager:
             contents = [(package.name, package.content) for package in staged.packages]
             group = versioned(group, content_id(contents))
             self._log.info("Package group %r is another's, taking %r", order.group, group)
-            steps = filling.look(self._place(order, group), staged.contents, order.owner)
-            seen = self._run(order, steps)
+            seen = self._looked_again(staged, group)
         uploaded = self._is_to_upload(order, group, seen.comparison)
         return replace(staged, group=group, found=seen.found, uploaded=uploaded), seen
 

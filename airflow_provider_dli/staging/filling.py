@@ -127,10 +127,12 @@ class Outcome:
         return {name: who for name, (verdict, who) in self.verdicts.items() if verdict in verdicts}
 
 
-def look(place: Place, wanted: Iterable[Content], owner: str) -> Steps[Look]:
+def look(
+    place: Place, wanted: Iterable[Content], owner: str, *, is_forced: bool = False
+) -> Steps[Look]:
     """Look at a group in DLI and at its records, and compare it with what is wanted."""
     found = yield FindGroup(place.group)
-    return (yield from compared(place, wanted, owner, found))
+    return (yield from compared(place, wanted, owner, found, is_forced=is_forced))
 
 
 def compared(
@@ -139,18 +141,30 @@ def compared(
     owner: str,
     found: PackageGroup | None,
     objects: Iterable[StoredObject] | None = None,
+    *,
+    is_forced: bool = False,
 ) -> Steps[Look]:
     """Compare a group that was `found` just now with what is wanted.
 
     `objects` are all that lie in the folder of its records, and the record of 0.1, listed after the
-    group was found.
+    group was found. What is uploaded by force replaces records, so that they are read in any case.
     """
     contents = {one.name: one.content for one in wanted}
-    seen = yield from _look_once(place, contents, owner, found, objects)
+    if objects is None:
+        objects, has_old = (yield ListObjects(place.folder.path)), True
+    else:
+        objects = list(objects)
+        has_old = any(one.key == place.folder.old_key for one in objects)
+    listed = Listed.of(place.folder, objects)
+    if not is_forced and (same := _claimed(found, contents, listed)) is not None:
+        return Look(place, found, SAME, listed, same=same)
+    seen = yield from _read_through(place, contents, owner, found, listed, has_old=has_old)
     held = seen.listed.held
     if _has_moved(seen, contents):
         found = yield FindGroup(place.group)
-        seen = yield from _look_once(place, contents, owner, found, None)
+        objects = yield ListObjects(place.folder.path)
+        listed = Listed.of(place.folder, objects)
+        seen = yield from _read_through(place, contents, owner, found, listed, has_old=True)
     return replace(seen, held=held)
 
 
@@ -243,27 +257,20 @@ def read(
     return replace(known, old=records.decoded(folder.old_key, body)), found
 
 
-def _look_once(
+def _read_through(
     place: Place,
     contents: Mapping[str, str],
     owner: str,
     found: PackageGroup | None,
-    objects: Iterable[StoredObject] | None,
+    listed: Listed,
+    *,
+    has_old: bool,
 ) -> Steps[Look]:
-    folder = place.folder
-    if objects is None:
-        objects = yield ListObjects(folder.path)
-        has_old = True
-    else:
-        objects = list(objects)
-        has_old = any(one.key == folder.old_key for one in objects)
-    listed = Listed.of(folder, objects)
-    if (same := _claimed(found, contents, listed)) is not None:
-        return Look(place, found, SAME, listed, same=same)
+    """Compare by all that the records say."""
     known = Known(listed)
     if found is not None or listed.objects:
         reading = read if has_old else _records
-        known, listed = yield from reading(folder, objects)
+        known, listed = yield from reading(place.folder, listed.objects.values())
     return Look(place, found, compare(found, known, contents, owner), listed, known)
 
 

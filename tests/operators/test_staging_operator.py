@@ -527,6 +527,19 @@ def test_what_was_deferred_is_known_to_the_next_run(
     assert uploads(emulator) == 1
 
 
+def test_a_task_that_an_older_version_deferred_ends_well(stage: Stage, clock: FakeClock) -> None:
+    ti = TaskInstance()
+    deferred(stage(deferrable=True), ti)
+    del ti.values["staged"]["upload"]
+    clock.sleep(60)
+
+    event = {"status": "ready", "states": {"stats.jar": "READY"}}
+    result = stage(deferrable=True).execute_complete({"ti": ti}, event)
+
+    assert [package["state"] for package in result["packages"]] == ["READY"]
+    assert "upload" not in result
+
+
 def test_relative_sources_count_from_the_folder_of_the_dag(stage: Stage, folder: Path) -> None:
     context = {"ti": TaskInstance(), "dag": SimpleNamespace(fileloc=str(folder / "dag.py"))}
 

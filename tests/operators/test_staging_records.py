@@ -318,6 +318,13 @@ def test_a_copy_that_the_answer_does_not_name_yet_is_known_by_the_listing(
     assert run(stage(1))["uploaded"] is True
 
 
+def test_uploads_leave_no_records_behind_but_of_the_last_one(stage: Stage, bucket: str) -> None:
+    for version in (1, 2, 2, 3):
+        run(stage(version, force=True))
+
+    assert len(list(ObsHook().list_objects(bucket, "p/.staged/"))) == 1
+
+
 # what 0.1 left
 
 
