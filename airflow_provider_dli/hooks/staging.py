@@ -149,9 +149,9 @@ class Stager:
         files = [package for package in packages if isinstance(package, LocalPackage)]
         keys = stored.keys_of(files, force=order.force)
         to_send = [
-            FileToSend(package.path, key, package.size, package.sha256)
+            FileToSend(package.path, keys[package.name][0], package.size, package.sha256)
             for package in files
-            if not (at := keys[package.name])[1] and (key := at[0])
+            if not keys[package.name][1]
         ]
         placed = []
         for package in packages:
