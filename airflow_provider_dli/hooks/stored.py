@@ -13,7 +13,7 @@ from airflow_provider_dli.staging.content import folder_of, object_key, old_obje
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_dli.api.objects import StoredObject
+    from airflow_provider_dli.api.obs.models import StoredObject
     from airflow_provider_dli.staging.content import LocalPackage
     from airflow_provider_dli.staging.uploads import Folder
 

@@ -17,7 +17,7 @@ import msgspec
 
 from airflow_provider_dli.api.errors import DliError, NotFoundError
 from airflow_provider_dli.api.models import PackageGroup, PackageState
-from airflow_provider_dli.api.objects import StoredObject
+from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.staging import records
 from airflow_provider_dli.staging.copies import (
     NAMELESS,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from airflow_provider_dli.api.errors import DliError
-from airflow_provider_dli.api.objects import StoredObject
+from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.staging import records
 from airflow_provider_dli.staging.cleaning import StagedBefore
 from airflow_provider_dli.staging.known import Known

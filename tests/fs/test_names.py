@@ -149,7 +149,9 @@ def test_a_refusal_ends_a_walk_at_any_depth(
     files: ObsFileSystem, bucket: str, put: Put, gate: Any, depth: int | None
 ) -> None:
     put("a/d/e")
-    gate.refuse(f"GET /{bucket}?prefix=a", "403 Forbidden", "AccessDenied")
+    gate.refuse(
+        f"GET /{bucket}?delimiter=%2F&max-keys=1000&prefix=a", "403 Forbidden", "AccessDenied"
+    )
 
     with pytest.raises(PermissionError):
         list(files.walk(bucket, depth))

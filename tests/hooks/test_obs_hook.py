@@ -293,7 +293,7 @@ def test_an_upload_that_is_aborted_leaves_nothing(obs: ObsHook, bucket: str) -> 
 # wrong input
 
 
-@pytest.mark.parametrize("key", ["", None, 7, "a\0b", "ü" * 513])
+@pytest.mark.parametrize("key", ["", None, 7, "\ud800", "ü" * 513])
 def test_a_key_that_cannot_be_is_refused_before_any_request(
     watched: ObsHook, front: Front, key: object
 ) -> None:

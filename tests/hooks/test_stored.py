@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_dli.api.objects import StoredObject
+from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.hooks.stored import PAGE, Stored
 from airflow_provider_dli.staging.content import LocalPackage, object_key, old_object_key
 from airflow_provider_dli.staging.uploads import Folder

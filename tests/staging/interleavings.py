@@ -16,7 +16,7 @@ from typing import Any
 
 from airflow_provider_dli.api.errors import NotFoundError
 from airflow_provider_dli.api.models import Package, PackageGroup
-from airflow_provider_dli.api.objects import StoredObject
+from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.staging import filling
 from airflow_provider_dli.staging.decision import Holds
 from airflow_provider_dli.staging.filling import Outcome, Place, Verdict
