@@ -81,7 +81,8 @@ def _ours(address: str) -> Work:
         known = digests([(path, str(path)) for path in files])
         both = zip(files, known, strict=True)
         ours.upload_files(
-            bucket, [FileToSend(path, path.name, one.size, one.sha256) for path, one in both]
+            bucket,
+            [FileToSend(path, path.name, one.size, one.sha256, one.tags) for path, one in both],
         )
 
     return send

@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "connection": {"api", "airflow"},
     "connection_form": {"wtforms", "flask_appbuilder"},
-    "staging": {"api", "msgspec", "packaging"},
+    "staging": {"api", "transfer.files", "msgspec", "packaging"},
     "hooks": {
         "api",
         "transport",
@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "airflow",
         "msgspec",
     },
-    "transfer": {"api", "rich"},
+    "transfer": {"api", "rich", "cryptography"},
     "fs": {"hooks", "transfer.open_upload", "api", "fsspec", "upath"},
     "links": {"airflow"},
     "operators": {"hooks", "triggers", "staging", "links", "api", "airflow"},

@@ -149,9 +149,9 @@ class Stager:
         files = [package for package in packages if isinstance(package, LocalPackage)]
         keys = stored.keys_of(files, force=order.force)
         to_send = [
-            FileToSend(package.path, keys[package.name][0], package.size, package.sha256)
-            for package in files
-            if not keys[package.name][1]
+            FileToSend(one.path, keys[one.name][0], one.size, one.sha256, one.tags)
+            for one in files
+            if not keys[one.name][1]
         ]
         placed = []
         for package in packages:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from airflow_provider_dli.api import packages
@@ -22,7 +22,7 @@ class LocalPackage:
     """A file of this machine that is to be a package.
 
     `name` is the package's name, `source` what the user gave for it, `size` bytes and `sha256` the
-    hex digest of its bytes.
+    hex digest of its bytes; `tags` let it be sent without being hashed again.
     """
 
     name: str
@@ -30,6 +30,7 @@ class LocalPackage:
     source: str
     size: int
     sha256: str
+    tags: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

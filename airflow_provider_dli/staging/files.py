@@ -5,18 +5,17 @@ from __future__ import annotations
 
 import difflib
 import errno
-import hashlib
 import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
 from airflow_provider_dli.api.errors import DliError, InputError
+from airflow_provider_dli.transfer.files import Digest, digest_of
 
 # hashlib lets go of the interpreter, so that threads do hash side by side.
 _THREADS = 4
@@ -27,14 +26,6 @@ _SPECIAL = {
     stat.S_IFBLK: "a device",
     stat.S_IFCHR: "a device",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Digest:
-    """Size in bytes and hex SHA-256 of one file."""
-
-    size: int
-    sha256: str
 
 
 def is_directory(path: Path, source: str) -> bool:
@@ -85,11 +76,9 @@ def digests(files: Sequence[tuple[Path, str]]) -> list[Digest]:
 def _digest(path: Path, source: str) -> Digest:
     with opened(path, source) as file:
         try:
-            digest = hashlib.file_digest(file, "sha256")
+            return digest_of(file)
         except OSError as error:
             raise unusable(path, source, error) from error
-        size = file.tell()
-    return Digest(size, digest.hexdigest())
 
 
 def unusable(path: Path, source: str, error: OSError) -> InputError:

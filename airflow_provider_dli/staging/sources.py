@@ -77,7 +77,7 @@ def collect(
         (_made(one, workspace / str(number)), one.source) for number, one in enumerate(local, 1)
     ]
     packages = (
-        LocalPackage(one.name, path, one.source, digest.size, digest.sha256)
+        LocalPackage(one.name, path, one.source, digest.size, digest.sha256, digest.tags)
         for one, (path, _), digest in zip(local, made, files.digests(made), strict=True)
     )
     return [one if isinstance(one, StoredPackage) else next(packages) for one in planned]

@@ -8,7 +8,7 @@ upload of the same key has the same bytes, and the next run goes on with it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from airflow_provider_dli.api.errors import (
 from airflow_provider_dli.api.obs import uploads
 from airflow_provider_dli.api.obs.refusals import is_gone
 from airflow_provider_dli.api.retry import TRANSIENT
-from airflow_provider_dli.transfer.files import parts_of
+from airflow_provider_dli.transfer.files import part_of, tags_of, whole
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.log import Log
@@ -100,7 +100,7 @@ class _Whole:
     def _put(self) -> None:
         sending = self._sending
         with _about(self.file):
-            (data,) = parts_of(self.file, PART)
+            data = whole(self.file)
             self._is_under_way = True
             self._run(sending.bucket.put(self.key, data, self.file.sha256))
         self.is_done = True
@@ -141,14 +141,10 @@ class _InParts:
     def send(self, workers: Workers, *, is_fresh: bool) -> None:
         self._is_fresh = is_fresh
         with self._watched():
+            tags = tags_of(self.file)
             upload = self._upload = self._begin()
-        for number, data in enumerate(self._parts(workers.reserve), 1):
-            workers.submit(partial(self._send_part, upload, number, data))
-            del data  # or it would stay while the next one is read
-
-    def _parts(self, ready: Callable[[], None]) -> Iterator[bytes]:
-        with self._watched():
-            yield from parts_of(self.file, self._part_size, ready)
+        for number in range(1, self._count + 1):
+            workers.submit(partial(self._send_part, upload, number, tags))
 
     def _begin(self) -> MultipartUpload:
         sending = self._sending
@@ -165,10 +161,13 @@ class _InParts:
         )
         return found
 
-    def _send_part(self, upload: MultipartUpload, number: int, data: bytes) -> None:
+    def _send_part(self, upload: MultipartUpload, number: int, tags: bytes) -> None:
         progress = self._sending.progress
+        start = (number - 1) * self._part_size
+        size = min(self._part_size, self.file.size - start)
         with self._watched():
             if not self._is_gone:
+                data = part_of(self.file, tags, start, size)
                 was_sent = self._run(upload.send(number, data))
                 (progress.sent if was_sent else progress.found)(len(data))
         with self._lock:
@@ -218,7 +217,7 @@ def threads_for(files: Sequence[FileToSend], most: int) -> int:
 
 
 def part_size(size: int) -> int:
-    """Give how many bytes the parts of a file have: whole MiB, and not too many parts."""
+    """Return how many bytes the parts of a file have: whole MiB, and not too many parts."""
     mebibyte = 1024 * 1024
     return max(PART, -(-size // (MOST_PARTS * mebibyte)) * mebibyte)
 

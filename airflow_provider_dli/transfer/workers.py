@@ -36,22 +36,15 @@ class Workers:
         self._release(number)
         self._threads: list[Thread] = []
         self._wanted = 0
-        self._is_over = self._is_reserved = False
+        self._is_over = False
         self._beginning = Lock()
         self._failing = Lock()
         self._failure: BaseException | None = None
 
-    def reserve(self) -> None:
-        """Wait until a thread is free for the next task; raises what failed before."""
-        if not self._is_reserved:
-            self._wait_for_one()
-            self._is_reserved = True
-        self._raise_failure()
-
     def submit(self, task: Task) -> None:
         """Let a thread carry out a task, as soon as one is free; raises what failed before."""
-        self.reserve()
-        self._is_reserved = False
+        self._wait_for_one()
+        self._raise_failure()
         self._tasks.put(task)
         if self._wanted < self._number:
             self._wanted += 1
@@ -59,7 +52,7 @@ class Workers:
 
     def join(self) -> None:
         """Wait until all tasks are done; raises what failed. None can be submitted any more."""
-        for _ in range(self._number - self._is_reserved):
+        for _ in range(self._number):
             self._wait_for_one()
         self._end()
         self._raise_failure()

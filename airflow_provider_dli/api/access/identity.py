@@ -34,8 +34,6 @@ ten minutes before; of a short life it is a tenth."""
 PAUSE = 30.0
 """Seconds until the next try, where a fetch failed and the credential at hand is still good."""
 
-# What stands before it, in the three forms: `Signature=` of two, and `OBS key:` of the third.
-_SIGNATURE = re.compile(r".*(Signature=|^OBS [^:]*:)")
 _SERVER_TIME = re.compile(r"server time: ?(\d{8}T\d{6}Z)")
 _BUSY = 0.05
 
@@ -218,7 +216,9 @@ def is_of_credential(error: DliError, call: Call[Any]) -> bool:
 def asked_as(lease: Lease, source: Source, request: Request, now: float, caller: str = "") -> Asked:
     """Say who asked, with all that the answer may repeat and no message may show."""
     # A gateway that repeats what it was sent repeats the signature as well.
-    signature = _SIGNATURE.sub("", request.headers.get("Authorization", ""))
+    # `Signature=` stands before it in two forms, `OBS key:` in the third.
+    said = request.headers.get("Authorization", "").rpartition("Signature=")[2]
+    signature = said.rpartition(":")[2] if said.startswith("OBS ") else said
     secrets = (*lease.credential.secrets, *source.secrets, signature)
     return Asked(request.asked, now, caller, secrets)
 

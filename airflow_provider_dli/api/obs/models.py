@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -34,13 +34,15 @@ class StoredObject:
 class FileToSend:
     """A file on this machine and the key that it is to have; `sha256` is the digest of its bytes.
 
-    Nothing but these bytes may come to lie under the key.
+    Nothing but these bytes may come to lie under the key. `tags` are those of `transfer.files`,
+    where this process has hashed it before: then it need not be hashed again.
     """
 
     path: Path
     key: str
     size: int
     sha256: str
+    tags: bytes = field(default=b"", repr=False, compare=False)
 
 
 class Part(NamedTuple):
