@@ -17,7 +17,7 @@ from airflow_provider_dli.staging.cleaning import (
     plan,
 )
 from airflow_provider_dli.staging.content import folder_of
-from airflow_provider_dli.staging.inventory import Inventory, is_record
+from airflow_provider_dli.staging.records.inventory import Inventory, is_record
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -15,15 +15,13 @@ from airflow_provider_dli.api.errors import DliError, InputError, PackageGroupEx
 from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.hooks.cleaning import clean
 from airflow_provider_dli.hooks.stored import Stored
-from airflow_provider_dli.staging import filling, records
 from airflow_provider_dli.staging.cleaning import Keep
 from airflow_provider_dli.staging.content import LocalPackage, content_id, kind_of
-from airflow_provider_dli.staging.decision import Comparison, Holds, versioned
-from airflow_provider_dli.staging.filling import Look, Outcome, Place, Upload, Verdict
 from airflow_provider_dli.staging.orders import Order, Staged, StagedPackage
-from airflow_provider_dli.staging.records import Record
-from airflow_provider_dli.staging.sources import collect
-from airflow_provider_dli.staging.steps import (
+from airflow_provider_dli.staging.records import filling, tasks
+from airflow_provider_dli.staging.records.decision import Comparison, Holds, versioned
+from airflow_provider_dli.staging.records.filling import Look, Outcome, Place, Upload, Verdict
+from airflow_provider_dli.staging.records.steps import (
     DeleteObjects,
     FindGroup,
     ListObjects,
@@ -33,7 +31,9 @@ from airflow_provider_dli.staging.steps import (
     UploadGroup,
     WriteObject,
 )
-from airflow_provider_dli.staging.uploads import Folder
+from airflow_provider_dli.staging.records.tasks import Record
+from airflow_provider_dli.staging.records.uploads import Folder
+from airflow_provider_dli.staging.sources import collect
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.models import PackageGroup
@@ -235,8 +235,8 @@ class Stager:
 
     def _keep_task(self, order: Order, staged: Staged, stored: Stored) -> None:
         """Write down what a task staged without a group, or that this is in use still."""
-        folder = records.task_folder(order.prefix, self._dli.project_id, order.task)
-        key = records.task_key(folder, staged.members.values())
+        folder = tasks.task_folder(order.prefix, self._dli.project_id, order.task)
+        key = tasks.task_key(folder, staged.members.values())
         now = self._dli.now()
         modified = stored.modified(key, folder)
         # What is used each day must not look old, nor be written anew each minute.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_dli.api.obs.models import StoredObject
     from airflow_provider_dli.staging.content import LocalPackage
-    from airflow_provider_dli.staging.uploads import Folder
+    from airflow_provider_dli.staging.records.uploads import Folder
 
 PAGE = 1000
 """Objects that a listing tells with one request."""

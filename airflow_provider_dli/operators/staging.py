@@ -205,7 +205,7 @@ class StagePackagesOperator(PackageWaitOperator):
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
         from airflow_provider_dli.hooks.staging import Stager
-        from airflow_provider_dli.staging.filling import Upload
+        from airflow_provider_dli.staging.records.filling import Upload
 
         states = states_of(event)
         ti = context["ti"]

@@ -17,8 +17,8 @@ from airflow_provider_dli.api.errors import InputError, WireError
 from airflow_provider_dli.api.jobs.models import SparkBatch
 from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.staging.content import DIGITS, OLD_DIGITS, folder_of
-from airflow_provider_dli.staging.known import Known
-from airflow_provider_dli.staging.records import Record
+from airflow_provider_dli.staging.records.known import Known
+from airflow_provider_dli.staging.records.tasks import Record
 
 T = TypeVar("T")
 

@@ -13,9 +13,9 @@ from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.models import PackageGroup
 from airflow_provider_dli.api.packages import IfExists, Tags
 from airflow_provider_dli.staging.cleaning import check_after
-from airflow_provider_dli.staging.filling import Upload
-from airflow_provider_dli.staging.records import Member
-from airflow_provider_dli.staging.uploads import Content
+from airflow_provider_dli.staging.records.filling import Upload
+from airflow_provider_dli.staging.records.tasks import Member
+from airflow_provider_dli.staging.records.uploads import Content
 
 Target = Literal["group", "obs"]
 OnConflict = Literal["fail", "replace", "version"]

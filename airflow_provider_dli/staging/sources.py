@@ -17,13 +17,13 @@ from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.errors import DliError, InputError
 from airflow_provider_dli.staging import (
     archives,
-    dependencies,
     files,
     globs,
     storage,
     zip_limits,
 )
 from airflow_provider_dli.staging.content import LocalPackage, Package, StoredPackage
+from airflow_provider_dli.staging.requirements import dependencies
 from airflow_provider_dli.staging.secrecy import without_secrets
 
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")

@@ -25,7 +25,7 @@ from airflow_provider_dli.hooks.cleaning import clean
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.hooks.obs import ObsHook
 from airflow_provider_dli.staging.cleaning import Deletion, Keep
-from airflow_provider_dli.staging.records import (
+from airflow_provider_dli.staging.records.tasks import (
     Member,
     Record,
     group_key,
@@ -33,7 +33,7 @@ from airflow_provider_dli.staging.records import (
     task_folder,
     task_key,
 )
-from airflow_provider_dli.staging.uploads import Begun, Content, Fact, Folder, Held
+from airflow_provider_dli.staging.records.uploads import Begun, Content, Fact, Folder, Held
 
 DAY = 24 * 3600.0
 WEEK = timedelta(days=7)

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.hooks.stored import PAGE, Stored
 from airflow_provider_dli.staging.content import LocalPackage, object_key, old_object_key
-from airflow_provider_dli.staging.uploads import Folder
+from airflow_provider_dli.staging.records.uploads import Folder
 
 SHA256 = "0123456789abcdef" * 4
 FOLDER = Folder.of("p", "project", "g")

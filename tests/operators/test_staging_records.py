@@ -23,7 +23,7 @@ from airflow_provider_dli.emulator import Emulator, running
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.hooks.obs import ObsHook
 from airflow_provider_dli.operators.staging import StagePackagesOperator
-from airflow_provider_dli.staging.records import Member, Record, group_key, old_task_key
+from airflow_provider_dli.staging.records.tasks import Member, Record, group_key, old_task_key
 
 PROJECT, OTHER_PROJECT = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 

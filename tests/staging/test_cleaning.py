@@ -21,7 +21,7 @@ from airflow_provider_dli.staging.cleaning import (
     in_use,
     plan,
 )
-from airflow_provider_dli.staging.records import Member, Record
+from airflow_provider_dli.staging.records.tasks import Member, Record
 
 DAY = 24 * 3600.0
 NOW = 1000 * DAY

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from airflow_provider_dli.api.errors import DliError
 from airflow_provider_dli.api.obs.models import StoredObject
-from airflow_provider_dli.staging import records
 from airflow_provider_dli.staging.cleaning import StagedBefore
-from airflow_provider_dli.staging.known import Known
-from airflow_provider_dli.staging.records import Record
-from airflow_provider_dli.staging.uploads import Folder, Listed, read_begun, read_held
+from airflow_provider_dli.staging.records import tasks as task_records
+from airflow_provider_dli.staging.records.known import Known
+from airflow_provider_dli.staging.records.tasks import Record
+from airflow_provider_dli.staging.records.uploads import Folder, Listed, read_begun, read_held
 
 _KEY = re.compile(
     r"groups/(?P<project>[^/]+)/(?P<group>[^/]+?)(/(begun|held|part)-[^/]+|)\.json"
@@ -49,7 +49,7 @@ class Inventory:
                 folders[found["project"], found["group"]][one] = body
                 continue
             try:
-                record = records.decoded(one.key, body)
+                record = task_records.decoded(one.key, body)
             except DliError as error:
                 unreadable.append(f"everything. {error}")
             else:
@@ -94,7 +94,7 @@ def is_record(prefix: str, key: str) -> bool:
 
 
 def _match(prefix: str, key: str) -> re.Match[str] | None:
-    folder = records.folder(prefix)
+    folder = task_records.folder(prefix)
     return _KEY.fullmatch(key.removeprefix(folder)) if key.startswith(folder) else None
 
 
@@ -106,5 +106,5 @@ def _known(folder: Folder, parts: Mapping[StoredObject, bytes]) -> Known:
         listed,
         tuple(read_held(listed.objects[key], bodies[key]) for key in listed.held),
         tuple(read_begun(listed.objects[key], bodies[key]) for key in listed.open),
-        None if old is None else records.decoded(folder.old_key, old),
+        None if old is None else task_records.decoded(folder.old_key, old),
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from staging.wheels import asks, build
+from staging.requirements.wheels import asks, build
 from told import told
 
 from airflow_provider_dli.api.errors import InputError

@@ -18,7 +18,7 @@ import msgspec
 
 from airflow_provider_dli.api.models import Package
 from airflow_provider_dli.staging.content import folder_of
-from airflow_provider_dli.staging.uploads import FOLDER, unreadable
+from airflow_provider_dli.staging.records.uploads import FOLDER, unreadable
 
 
 @dataclass(frozen=True, slots=True)

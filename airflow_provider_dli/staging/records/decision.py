@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from airflow_provider_dli.api.models import PackageGroup, PackageState
-from airflow_provider_dli.staging.known import Known
+from airflow_provider_dli.staging.records.known import Known
 
 
 class Holds(Enum):

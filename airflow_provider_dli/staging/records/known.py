@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_dli.api.models import Package, PackageGroup
-from airflow_provider_dli.staging.copies import NAMELESS, copy_id
-from airflow_provider_dli.staging.records import Member, Record
-from airflow_provider_dli.staging.uploads import (
+from airflow_provider_dli.staging.records.copies import NAMELESS, copy_id
+from airflow_provider_dli.staging.records.tasks import Member, Record
+from airflow_provider_dli.staging.records.uploads import (
     OPEN_FOR,
     Begun,
     Content,

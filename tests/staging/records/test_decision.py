@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_dli.api.models import Package, PackageGroup
-from airflow_provider_dli.staging.decision import Holds, compare, versioned
-from airflow_provider_dli.staging.known import Known
-from airflow_provider_dli.staging.records import Member, Record
-from airflow_provider_dli.staging.uploads import Begun, Content, Fact, Folder, Held, Listed
+from airflow_provider_dli.staging.records.decision import Holds, compare, versioned
+from airflow_provider_dli.staging.records.known import Known
+from airflow_provider_dli.staging.records.tasks import Member, Record
+from airflow_provider_dli.staging.records.uploads import Begun, Content, Fact, Folder, Held, Listed
 
 US, THEM = "dag ours", "dag theirs"
 LISTED = Listed(Folder("f/"))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from staging.wheels import asks, build, members
+from staging.requirements.wheels import asks, build, members
 from told import told
 
 from airflow_provider_dli.api.errors import InputError

@@ -18,16 +18,22 @@ import msgspec
 from airflow_provider_dli.api.errors import DliError, NotFoundError
 from airflow_provider_dli.api.models import PackageGroup, PackageState
 from airflow_provider_dli.api.obs.models import StoredObject
-from airflow_provider_dli.staging import records
-from airflow_provider_dli.staging.copies import (
+from airflow_provider_dli.staging.records import tasks
+from airflow_provider_dli.staging.records.copies import (
     NAMELESS,
     answered_id,
     copies_of,
     copy_id,
 )
-from airflow_provider_dli.staging.decision import SAME, UNKNOWN_OWNER, Comparison, Holds, compare
-from airflow_provider_dli.staging.known import Known
-from airflow_provider_dli.staging.steps import (
+from airflow_provider_dli.staging.records.decision import (
+    SAME,
+    UNKNOWN_OWNER,
+    Comparison,
+    Holds,
+    compare,
+)
+from airflow_provider_dli.staging.records.known import Known
+from airflow_provider_dli.staging.records.steps import (
     DeleteObjects,
     FindGroup,
     ListObjects,
@@ -36,7 +42,7 @@ from airflow_provider_dli.staging.steps import (
     UploadGroup,
     WriteObject,
 )
-from airflow_provider_dli.staging.uploads import (
+from airflow_provider_dli.staging.records.uploads import (
     OPEN_FOR,
     Begun,
     Content,
@@ -254,7 +260,7 @@ def read(
         body = yield ReadObject(folder.old_key)
     except NotFoundError:
         return known, found
-    return replace(known, old=records.decoded(folder.old_key, body)), found
+    return replace(known, old=tasks.decoded(folder.old_key, body)), found
 
 
 def _read_through(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from staging.interleavings import Runs, Stager, State, World, explore, staged_alone
+from staging.records.interleavings import Runs, Stager, State, World, explore, staged_alone
 
 
 def contents(content: str, *names: str) -> tuple[tuple[str, str], ...]:

@@ -22,7 +22,8 @@ from pathlib import Path, PurePosixPath
 from packaging.requirements import Requirement
 
 from airflow_provider_dli.api.errors import InputError
-from airflow_provider_dli.staging import archives, pip_causes, requirements, target_python
+from airflow_provider_dli.staging import archives
+from airflow_provider_dli.staging.requirements import lines, pip_causes, target_python
 from airflow_provider_dli.staging.zip_limits import COMPILED
 
 _REQUIREMENTS = re.compile(r"requirements.*\.txt", re.DOTALL)
@@ -39,7 +40,7 @@ def archive_name(name: str, source: str) -> str | None:
         return f"{name.removesuffix('.txt')}.zip"
     if not name.endswith(".whl"):
         return None
-    wheel = requirements.WHEEL.fullmatch(name)
+    wheel = lines.WHEEL.fullmatch(name)
     if wheel is None:
         rule = f"{name} is not named like a wheel, NAME-VERSION-PYTHON-ABI-PLATFORM.whl"
         raise InputError("sources", source, f"{rule}; keep the name that it was built with")
@@ -80,9 +81,9 @@ def collect(file: Path, place: Path, archive: str, source: str, python_version: 
 
 
 def _asked(file: Path, source: str) -> list[Requirement]:
-    if wheel := requirements.WHEEL.fullmatch(file.name):
+    if wheel := lines.WHEEL.fullmatch(file.name):
         return [Requirement(f"{wheel['name']}=={wheel['version']}")]
-    return requirements.asked(file, source)
+    return lines.asked(file, source)
 
 
 def _download(file: Path, wheels: Path, source: str, python_version: str | None) -> None:
@@ -129,7 +130,7 @@ def _unpack(wheel: Path, folder: Path, source: str) -> str | None:
 
     Format: https://packaging.python.org/en/latest/specifications/binary-distribution-format/
     """
-    named = requirements.WHEEL.fullmatch(wheel.name)
+    named = lines.WHEEL.fullmatch(wheel.name)
     name = f"{named['name']} {named['version']}" if named else wheel.name
     try:
         with zipfile.ZipFile(wheel) as archive:

@@ -17,10 +17,10 @@ from typing import Any
 from airflow_provider_dli.api.errors import NotFoundError
 from airflow_provider_dli.api.models import Package, PackageGroup
 from airflow_provider_dli.api.obs.models import StoredObject
-from airflow_provider_dli.staging import filling
-from airflow_provider_dli.staging.decision import Holds
-from airflow_provider_dli.staging.filling import Outcome, Place, Verdict
-from airflow_provider_dli.staging.steps import (
+from airflow_provider_dli.staging.records import filling
+from airflow_provider_dli.staging.records.decision import Holds
+from airflow_provider_dli.staging.records.filling import Outcome, Place, Verdict
+from airflow_provider_dli.staging.records.steps import (
     DeleteObjects,
     ListObjects,
     ReadObject,
@@ -28,7 +28,7 @@ from airflow_provider_dli.staging.steps import (
     UploadGroup,
     WriteObject,
 )
-from airflow_provider_dli.staging.uploads import Content, Folder, Listed, read_held
+from airflow_provider_dli.staging.records.uploads import Content, Folder, Listed, read_held
 
 FOLDER = Folder.of("spark", "project", "g")
 PLACE = Place("g", FOLDER)
