@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -70,10 +71,10 @@ class Stager:
         In a dry run nothing is sent, uploaded or written.
         """
         self._warn_of_engine(order)
-        with tempfile.TemporaryDirectory(prefix="dli-staging-") as workspace:
+        with _workspace() as workspace:
             packages = collect(
                 order.sources,
-                Path(workspace),
+                workspace,
                 base=order.base,
                 python_version=order.python_version,
                 warn=self._log.warning,
@@ -350,3 +351,17 @@ class Stager:
                 version,
                 order.group,
             )
+
+
+@contextmanager
+def _workspace() -> Iterator[Path]:
+    """Return a folder for what has to be made, which goes again."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="dli-staging-")
+    except OSError as error:
+        raise DliError(
+            f"No folder can be made in {tempfile.gettempdir()}: {error.strerror or error}. Make "
+            "room there, or set TMPDIR to another folder."
+        ) from error
+    with made as path:
+        yield Path(path)

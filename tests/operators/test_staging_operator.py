@@ -546,3 +546,22 @@ def test_relative_sources_count_from_the_folder_of_the_dag(stage: Stage, folder:
     result = stage(sources=["*.jar"]).execute(context)
 
     assert [package["name"] for package in result["packages"]] == ["stats.jar"]
+
+
+def test_a_full_disk_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that is gone stands for one that is full: neither takes another folder."""
+    from airflow_provider_dli.api.errors import DliError
+    from airflow_provider_dli.hooks.dli import DliHook
+    from airflow_provider_dli.hooks.obs import ObsHook
+    from airflow_provider_dli.hooks.staging import Stager
+    from airflow_provider_dli.staging.orders import Order
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    order = Order(sources=["a.jar"], bucket="bucket-1", owner="o", task="t", target="obs")
+
+    with pytest.raises(
+        DliError, match=r"No folder can be made in .*gone: No such file.*set TMPDIR"
+    ):
+        Stager(DliHook(), ObsHook()).stage(order)

@@ -8,7 +8,12 @@ import hashlib
 import threading
 from collections.abc import Mapping
 
-from airflow_provider_dli.api.errors import BadRequestError, DliError, NotFoundError
+from airflow_provider_dli.api.errors import (
+    BadRequestError,
+    DliError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 from airflow_provider_dli.api.obs import multipart
 from airflow_provider_dli.api.obs.calls import md5_of
 from airflow_provider_dli.api.obs.models import Part, StoredObject
@@ -132,8 +137,8 @@ def begin(bucket: Bucket, key: str, sha256: str | None = None) -> Flow[Multipart
 def take_up(bucket: Bucket, key: str, sha256: str) -> Flow[MultipartUpload | None]:
     """Find an upload of this very key that was begun and not ended, with the parts it has.
 
-    For keys that name their content: whoever began it sent the same bytes. A service that lists no
-    uploads has none to go on with.
+    For keys that name their content: whoever began it sent the same bytes. Where uploads are not
+    listed, or not to this caller, there is none to go on with.
     """
     try:
         ids = yield from bucket.client.perform(multipart.list_uploads(bucket.name, key))
@@ -144,6 +149,8 @@ def take_up(bucket: Bucket, key: str, sha256: str) -> Flow[MultipartUpload | Non
         if not is_gone(error):
             raise
         return None  # ended just now
+    except PermissionDeniedError:
+        return None  # the right to list is another one than the right to write
     except BadRequestError as error:
         if error.status not in _NOT_OFFERED:
             raise
