@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -548,9 +549,16 @@ def test_relative_sources_count_from_the_folder_of_the_dag(stage: Stage, folder:
     assert [package["name"] for package in result["packages"]] == ["stats.jar"]
 
 
-def test_a_full_disk_is_told_with_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def no_place(tmp_path: Path) -> Iterator[None]:
+    """Let temporary files have no folder."""
+    tempfile.tempdir, before = str(tmp_path / "gone"), tempfile.tempdir
+    yield
+    tempfile.tempdir = before
+
+
+@pytest.mark.usefixtures("no_place")
+def test_a_full_disk_is_told_with_what_to_do() -> None:
     """A folder that is gone stands for one that is full: neither takes another folder."""
     from airflow_provider_dli.api.errors import DliError
     from airflow_provider_dli.hooks.dli import DliHook
@@ -558,7 +566,6 @@ def test_a_full_disk_is_told_with_what_to_do(
     from airflow_provider_dli.hooks.staging import Stager
     from airflow_provider_dli.staging.orders import Order
 
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     order = Order(sources=["a.jar"], bucket="bucket-1", owner="o", task="t", target="obs")
 
     with pytest.raises(
