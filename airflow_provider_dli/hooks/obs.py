@@ -53,8 +53,8 @@ class ObsHook(DliBaseHook):
     :param region: wins over the connection's region
     :param project_id: wins over the connection's project id
     :param clock: tells the time and sleeps; a test may give its own
-    :param concurrency: how many requests go out at a time, where there are many; each that sends
-        holds up to 5 MiB, and of large files three quarters of them go at a time
+    :param concurrency: how many requests go out at a time, where there are many; of large files
+        seven of ten, and each of these holds 5 MiB
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class ObsHook(DliBaseHook):
         region: str | None = None,
         project_id: str | None = None,
         clock: Clock | None = None,
-        concurrency: int = 8,
+        concurrency: int = 10,
     ) -> None:
         super().__init__(dli_conn_id, region=region, project_id=project_id, clock=clock)
         if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
@@ -272,7 +272,7 @@ class ObsHook(DliBaseHook):
         from airflow_provider_dli.transport.bulk import BulkTransport
 
         return BulkTransport(
-            connections=max(self.concurrency, 10),
+            connections=self.concurrency,
             **self.account.network,
             sleep=self._clock.sleep,
         )

@@ -211,9 +211,12 @@ class _InParts:
 
 
 def threads_for(files: Sequence[FileToSend], most: int) -> int:
-    """Return how many of `most` threads send these: fewer where each holds a whole part."""
+    """Return how many of `most` threads send these: fewer where each holds a whole part.
+
+    By default they hold 35 MiB together.
+    """
     has_parts = any(file.size > PART for file in files)
-    return max(most * 3 // 4, 1) if has_parts else most
+    return max(most * 7 // 10, 1) if has_parts else most
 
 
 def part_size(size: int) -> int:
