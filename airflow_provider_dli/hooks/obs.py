@@ -38,9 +38,9 @@ class ObsHook(DliBaseHook):
     """Buckets and objects of OBS on Huawei Cloud or Open Telekom Cloud.
 
     It uses the same connection as ``DliHook``. Nothing is looked up or connected before the first
-    method is called. Methods raise ``InputError`` for wrong values
-    before any request, and the other errors of ``airflow_provider_dli.api.errors`` for what came
-    back. One hook serves several threads.
+    method is called. Methods raise ``InputError`` for wrong values before any request, and the
+    other errors of ``airflow_provider_dli.api.errors`` for what came back. One hook serves several
+    threads.
 
     .. code-block:: python
 

@@ -21,6 +21,9 @@ from airflow_provider_dli.api.obs.objects import Bucket
 from airflow_provider_dli.api.obs.refusals import is_gone
 from airflow_provider_dli.api.wire import Flow
 
+_NOT_OFFERED = {405, 501}
+"""Statuses with which a service says that it has no such request."""
+
 
 class MultipartUpload:
     """An object that is sent in parts; it appears when they are completed, and not before.
@@ -156,9 +159,6 @@ def take_up(bucket: Bucket, key: str, sha256: str) -> Flow[MultipartUpload | Non
             raise
         return None
     return MultipartUpload(bucket, key, ids[-1], sha256=sha256, there=there)
-
-
-_NOT_OFFERED = {405, 501}
 
 
 def _parts(bucket: Bucket, key: str, upload_id: str) -> Flow[dict[int, Part]]:
