@@ -8,6 +8,7 @@ also tags each slice of the file, and whoever reads a part of it later compares 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,10 @@ SLICE = 256 * 1024
 
 TAG = 16
 """Bytes of a tag."""
+
+# Made when this is imported, which happens once: threads that make their first tags at the same
+# time must not make keys of their own.
+_KEY = os.urandom(16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +131,4 @@ def _tag(data: memoryview) -> bytes:
 def _cipher() -> AESGCM:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    return AESGCM(AESGCM.generate_key(128))
+    return AESGCM(_KEY)

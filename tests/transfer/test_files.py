@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -80,6 +82,26 @@ def test_a_file_that_changed_is_refused(tmp_path: Path, change: str, is_tagged: 
         whole(file)
     with pytest.raises(InputError, match="it changed while it was read"):
         part_of(file, file.tags or tags_of(file), SLICE, SLICE)
+
+
+def test_threads_that_hash_first_at_the_same_time_tag_alike(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"data")
+    code = f"""
+import threading
+from airflow_provider_dli.transfer.files import digest_of
+barrier, tags = threading.Barrier(16), []
+def tag():
+    with open({str(path)!r}, "rb", buffering=0) as file:
+        barrier.wait()
+        tags.append(digest_of(file).tags)
+threads = [threading.Thread(target=tag) for _ in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert len(set(tags)) == 1, tags
+"""
+
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
