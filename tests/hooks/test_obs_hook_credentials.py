@@ -348,6 +348,22 @@ def test_keys_that_were_replaced_in_the_connection_are_used(
     assert [access_key(asked) for asked in front.asked] == ["ACCESSKEY1", "ACCESSKEY2"]
 
 
+def test_all_threads_go_on_with_keys_that_were_replaced_in_the_connection(
+    front: Front, watched: ObsHook, connect_obs: Connect
+) -> None:
+    """One of them reads the connection first, and the others find it read."""
+
+    def rule(asked: Asked) -> Answer:
+        connect_obs(front.origin, login="ACCESSKEY2")
+        return (403, {}, b"") if access_key(asked) == "ACCESSKEY1" else FOUND
+
+    front.rule = rule
+
+    found = watched.find_objects("bucket-1", [f"k{number}" for number in range(30)])
+
+    assert len(found) == 30
+
+
 def test_keys_that_stay_refused_are_refused_once(front: Front, watched: ObsHook) -> None:
     """Five wrong signatures lock an access key."""
     front.rule = lambda _: error(403, "SignatureDoesNotMatch")
