@@ -299,7 +299,7 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         return infos
 
     def _objects_in(self, bucket: str, key: str) -> Iterator[StoredObject]:
-        """Give all objects below a folder, by one listing, with those that stand for folders."""
+        """Return all objects below a folder, by one listing, with those that stand for folders."""
         prefix = folder_key(key)
         return self.hook.list_objects(bucket, prefix) if _may_begin(prefix) else iter(())
 

@@ -279,7 +279,7 @@ class ObsHook(DliBaseHook):
 
     @contextmanager
     def _crowd(self, number: int | None = None) -> Iterator[tuple[Run, Workers]]:
-        """Give threads and what runs flows in them: breaking those off leaves others alone."""
+        """Return threads and what runs flows in them: breaking those off leaves others alone."""
         with (
             closing(self._new_transport()) as transport,
             Workers(number or self.concurrency, transport.break_off) as workers,

@@ -154,7 +154,7 @@ def _id(response: Response) -> str:
 
 
 def _text(response: Response, element: str, member: str) -> str:
-    """Give an element of the XML of an error, or a member of its JSON."""
+    """Return an element of the XML of an error, or a member of its JSON."""
     pattern = rf'<{element}>([^<]*)</{element}>|"{member}"\s*:\s*"([^"]*)"'
     found = re.search(pattern.encode(), bytes(response.body[:_LOOKED_AT]))
     if found is None:

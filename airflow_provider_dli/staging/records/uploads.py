@@ -190,7 +190,7 @@ def read_held(found: StoredObject, body: bytes) -> Held:
 
 
 def unreadable(key: str, error: Exception) -> DliError:
-    """Say which record cannot be read, and what to do."""
+    """Return the error that says which record cannot be read, and what to do."""
     return DliError(
         f"The record {key} of what was staged cannot be read ({error}). Delete it, and what it "
         "stands for counts as filled by somebody else."

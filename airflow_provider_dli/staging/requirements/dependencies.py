@@ -35,7 +35,7 @@ _OF_AIRFLOW = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
 
 
 def archive_name(name: str, source: str) -> str | None:
-    """Give the name of the zip that is made of a wheel or a requirements file, else `None`."""
+    """Return the name of the zip that is made of a wheel or a requirements file, else `None`."""
     if _REQUIREMENTS.fullmatch(name):
         return f"{name.removesuffix('.txt')}.zip"
     if not name.endswith(".whl"):
@@ -152,7 +152,7 @@ def _unpack(wheel: Path, folder: Path, source: str) -> str | None:
 
 
 def _unpacked_path(name: str, wheel: Path, source: str) -> PurePosixPath | None:
-    """Give where a file of a wheel is installed; scripts and headers are not."""
+    """Return where a file of a wheel is installed; scripts and headers are not."""
     path = PurePosixPath(name)
     if not path.parts or path.is_absolute() or ".." in path.parts:
         raise InputError(
