@@ -161,8 +161,10 @@ def md5_of(body: bytes) -> bytes:
 
 def proof(sha256: str, md5: bytes | None) -> dict[str, str]:
     """Return the header by which the service knows whether a body arrived as it is."""
-    if md5 is None:
-        return {BODY_HASH: sha256}
+    return {BODY_HASH: sha256} if md5 is None else _content_md5(md5)
+
+
+def _content_md5(md5: bytes) -> dict[str, str]:
     return {"Content-MD5": base64.b64encode(md5).decode()}
 
 
@@ -200,7 +202,7 @@ def delete_many(bucket: str, keys: Iterable[str]) -> Call[Sequence[Undeleted]]:
         None,
         _undeleted,
         query=(("delete", None),),
-        headers={"Content-MD5": base64.b64encode(md5_of(body)).decode()},
+        headers=_content_md5(md5_of(body)),
         body=body,
     )
 
@@ -237,10 +239,10 @@ def list_page(
     def parse(response: Response) -> Page | None:
         try:
             return _page(response, bucket, prefix)
-        except WireError:
-            if not is_encoded and documents.is_unwritable(response, "ListBucketResult"):
-                return None
-            raise
+        except documents.UnwritableError:
+            if is_encoded:
+                raise
+            return None
 
     return call("GET", bucket, None, parse, query=query)
 
@@ -250,16 +252,20 @@ def _page(response: Response, bucket: str, prefix: str) -> Page:
     name = documents.text(root, "Name")
     if name != bucket:
         raise WireError(f"it is of the bucket {name!r}")
+    is_encoded = documents.has_encoded_keys(root)
     objects = [
         StoredObject(
-            documents.key(entry, "Key", root),
+            documents.key(entry, "Key", is_encoded=is_encoded),
             documents.number(entry, "Size"),
             documents.text(entry, "ETag", "").strip('"'),
             documents.time(entry, "LastModified"),
         )
         for entry in root.findall("Contents")
     ]
-    folders = [documents.key(entry, "Prefix", root) for entry in root.findall("CommonPrefixes")]
+    folders = [
+        documents.key(entry, "Prefix", is_encoded=is_encoded)
+        for entry in root.findall("CommonPrefixes")
+    ]
     listed = [*(one.key for one in objects), *folders]
     strange = next((key for key in listed if not key.startswith(prefix)), None)
     if strange is not None:
@@ -268,7 +274,11 @@ def _page(response: Response, bucket: str, prefix: str) -> Page:
         return Page(objects, folders, None)
     # Without a delimiter it is not told.
     is_told = documents.text(root, "NextMarker", "") != ""
-    following = documents.key(root, "NextMarker", root) if is_told else max(listed, default="")
+    following = (
+        documents.key(root, "NextMarker", is_encoded=is_encoded)
+        if is_told
+        else max(listed, default="")
+    )
     if not following:
         raise WireError("it says that more follows, but not from where")
     return Page(objects, folders, following)

@@ -24,6 +24,10 @@ _BAD_CHARACTERS = {
 _UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+class UnwritableError(WireError):
+    """A whole document, but with characters that XML cannot carry."""
+
+
 class _Builder(TreeBuilder):
     """Refuses what declares entities: a few lines of those can unfold to gigabytes."""
 
@@ -38,32 +42,22 @@ class _Builder(TreeBuilder):
 def document(response: Response, name: str) -> Element:
     """Return the root of an answer's XML, whose name begins with `name`.
 
-    Raises `WireError` where it is none.
+    Raises `WireError` where it is none, `UnwritableError` where it has what XML cannot carry.
     """
+    body = bytes(response.body)
     parser = XMLParser(target=_Builder())  # noqa: S314 - it refuses entities
     try:
-        parser.feed(bytes(response.body))
+        parser.feed(body)
         root: Element = parser.close()
-    except ParseError:
-        raise WireError(f"nobody can read it as a {name}") from None
+    except ParseError as error:
+        is_whole = body.rstrip().endswith(f"</{name}>".encode())
+        kind = UnwritableError if is_whole and error.code in _BAD_CHARACTERS else WireError
+        raise kind(f"nobody can read it as a {name}") from None
     if root.tag == "Error":
         raise RefusedInBodyError("it tells of an error")
     if not root.tag.startswith(name):
         raise WireError(f"it is no {name}")
     return root
-
-
-def is_unwritable(response: Response, name: str) -> bool:
-    """Whether an answer is a whole document of this name, but with what XML cannot carry."""
-    body = bytes(response.body).strip()
-    if not body.endswith(f"</{name}>".encode()):
-        return False
-    parser = XMLParser(target=_Builder())  # noqa: S314 - it refuses entities
-    try:
-        parser.feed(body)
-    except ParseError as error:
-        return error.code in _BAD_CHARACTERS
-    return False
 
 
 def text(element: Element, name: str, default: str | None = None) -> str:
@@ -103,12 +97,16 @@ def time(element: Element, name: str) -> float:
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
-def key(element: Element, name: str, root: Element) -> str:
-    """Return the key in a child, as it is also where the document says that it is encoded."""
+def has_encoded_keys(root: Element) -> bool:
+    """Return whether a document says that its keys are encoded."""
+    return text(root, "EncodingType", "").strip().lower() == "url"
+
+
+def key(element: Element, name: str, *, is_encoded: bool) -> str:
+    """Return the key in a child, as it is."""
     said = text(element, name)
     if not said:
         raise WireError(f"{name} is empty")
-    is_encoded = text(root, "EncodingType", "").strip().lower() == "url"
     return unquote_plus(said) if is_encoded else said
 
 
