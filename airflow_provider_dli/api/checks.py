@@ -40,7 +40,12 @@ _OBS_URL = re.compile(
 _OBS_PATH = re.compile(
     r"obs://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>(?:.*/)?[^/?#\s]+)", re.DOTALL
 )
-_LONGEST_KEY = 1024
+LONGEST_KEY = 1024
+"""Bytes that the key of an object has at most, in UTF-8.
+
+https://support.huaweicloud.com/intl/en-us/ugobs-obs/obs_41_0017.html
+"""
+
 _KEY_RULE = "give 1 to 1024 bytes of text"
 _PATH_RULE = "give an OBS object, https://bucket.obs.region.host/key or obs://bucket/key"
 
@@ -194,8 +199,8 @@ def _wrong_in_key(key: str) -> str:
         return _KEY_RULE
     if not size:
         return _KEY_RULE
-    if size > _LONGEST_KEY:
-        return f"it has {size} bytes in UTF-8, and an object's key at most {_LONGEST_KEY} bytes"
+    if size > LONGEST_KEY:
+        return f"it has {size} bytes in UTF-8, and an object's key at most {LONGEST_KEY} bytes"
     return ""
 
 

@@ -27,10 +27,6 @@ DEFAULT_CONNECTION = "dli_default"
 # What fsspec itself takes out of the options of any file system.
 _OF_FSSPEC = {"skip_instance_cache", "use_listings_cache", "listings_expiry_time", "max_paths"}
 
-# https://support.huaweicloud.com/intl/en-us/ugobs-obs/obs_41_0017.html
-LONGEST_KEY = 1024
-"""Bytes in UTF-8."""
-
 Info = dict[str, Any]
 """What fsspec tells of a file: name, size and type, and here ETag and LastModified."""
 
@@ -178,7 +174,7 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
             raise InputError("path", "obs://", "give a bucket: obs://bucket")
         prefix = folder_key(key)
         with as_os_errors():
-            objects, folders = self._entries(bucket, prefix) if _may_begin(prefix) else ([], [])
+            objects, folders = self._entries(bucket, prefix) if may_begin(prefix) else ([], [])
         # The console of OBS makes a folder by an empty object that is called like it.
         infos = [_file(bucket, one) for one in objects if not one.key.endswith("/")]
         infos += [_folder(f"{bucket}/{one.removesuffix('/')}") for one in folders]
@@ -301,7 +297,7 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
     def _objects_in(self, bucket: str, key: str) -> Iterator[StoredObject]:
         """Return all objects below a folder, by one listing, with those that stand for folders."""
         prefix = folder_key(key)
-        return self.hook.list_objects(bucket, prefix) if _may_begin(prefix) else iter(())
+        return self.hook.list_objects(bucket, prefix) if may_begin(prefix) else iter(())
 
     def glob(self, path: str, maxdepth: int | None = None, **kwargs: Any) -> Any:
         """Match as fsspec does; `**/` stands for any folders, also for one without a name."""
@@ -372,6 +368,9 @@ def _by_type(folder: str, listed: list[Info]) -> tuple[dict[str, Info], dict[str
     return dirs, files
 
 
-def _may_begin(prefix: str) -> bool:
+def may_begin(prefix: str) -> bool:
     """Whether a key can be longer than this, which OBS may not even take for a listing."""
+    # Imported here, since Airflow imports file systems whenever it looks for one.
+    from airflow_provider_dli.api.checks import LONGEST_KEY
+
     return len(prefix.encode()) < LONGEST_KEY

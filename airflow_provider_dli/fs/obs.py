@@ -19,7 +19,7 @@ from fsspec.utils import other_paths
 from airflow_provider_dli.api.errors import InputError
 from airflow_provider_dli.fs.failures import as_os_errors
 from airflow_provider_dli.fs.files import LayeredFile, ObsFile
-from airflow_provider_dli.fs.listing import LONGEST_KEY, ObsListing
+from airflow_provider_dli.fs.listing import ObsListing, may_begin
 from airflow_provider_dli.fs.places import check_places
 
 schemes = ["obs"]
@@ -375,7 +375,7 @@ def _refuse_doubled_end(path: Any) -> None:
 
 def _with_folders(names: list[str]) -> list[str]:
     """Return the names, and for each of them that of the object which would make it a folder."""
-    short = [name for name in names if len(name.partition("/")[2].encode()) < LONGEST_KEY]
+    short = [name for name in names if may_begin(name.partition("/")[2])]
     return [*names, *(f"{name}/" for name in short)]
 
 
