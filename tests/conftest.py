@@ -103,18 +103,22 @@ def object_store() -> Iterator[str]:
 @pytest.fixture
 def bucket(object_store: str) -> str:
     """Give the name of a new bucket in the object store."""
+    name = f"bucket-{uuid.uuid4()}"
+    other_client(object_store).create_bucket(Bucket=name)
+    return name
+
+
+def other_client(object_store: str) -> Any:
+    """Return a client of the object store that nobody here wrote."""
     import boto3
 
-    name = f"bucket-{uuid.uuid4()}"
-    store = boto3.client(
+    return boto3.client(
         "s3",
         endpoint_url=object_store,
         aws_access_key_id="test",
         aws_secret_access_key="test",
         region_name="us-east-1",
     )
-    store.create_bucket(Bucket=name)
-    return name
 
 
 def connection(emulator: Emulator, **changes: Any) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 import pytest
+from conftest import other_client
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
@@ -88,13 +88,7 @@ def files(conn_id: str) -> Iterator[ObsFileSystem]:
 @pytest.fixture
 def store(object_store: str) -> Any:
     """Give a client that nobody here wrote, to look past the file system."""
-    return boto3.client(
-        "s3",
-        endpoint_url=object_store,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        region_name="us-east-1",
-    )
+    return other_client(object_store)
 
 
 @pytest.fixture

@@ -8,10 +8,9 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
+from conftest import other_client
 from fake_clock import FakeClock
 from faults.store import BROKEN, RANGE_BROKEN, Asked, Fault, Said, Store, etag, refusal, storing
 
@@ -384,14 +383,9 @@ def packed(object_store: str, bucket: str) -> str:
 
 
 def put(object_store: str, bucket: str, key: str, data: bytes, encoding: str) -> None:
-    client: Any = boto3.client(
-        "s3",
-        endpoint_url=object_store,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        region_name="us-east-1",
+    other_client(object_store).put_object(
+        Bucket=bucket, Key=key, Body=data, ContentEncoding=encoding
     )
-    client.put_object(Bucket=bucket, Key=key, Body=data, ContentEncoding=encoding)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate", "br", "zstd", "aws-chunked"])

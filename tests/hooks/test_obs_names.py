@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import boto3
 import pytest
+from conftest import other_client
 from hooks.obs_servers import Front, query
 from scenarios.servers import Answer, Asked
 from strange_keys import OF_ADDRESSES, SLASHES, STEPS, STRANGE, UNPRINTABLE
@@ -26,13 +26,7 @@ each_key = pytest.mark.parametrize("name", STRANGE.values(), ids=STRANGE.keys())
 @pytest.fixture
 def store(object_store: str) -> Any:
     """A client that nobody here wrote, for the objects of somebody else."""
-    return boto3.client(
-        "s3",
-        endpoint_url=object_store,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        region_name="us-east-1",
-    )
+    return other_client(object_store)
 
 
 @pytest.fixture
