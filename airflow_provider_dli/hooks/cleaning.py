@@ -35,10 +35,10 @@ class ObjectStore(Protocol):
     """What cleaning needs of OBS."""
 
     def list_objects(self, bucket: str, prefix: str) -> Iterator[StoredObject]:
-        """Give the objects whose keys begin so."""
+        """Return the objects whose keys begin so."""
 
     def read_object(self, bucket: str, key: str) -> bytes:
-        """Give an object's bytes; raises `NotFoundError` when there is none."""
+        """Return an object's bytes; raises `NotFoundError` when there is none."""
 
     def delete_objects(self, bucket: str, keys: Sequence[str]) -> None:
         """Delete objects; absent ones count as done."""

@@ -42,7 +42,7 @@ def is_sourceless(name: str, beside: Collection[str]) -> bool:
 
 
 def code_name(folder: Path) -> str:
-    """Give the name of the zip of a directory of Python code."""
+    """Return the name of the zip of a directory of Python code."""
     return f"{folder.name}.zip"
 
 
@@ -132,7 +132,7 @@ def _pieces(file: FileIO, size: int, path: Path, source: str) -> Iterator[bytes]
 def _files(
     folder: Path, root: Path, above: tuple[Path, ...], source: str, *, may_be_built: bool = False
 ) -> Iterator[Path]:
-    """Give what belongs into the zip of a directory.
+    """Return what belongs into the zip of a directory.
 
     `above` are the folders on the way to this one, all links resolved, and itself.
     """

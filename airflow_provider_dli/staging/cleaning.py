@@ -111,7 +111,7 @@ class InUse:
     unknown: tuple[str, ...] = ()
 
     def user_of(self, key: str) -> str | None:
-        """Give the job that uses the staged object under a key."""
+        """Return the job that uses the staged object under a key."""
         return _first(self.digests, _DIGEST.findall(key))
 
     def user_of_staged(self, staged: StagedBefore) -> str | None:
@@ -142,7 +142,7 @@ class Deletion:
         return bool(self.keys or self.groups or self.records)
 
     def agreed(self, other: Deletion) -> Deletion:
-        """Give what both of two looks let go; `other` is the later one."""
+        """Return what both of two looks let go; `other` is the later one."""
         return Deletion(
             _both(self.keys, other.keys),
             _both(self.groups, other.groups),
@@ -152,7 +152,7 @@ class Deletion:
 
 
 def check_after(after: object) -> timedelta | int:
-    """Give `after` when it is an age of at least an hour or a count of at least one.
+    """Return `after` when it is an age of at least an hour or a count of at least one.
 
     What is staged again unchanged is written down only now and then, so that no age may be shorter.
     """

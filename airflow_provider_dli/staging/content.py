@@ -45,7 +45,7 @@ Package = LocalPackage | StoredPackage
 
 
 def kind_of(names: Sequence[str]) -> str:
-    """Give the kind of these packages by their suffixes; for a mixture it is `file`."""
+    """Return the kind of these packages by their suffixes; for a mixture it is `file`."""
     kinds = set(map(packages.kind_of, names))
     return kinds.pop() if len(kinds) == 1 else "file"
 
@@ -69,13 +69,13 @@ def _key(prefix: str, package: LocalPackage, digits: int) -> str:
 
 
 def folder_of(prefix: str) -> str:
-    """Give what all keys below a prefix begin with: nothing, or a folder with its slash."""
+    """Return what all keys below a prefix begin with: nothing, or a folder with its slash."""
     bare = prefix.strip("/")
     return f"{bare}/" if bare else ""
 
 
 def content_id(contents: Iterable[tuple[str, str]]) -> str:
-    """Give eight hex digits that stand for these pairs of name and digest, whatever their order."""
+    """Return eight hex digits that stand for these pairs of name and digest in any order."""
     # Neither names nor digests have line ends or tabs, so that no two sets give one text.
     text = "\n".join(sorted(f"{name}\t{digest}" for name, digest in contents))
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -68,7 +68,7 @@ def opened(path: Path, source: str) -> Iterator[FileIO]:
 
 
 def digests(files: Sequence[tuple[Path, str]]) -> list[Digest]:
-    """Give the digests of files, each given with its source, in their order."""
+    """Return the digests of files, each given with its source, in their order."""
     with ThreadPoolExecutor(_THREADS) as threads:
         return list(threads.map(_digest, *zip(*files, strict=True)))
 

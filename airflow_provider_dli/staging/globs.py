@@ -17,7 +17,7 @@ _WILDCARD = re.compile(r"[*?\[]")
 
 
 def expand(text: str, base: Path) -> list[Path]:
-    """Give the path, or what it matches if it has wildcards and no file of just that name exists.
+    """Return the path, or what it matches if it has wildcards and no file of just that name exists.
 
     The matches are sorted; what is hidden and Python's caches are left out. With `**` only files
     match, since their folders would bring them once more. Raises `InputError` where nothing
@@ -44,7 +44,7 @@ def expand(text: str, base: Path) -> list[Path]:
 
 
 def _split(text: str, base: Path) -> tuple[Path, list[str]]:
-    """Give the folder before the first wildcard, and the parts of the pattern in it."""
+    """Return the folder before the first wildcard, and the parts of the pattern in it."""
     parts = PurePath(text).parts
     first = next(index for index, part in enumerate(parts) if _WILDCARD.search(part))
     pattern = list(parts[first:])

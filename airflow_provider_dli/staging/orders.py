@@ -108,7 +108,7 @@ class Staged:
     upload: Upload | None = None
 
     def sending(self, keys: Container[str]) -> Staged:
-        """Give it with these objects as those whose bytes are sent."""
+        """Return it with these objects as those whose bytes are sent."""
         packages = tuple(replace(package, sent=package.key in keys) for package in self.packages)
         return replace(self, packages=packages)
 
@@ -132,7 +132,7 @@ class Staged:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as plain JSON, without what only staging itself needs."""
+        """Return it as plain JSON, without what only staging itself needs."""
         return {
             "group": self.group,
             "kind": self.kind,

@@ -7,7 +7,7 @@ import re
 
 
 def without_secrets(text: str) -> str:
-    """Give text without the user, password and query of any address in it.
+    """Return text without the user, password and query of any address in it.
 
     A query may hold a signature. Rather too little is left than one of them.
     """

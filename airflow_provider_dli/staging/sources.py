@@ -56,7 +56,7 @@ def collect(
     python_version: str | None = None,
     warn: Callable[[str], object] = _LOG.warning,
 ) -> list[Package]:
-    """Give the packages that the sources stand for, in their order; one file comes once.
+    """Return the packages that the sources stand for, in their order; one file comes once.
 
     A source is the path of a file, a glob, a folder of Python code, a wheel or a requirements file
     of this machine, relative to `base`; an OBS object, `obs://…` or `https://…`; or an
@@ -216,13 +216,13 @@ def _stored(address: str) -> StoredPackage:
 
 
 def _without_connection(address: str) -> str:
-    """Give `obs://bucket/key` from Airflow's `obs://connection@bucket/key`."""
+    """Return `obs://bucket/key` from Airflow's `obs://connection@bucket/key`."""
     bucket, _, key = address.removeprefix("obs://").partition("/")
     return f"obs://{bucket.rpartition('@')[2]}/{key}"
 
 
 def _shown(address: str) -> str:
-    """Give an address without what may be secret in it: a password, a signature."""
+    """Return an address without what may be secret in it: a password, a signature."""
     bare, mark, _ = without_secrets(address).partition("?")
     return f"{bare}{mark}…" if mark else bare
 

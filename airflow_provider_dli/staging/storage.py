@@ -30,7 +30,7 @@ def check_file(path: Any, source: str) -> None:
 
 
 def name_of(path: Any) -> str:
-    """Give the name of a file, without the query that its address may have."""
+    """Return the name of a file, without the query that its address may have."""
     return str(path.name).partition("?")[0] if str(path.protocol).startswith("http") else path.name
 
 

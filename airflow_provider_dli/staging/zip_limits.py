@@ -27,7 +27,7 @@ _SHOWN = 5
 
 
 def limits(archive: Path) -> Iterator[str]:
-    """Give a sentence for each thing that will not work, and what to do about it."""
+    """Return a sentence for each thing that will not work, and what to do about it."""
     with zipfile.ZipFile(archive) as opened:
         names = [name for name in opened.namelist() if not name.endswith("/")]
         entries = len(opened.namelist())
@@ -59,7 +59,7 @@ def limits(archive: Path) -> Iterator[str]:
 
 
 def _by_path(archive: zipfile.ZipFile, names: Sequence[str]) -> list[str]:
-    """Give the modules that look for the data beside them by their own path, with an example."""
+    """Return the modules that look for the data beside them by their own path, with an example."""
     paths = [path for path in map(PurePosixPath, names) if not any(map(_ABOUT.search, path.parts))]
     data = _data(paths)
     first: dict[PurePosixPath, str] = {}
@@ -76,7 +76,7 @@ def _by_path(archive: zipfile.ZipFile, names: Sequence[str]) -> list[str]:
 
 
 def _data(paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
-    """Give the folders that have data in them, however deep, each with an example."""
+    """Return the folders that have data in them, however deep, each with an example."""
     data: dict[PurePosixPath, PurePosixPath] = {}
     for path in paths:
         if not _NO_DATA.search(path.name) and not COMPILED.search(path.name):
@@ -87,7 +87,7 @@ def _data(paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
 
 
 def _in_src(archive: zipfile.ZipFile, names: Sequence[str]) -> list[str]:
-    """Give what stands in a folder `src` that is no package, unless the code says `src` itself."""
+    """Return what is in a folder `src` that is no package, unless the code says `src` itself."""
     inner = [name.split("/")[1:] for name in names if name.startswith("src/")]
     if ["__init__.py"] in inner:
         return []

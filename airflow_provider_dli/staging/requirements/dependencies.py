@@ -170,7 +170,7 @@ def _says_impure(file: Path) -> bool:
 
 
 def _code(folder: Path) -> Iterator[Path]:
-    """Give what is to be packed: nothing of an installation, nor what Python makes anew."""
+    """Return what is to be packed: nothing of an installation, nor what Python makes anew."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__"]
         is_about = place.endswith(".dist-info") and Path(place).parent == folder

@@ -59,7 +59,7 @@ class _Reader:
     seen: set[Path] = field(default_factory=set)
 
     def asked(self, file: Path, name: str) -> Iterator[Requirement]:
-        """Give what a file and those that it names ask for; those of constraints are left out."""
+        """Return what a file and those that it names ask for; those of constraints are left out."""
         if file in self.seen or not file.is_file():
             # pip tells which one is not there.
             return
@@ -107,7 +107,7 @@ class _Reader:
 
 
 def asked(file: Path, source: str) -> list[Requirement]:
-    """Give what a requirements file asks for; a wheel by its path or address is asked by its name.
+    """Return what a requirements file asks for; a wheel by path or address is asked by its name.
 
     Raises `InputError` for a line that pip would have to build something for: an editable one, a
     folder, an archive of sources, an address of a version control system.
@@ -146,7 +146,7 @@ _OPTIONS = _options()
 
 
 def _beside(file: Path, name: str) -> Path | None:
-    """Give the file that another one names, unless that is an address."""
+    """Return the file that another one names, unless that is an address."""
     if name.startswith("file:"):
         return Path(
             unquote(name.removeprefix("file:").removeprefix("//").removeprefix("localhost"))
@@ -155,7 +155,7 @@ def _beside(file: Path, name: str) -> Path | None:
 
 
 def _address(text: str) -> str | None:
-    """Give the address or path that a requirement has instead of a name, with its extras."""
+    """Return the address or path that a requirement has instead of a name, with its extras."""
     if named := _NAMED.match(text):
         return f"{named['address']}{named['extras'] or ''}"
     bare = re.split(r"\s;|;\s|;", text, maxsplit=1)[0].strip()
@@ -165,7 +165,7 @@ def _address(text: str) -> str | None:
 
 
 def _wheel(line: _Line, address: str, source: str) -> str:
-    """Give the name of a wheel and the extras asked for; refuse what is none."""
+    """Return the name of a wheel and the extras asked for; refuse what is none."""
     if _VERSION_CONTROL.match(address):
         raise line.refused(source, "is kept in a version control system")
     extras = found[0] if (found := _EXTRAS.search(address)) else ""

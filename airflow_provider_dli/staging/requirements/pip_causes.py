@@ -72,7 +72,7 @@ def is_disk_full(pip: CompletedProcess[str]) -> bool:
 
 
 def cause(pip: CompletedProcess[str], log: str) -> str:
-    """Give what matters of pip's words, as one line, and what to do."""
+    """Return what matters of pip's words, as one line, and what to do."""
     # Before anything is cut: half an address would hide where its password ends.
     said = _Said(*map(without_secrets, (pip.stderr, pip.stdout, log)))
     errors = [line.strip() for line in said.errors.splitlines()]
@@ -90,7 +90,7 @@ def cause(pip: CompletedProcess[str], log: str) -> str:
 
 
 def _refusals(said: _Said) -> Iterator[str]:
-    """Give the refusal of an index: pip does not print it, and says that nothing was found."""
+    """Return the refusal of an index: pip does not print it, and says that nothing was found."""
     if unknown := _UNKNOWN.search(said.errors):
         for line in _about(unknown["name"], said.log):
             refusal = _UNREAD.search(line)
@@ -140,7 +140,7 @@ def _of_unknown(name: str, said: _Said) -> str:
 
 
 def _about(name: str, log: str) -> Iterator[str]:
-    """Give the lines of the log in which a package is named, however its name is written."""
+    """Return the lines of the log in which a package is named, however its name is written."""
     pattern = re.compile(re.sub(r"[-_.]+", "[-_.]+", name), re.IGNORECASE)
     return (line for line in log.splitlines() if pattern.search(line))
 
