@@ -21,7 +21,7 @@ from airflow_provider_dli.api.access.auth import AccessKey, Token
 from airflow_provider_dli.api.access.endpoints import Cloud, dli_origin, iam_origin, obs_origin
 from airflow_provider_dli.api.access.identity import Source
 from airflow_provider_dli.api.access.sources import METADATA, Agency, Metadata, Password
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection

@@ -13,7 +13,7 @@ from typing import Any
 from dli_server import MEMBERS, Fields, group, group_name
 from report import Row, options, publish, spread, verdict
 
-from airflow_provider_dli.api.models import PackageListing
+from airflow_provider_dli.api.packages.models import PackageListing
 
 GROUPS = 10_000
 GOAL = 0.2

@@ -19,8 +19,8 @@ from typing import cast
 import requests
 from report import Row, installed, options, publish, spread, verdict
 
-from airflow_provider_dli.api import packages
 from airflow_provider_dli.api.access.account import Account
+from airflow_provider_dli.api.packages import calls
 from airflow_provider_dli.hooks.dli import DliHook
 
 GOAL = 1.15
@@ -90,7 +90,7 @@ def _compare(server: str, command: list[str], runs: int) -> Row:
         os.environ[CONNECTION] = connection
         if server == EMULATOR:
             _stage(hook.account, session)
-        request = hook.account.request(packages.listing(), time.time())
+        request = hook.account.request(calls.listing(), time.time())
         headers = dict(request.headers)
         session.get(request.url, headers=headers).raise_for_status()
 
@@ -116,7 +116,7 @@ def _compare(server: str, command: list[str], runs: int) -> Row:
 
 def _stage(account: Account, session: requests.Session) -> None:
     """Give the emulator the group that the other server always has."""
-    call = packages.upload(
+    call = calls.upload(
         ["obs://bucket/person.csv"],
         "file",
         group="groupTest",

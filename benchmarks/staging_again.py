@@ -17,7 +17,7 @@ from staging_turn import CONNECTION, SMALL, vendor
 
 from airflow_provider_dli.emulator import Emulator, running
 from airflow_provider_dli.operators.staging import StagePackagesOperator
-from airflow_provider_dli.staging.orders import Target
+from airflow_provider_dli.staging.plan import Target
 
 MOST = 0.1
 """Of the time of the first run, for the second."""

@@ -16,7 +16,7 @@ from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey, Token
 from airflow_provider_dli.api.access.endpoints import Cloud
 from airflow_provider_dli.api.access.sources import Agency, Metadata, Password
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.connection import account_from
 
 # Airflow 2.11 warns of such an extra, Airflow 3 keeps silent.

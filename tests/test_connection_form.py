@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import Connection, redact
 
 from airflow_provider_dli import connection
 from airflow_provider_dli.api.access.account import Account
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.connection import AuthType, account_from
 from airflow_provider_dli.connection_form import FIELDS, behaviour, declared, widgets
 from airflow_provider_dli.hooks.dli import DliHook

@@ -39,7 +39,7 @@ HALVES = {
         "operators.following",
         "operators.responsible",
         "operators.waiting",
-        "sensors.waiting",
+        "sensors.base",
     )
 }
 

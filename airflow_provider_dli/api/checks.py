@@ -16,7 +16,7 @@ from unicodedata import category
 from urllib.parse import unquote
 
 from airflow_provider_dli.api.access.endpoints import Cloud, obs_url
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 
 DEFAULT_CONN_ID = "dli_default"
 

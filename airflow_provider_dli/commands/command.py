@@ -128,7 +128,7 @@ def _told(
 ) -> int:
     from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-    from airflow_provider_dli.api.errors import DliError
+    from airflow_provider_dli.api.protocol.errors import DliError
 
     try:
         return work(options, out)

@@ -30,7 +30,7 @@ _READINGS = 200
 
 @telling
 def _log(options: argparse.Namespace, out: TextIO) -> int:
-    from airflow_provider_dli.api.errors import InputError
+    from airflow_provider_dli.api.protocol.errors import InputError
 
     if options.follow and options.index is not None:
         raise InputError("--index", options.index, "--follow goes through all runs")

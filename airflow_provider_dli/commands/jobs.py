@@ -52,7 +52,7 @@ def cancelled(hook: DliHook, batch: SparkBatch, timeout: float) -> Outcome:
 
     An error is an outcome, too.
     """
-    from airflow_provider_dli.api.errors import DliError
+    from airflow_provider_dli.api.protocol.errors import DliError
 
     try:
         last = hook.cancel_batch(batch.id, seconds=timeout)
@@ -158,7 +158,7 @@ def _left(batch: SparkBatch) -> Outcome:
 
 def _seen(hook: DliHook, batch_id: str) -> SparkBatch | Outcome:
     """Give an active job, or what there is to say of one that cannot be cancelled."""
-    from airflow_provider_dli.api.errors import DliError, NotFoundError
+    from airflow_provider_dli.api.protocol.errors import DliError, NotFoundError
 
     try:
         batch = hook.get_batch(batch_id)

@@ -130,7 +130,7 @@ def _with_request(hook: DliHook, batch: SparkBatch) -> SparkBatch | None:
 
 
 def _if_active(hook: DliHook, batch: SparkBatch) -> SparkBatch | None:
-    from airflow_provider_dli.api.errors import NotFoundError
+    from airflow_provider_dli.api.protocol.errors import NotFoundError
 
     try:
         shown = hook.get_batch(batch.id)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from airflow_provider_dli.commands.command import CONNECTION, JSON, Command, argument, telling
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.staging.orders import Order
+    from airflow_provider_dli.staging.plan import StagingPlan
 
 _UNITS = {"d": "days", "h": "hours"}
 
@@ -31,10 +31,10 @@ def run(options: argparse.Namespace, out: TextIO) -> int:
 
 
 def _stage(options: argparse.Namespace) -> dict[str, Any]:
-    from airflow_provider_dli.api.readiness import Verdict, judge
+    from airflow_provider_dli.api.packages.readiness import Verdict, judge
     from airflow_provider_dli.hooks.dli import DliHook
     from airflow_provider_dli.hooks.obs import ObsHook
-    from airflow_provider_dli.hooks.staging import Stager
+    from airflow_provider_dli.staging.stager import Stager
 
     order = _order(options)
     account = {"region": options.region, "project_id": options.project_id}
@@ -55,12 +55,12 @@ def _stage(options: argparse.Namespace) -> dict[str, Any]:
         return result
 
 
-def _order(options: argparse.Namespace) -> Order:
-    from airflow_provider_dli.staging.orders import Order
+def _order(options: argparse.Namespace) -> StagingPlan:
+    from airflow_provider_dli.staging.plan import StagingPlan
 
     # Names the record of what no group holds: the same files again are the same staging again.
     sources = hashlib.sha256("\n".join(options.files).encode()).hexdigest()
-    return Order(
+    return StagingPlan(
         sources=options.files,
         bucket=options.bucket,
         prefix=options.prefix,

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_dli.api.errors import DliError
 from airflow_provider_dli.api.jobs.names import CONF
+from airflow_provider_dli.api.protocol.errors import DliError
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.jobs.models import SparkBatch

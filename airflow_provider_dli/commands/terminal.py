@@ -49,7 +49,7 @@ def moment(milliseconds: int | None) -> str | None:
 
 def is_agreed(options: argparse.Namespace, question: str) -> bool:
     """Ask whether to go on, unless the arguments say so already."""
-    from airflow_provider_dli.api.errors import InputError
+    from airflow_provider_dli.api.protocol.errors import InputError
 
     if options.yes:
         return True

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from fsspec.spec import AbstractBufferedFile
 
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.fs.failures import as_os_errors
 
 if TYPE_CHECKING:

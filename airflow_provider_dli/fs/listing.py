@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import glob_translate, stringify_path
 
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.fs.failures import as_os_errors
 
 if TYPE_CHECKING:

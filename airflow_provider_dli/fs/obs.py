@@ -16,7 +16,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.implementations.local import make_path_posix
 from fsspec.utils import other_paths
 
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.fs.failures import as_os_errors
 from airflow_provider_dli.fs.files import LayeredFile, ObsFile
 from airflow_provider_dli.fs.listing import ObsListing, may_begin

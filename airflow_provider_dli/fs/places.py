@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 
 _WHAT_TO_DO = "name a place for it alone, get_file(path, file), and get the others by their names"
 

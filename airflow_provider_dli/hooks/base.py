@@ -12,16 +12,16 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.access.identity import Identity
-from airflow_provider_dli.api.errors import DliError, InputError
-from airflow_provider_dli.api.flows import Client
-from airflow_provider_dli.api.pace import Pace, pace_of
+from airflow_provider_dli.api.protocol.client import Client
+from airflow_provider_dli.api.protocol.errors import DliError, InputError
+from airflow_provider_dli.api.protocol.pace import Pace, pace_of
 from airflow_provider_dli.connection import account_from
 from airflow_provider_dli.transport.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.access.account import Account
     from airflow_provider_dli.api.doctor.findings import Report
-    from airflow_provider_dli.api.wire import Flow
+    from airflow_provider_dli.api.protocol.wire import Flow
     from airflow_provider_dli.transport.blocking import BlockingTransport
 
 T = TypeVar("T")

@@ -6,18 +6,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dli.api.errors import AuthenticationError, DliError, NotFoundError
 from airflow_provider_dli.api.jobs.models import BatchState, SparkBatch
-from airflow_provider_dli.api.log import Log
-from airflow_provider_dli.api.retry import TRANSIENT
-from airflow_provider_dli.api.wire import Call, Flow
+from airflow_provider_dli.api.protocol.errors import AuthenticationError, DliError, NotFoundError
+from airflow_provider_dli.api.protocol.log import Log
+from airflow_provider_dli.api.protocol.retry import TRANSIENT
+from airflow_provider_dli.api.protocol.wire import Call, Flow
 from airflow_provider_dli.hooks.progress import SILENCE
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.jobs.driver_log import DriverLog
 
 
-class BatchProgress:
+class JobProgress:
     """Sees every look at a job and logs what is new. `now` gives Unix seconds."""
 
     __slots__ = (

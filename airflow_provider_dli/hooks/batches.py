@@ -7,19 +7,19 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_dli.api import checks
-from airflow_provider_dli.api.errors import DliError, InputError
-from airflow_provider_dli.api.jobs import batches
-from airflow_provider_dli.api.patience import MAX_UNKNOWN_TIME
+from airflow_provider_dli.api.jobs import calls
+from airflow_provider_dli.api.protocol.errors import DliError, InputError
+from airflow_provider_dli.api.protocol.wait import MAX_UNKNOWN_TIME
 from airflow_provider_dli.hooks.base import DliBaseHook
-from airflow_provider_dli.hooks.batch_log import BatchProgress
+from airflow_provider_dli.hooks.batch_log import JobProgress
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.errors import SparkBatchFailedError
     from airflow_provider_dli.api.jobs.driver_log import DriverLog
     from airflow_provider_dli.api.jobs.models import BatchLog, SparkBatch
     from airflow_provider_dli.api.jobs.spark_job import SparkJob
     from airflow_provider_dli.api.jobs.submission import Submission
-    from airflow_provider_dli.api.wire import Flow
+    from airflow_provider_dli.api.protocol.errors import SparkBatchFailedError
+    from airflow_provider_dli.api.protocol.wire import Flow
 
 VERIFY_FOR = 60.0
 """Seconds for which a cancelled job is looked at, until it has ended."""
@@ -52,13 +52,13 @@ class DliBatchHook(DliBaseHook):
         :param known_id: id of the job that was submitted before, where it is known
         :param earlier: other names under which the job may have been submitted
         """
-        from airflow_provider_dli.api.jobs.submission import Wanted, submit
+        from airflow_provider_dli.api.jobs.submission import SubmitRequest, submit
 
         if not job.name:
             raise InputError("name", job.name, "give the job a name of its own")
         for warning in job.warnings:
             self.log.warning(warning)
-        wanted = Wanted(job.as_wire(), is_first, known_id, tuple(earlier), self._look_for)
+        wanted = SubmitRequest(job.as_wire(), is_first, known_id, tuple(earlier), self._look_for)
         # Looked up first: once the job is submitted nothing may fail before the caller has its id.
         project_id = self.project_id
         done = self._run(submit(self._client, wanted))
@@ -104,11 +104,11 @@ class DliBatchHook(DliBaseHook):
             takes each of its lines
         """
         from airflow_provider_dli.api.jobs.driver_log import DriverLog
-        from airflow_provider_dli.api.jobs.waiting import BatchWait
+        from airflow_provider_dli.api.jobs.wait import JobWait
 
         progress = self.batch_progress()
         until = None if timeout is None else self._clock.now() + checks.seconds("timeout", timeout)
-        wait = BatchWait(
+        wait = JobWait(
             batch_id,
             auto_recovery,
             project=self.account.project,
@@ -126,11 +126,11 @@ class DliBatchHook(DliBaseHook):
             if lines is not None and progress.may_have_log:
                 yield from progress.follow(lines, self._client.once, take)
 
-        return self._run(self._client.wait_for(wait, batches.show(batch_id), follow))
+        return self._run(self._client.wait_for(wait, calls.show(batch_id), follow))
 
-    def batch_progress(self) -> BatchProgress:
+    def batch_progress(self) -> JobProgress:
         """Give an observer that logs each change of a job's state, for code that polls itself."""
-        return BatchProgress(self.log, self._clock.now)
+        return JobProgress(self.log, self._clock.now)
 
     def list_batches(
         self, *, name: str | None = None, queue: str | None = None, state: str | None = None
@@ -141,14 +141,14 @@ class DliBatchHook(DliBaseHook):
         :param queue: only jobs of this queue
         :param state: only jobs that the service has in this state, such as ``running``
         """
-        return self._run(batches.every(self._client.perform, name=name, queue=queue, state=state))
+        return self._run(calls.every(self._client.perform, name=name, queue=queue, state=state))
 
     def get_batch(self, batch_id: str) -> SparkBatch:
         """Show one Spark job, with what it was submitted with.
 
         :param batch_id: id of the job, as the listing gives it
         """
-        return self._run(self._client.perform(batches.show(batch_id)))
+        return self._run(self._client.perform(calls.show(batch_id)))
 
     def get_batch_log(
         self,
@@ -165,7 +165,7 @@ class DliBatchHook(DliBaseHook):
         :param size: how many lines at most
         :param index: which run of the driver, from 0 on, of a job that was started again
         """
-        call = batches.log(batch_id, start=start, size=size, index=index)
+        call = calls.log(batch_id, start=start, size=size, index=index)
         return self._run(self._client.perform(call))
 
     def read_batch_log(self, log: DriverLog) -> list[str]:
@@ -180,7 +180,7 @@ class DliBatchHook(DliBaseHook):
 
         :param batch: a job that has ended without success
         """
-        from airflow_provider_dli.api import consoles
+        from airflow_provider_dli.api.access import consoles
         from airflow_provider_dli.api.jobs.driver_log import last_lines
         from airflow_provider_dli.api.jobs.symptoms import explain
 

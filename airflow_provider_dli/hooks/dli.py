@@ -7,18 +7,18 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from airflow_provider_dli.api import checks
-from airflow_provider_dli.api import packages as calls
-from airflow_provider_dli.api.errors import InputError, PackageGroupExistsError
-from airflow_provider_dli.api.patience import MAX_UNKNOWN_TIME
-from airflow_provider_dli.api.readiness import ABSENT, Verdict, judge
-from airflow_provider_dli.api.waiting import Wait
+from airflow_provider_dli.api.packages import calls
+from airflow_provider_dli.api.packages.readiness import ABSENT, Verdict, judge
+from airflow_provider_dli.api.packages.wait import GroupWait
+from airflow_provider_dli.api.protocol.errors import InputError, PackageGroupExistsError
+from airflow_provider_dli.api.protocol.wait import MAX_UNKNOWN_TIME
 from airflow_provider_dli.hooks.batches import DliBatchHook
-from airflow_provider_dli.hooks.progress import StateLog
+from airflow_provider_dli.hooks.progress import GroupProgress
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.flows import Waiting
-    from airflow_provider_dli.api.models import Package, PackageGroup, PackageListing
-    from airflow_provider_dli.api.wire import Call
+    from airflow_provider_dli.api.packages.models import Package, PackageGroup, PackageListing
+    from airflow_provider_dli.api.protocol.client import Waiting
+    from airflow_provider_dli.api.protocol.wire import Call
 
 S = TypeVar("S")
 F = TypeVar("F")
@@ -29,7 +29,7 @@ class DliHook(DliBatchHook):
 
     Nothing is looked up or connected before the first method is called. Methods raise
     ``InputError`` for wrong values before any request, and the other errors of
-    ``airflow_provider_dli.api.errors`` for what came back.
+    ``airflow_provider_dli.exceptions`` for what came back.
 
     .. code-block:: python
 
@@ -130,7 +130,7 @@ class DliHook(DliBatchHook):
         """
         names = checks.package_names(packages)
         log = self.state_log()
-        wait = Wait(
+        wait = GroupWait(
             group,
             names,
             deadline=self._clock.now() + checks.seconds("timeout", timeout),
@@ -159,9 +159,9 @@ class DliHook(DliBatchHook):
         """Wait by the hook's clock."""
         self._clock.sleep(seconds)
 
-    def state_log(self) -> StateLog:
+    def state_log(self) -> GroupProgress:
         """Give an observer that logs each change of state, for code that polls by itself."""
-        return StateLog(self.log, self._clock.now)
+        return GroupProgress(self.log, self._clock.now)
 
     def package_names(self, paths: Sequence[str]) -> dict[str, str]:
         """Give the package name of each OBS object, and the HTTPS form of the object."""

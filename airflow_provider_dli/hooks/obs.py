@@ -15,20 +15,20 @@ from airflow.providers.common.compat.sdk import mask_secret
 
 from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.access.endpoints import obs_url
-from airflow_provider_dli.api.errors import InputError
-from airflow_provider_dli.api.flows import Client
 from airflow_provider_dli.api.obs import uploads
 from airflow_provider_dli.api.obs.models import FileToSend, StoredObject
 from airflow_provider_dli.api.obs.objects import Bucket
 from airflow_provider_dli.api.obs.service import OBS, endpoint_of
-from airflow_provider_dli.api.retry import Retry
+from airflow_provider_dli.api.protocol.client import Client
+from airflow_provider_dli.api.protocol.errors import InputError
+from airflow_provider_dli.api.protocol.retry import Retry
 from airflow_provider_dli.hooks.base import DliBaseHook
 from airflow_provider_dli.transfer.workers import Workers
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.obs.calls import Page
     from airflow_provider_dli.api.obs.objects import Listing
-    from airflow_provider_dli.api.wire import Run
+    from airflow_provider_dli.api.protocol.wire import Run
     from airflow_provider_dli.transfer.open_upload import OpenUpload
     from airflow_provider_dli.transport.bulk import BulkTransport
     from airflow_provider_dli.transport.clock import Clock
@@ -39,7 +39,7 @@ class ObsHook(DliBaseHook):
 
     It uses the same connection as ``DliHook``. Nothing is looked up or connected before the first
     method is called. Methods raise ``InputError`` for wrong values before any request, and the
-    other errors of ``airflow_provider_dli.api.errors`` for what came back. One hook serves several
+    other errors of ``airflow_provider_dli.exceptions`` for what came back. One hook serves several
     threads.
 
     .. code-block:: python

@@ -6,16 +6,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
-from airflow_provider_dli.api.errors import DliError
-from airflow_provider_dli.api.log import Log
-from airflow_provider_dli.api.models import PackageState, state_of
-from airflow_provider_dli.api.readiness import ABSENT, Readiness
+from airflow_provider_dli.api.packages.models import PackageState, state_of
+from airflow_provider_dli.api.packages.readiness import ABSENT, Readiness
+from airflow_provider_dli.api.protocol.errors import DliError
+from airflow_provider_dli.api.protocol.log import Log
 
 SILENCE = 60.0
 """Seconds without a change after which a wait says that it goes on."""
 
 
-class StateLog:
+class GroupProgress:
     """Sees every look at a group and logs what is new. `now` gives Unix seconds."""
 
     __slots__ = ("_hint", "_last_line", "_log", "_now", "_started", "_states")

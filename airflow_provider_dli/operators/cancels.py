@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.errors import DliError
     from airflow_provider_dli.api.jobs.models import SparkBatch
+    from airflow_provider_dli.api.protocol.errors import DliError
 
 
 def failure_of_cancels(
@@ -19,7 +19,7 @@ def failure_of_cancels(
     It is the job's own error where there is one job, `SparkBatchTimeoutError` where DLI took all
     cancels, and `SparkBatchError` otherwise.
     """
-    from airflow_provider_dli.api.errors import (
+    from airflow_provider_dli.api.protocol.errors import (
         DliError,
         SparkBatchError,
         SparkBatchTimeoutError,

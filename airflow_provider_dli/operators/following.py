@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
-from airflow_provider_dli.hooks.deferral import TimeLimits, batch_of, limits_of
-from airflow_provider_dli.operators.job_owner import Keeper
+from airflow_provider_dli.operators.deferral import TimeLimits, batch_of, limits_of
+from airflow_provider_dli.operators.job_owner import JobMemory
 from airflow_provider_dli.operators.responsible import Policy, ResponsibleOperator
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class FollowingOperator(ResponsibleOperator):
         raise NotImplementedError
 
     def follow(
-        self, hook: DliHook, job: Submission, started: float, keeper: Keeper
+        self, hook: DliHook, job: Submission, started: float, keeper: JobMemory
     ) -> dict[str, Any]:
         """Wait for the job's end, here or in the triggerer, and give what XCom keeps.
 
@@ -85,7 +85,7 @@ class FollowingOperator(ResponsibleOperator):
 
         owner = self._begin(context)
         self.batch_id = event.get("batch_id")
-        keeper = Keeper(context, owner, self.log)
+        keeper = JobMemory(context, owner, self.log)
         with self.hook as hook, self.responsible(hook, owner):
             batch = batch_of(event)
             is_new = event.get("is_new", True)
@@ -96,7 +96,7 @@ class FollowingOperator(ResponsibleOperator):
         started = event.get("started")  # rows of earlier versions have none
         return self.run_job(context, started if isinstance(started, float | int) else None)
 
-    def count_as_none(self, batch: SparkBatch, keeper: Keeper) -> None:
+    def count_as_none(self, batch: SparkBatch, keeper: JobMemory) -> None:
         """Take a job that an earlier try submitted, and that is dead by now, for none.
 
         So it would have been, had this try begun a little later: somebody who clears a running task
@@ -110,9 +110,9 @@ class FollowingOperator(ResponsibleOperator):
         keeper.forget()
         self.batch_id = None
 
-    def _ended(self, hook: DliHook, batch: SparkBatch, keeper: Keeper) -> dict[str, Any]:
-        from airflow_provider_dli.api.errors import SparkBatchFailedError
+    def _ended(self, hook: DliHook, batch: SparkBatch, keeper: JobMemory) -> dict[str, Any]:
         from airflow_provider_dli.api.jobs.models import BatchState
+        from airflow_provider_dli.api.protocol.errors import SparkBatchFailedError
 
         if batch.state is BatchState.DEAD:
             keeper.forget()

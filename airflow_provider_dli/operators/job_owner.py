@@ -11,7 +11,7 @@ from airflow_provider_dli.api.jobs.names import BATCH_ID, Owner
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context
 
-    from airflow_provider_dli.api.log import Log
+    from airflow_provider_dli.api.protocol.log import Log
 
 _KEPT = "dli_spark_batch"
 
@@ -34,7 +34,7 @@ def owner_of(task: BaseOperator, context: Context, label: str | None) -> Owner:
     )
 
 
-class Keeper:
+class JobMemory:
     """What a task keeps of its job, beside its name: XCom values, and on Airflow 3.3 its state.
 
     The job is found by its name as well, so failing to keep something fails nothing.

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_dli.hooks.deferral import check_complete, states_of
-from airflow_provider_dli.hooks.mixin import DliHookMixin, no_retry_of_wrong_input
+from airflow_provider_dli.operators.base import DliHookMixin, no_retry_of_wrong_input
+from airflow_provider_dli.operators.deferral import check_complete, states_of
 from airflow_provider_dli.operators.waiting import PackageWaitOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_dli.api.packages import IfExists, Tags
+    from airflow_provider_dli.api.packages.calls import IfExists, Tags
     from airflow_provider_dli.hooks.dli import DliHook
 
 
@@ -119,7 +119,7 @@ class UploadPackageGroupOperator(PackageWaitOperator):
     @no_retry_of_wrong_input()
     def execute(self, context: Context) -> dict[str, Any]:
         """Upload, wait, and give what XCom keeps."""
-        from airflow_provider_dli.api.readiness import judge
+        from airflow_provider_dli.api.packages.readiness import judge
 
         started = time.time()
         self._time_limits()

@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import (
     BaseOperator,
 )
 
-from airflow_provider_dli.hooks.mixin import DliHookMixin
+from airflow_provider_dli.operators.base import DliHookMixin
 from airflow_provider_dli.operators.job_owner import owner_of
 from airflow_provider_dli.operators.retries import is_tried_again
 
@@ -81,7 +81,7 @@ class ResponsibleOperator(DliHookMixin, BaseOperator):
 
     def check_alive(self, hook: DliHook) -> None:
         """Raise when `on_kill` was called: on Airflow 3 the task goes on after that."""
-        from airflow_provider_dli.api.errors import DliError
+        from airflow_provider_dli.api.protocol.errors import DliError
 
         if not self._is_killed:
             return
@@ -136,7 +136,7 @@ class ResponsibleOperator(DliHookMixin, BaseOperator):
 
     @contextmanager
     def _failing(self, hook: DliHook, owner: Owner) -> Iterator[None]:
-        from airflow_provider_dli.api.errors import (
+        from airflow_provider_dli.api.protocol.errors import (
             InputError,
             SparkBatchAmbiguousError,
             SparkBatchFailedError,
@@ -245,7 +245,7 @@ class ResponsibleOperator(DliHookMixin, BaseOperator):
 
     def _may_run(self, hook: DliHook, owner: Owner, error: BaseException | None = None) -> bool:
         """Whether there may be a job when the task ends, with an error if it failed."""
-        from airflow_provider_dli.api.errors import DliError
+        from airflow_provider_dli.api.protocol.errors import DliError
 
         # Of an earlier try a job may run also where this one got nowhere.
         if self.batch_id or self._was_deferred or not owner.is_first_try:
@@ -266,7 +266,7 @@ class ResponsibleOperator(DliHookMixin, BaseOperator):
 
         `is_broken_off` says that a submission may have been under way.
         """
-        from airflow_provider_dli.api.errors import DliError
+        from airflow_provider_dli.api.protocol.errors import DliError
         from airflow_provider_dli.hooks.batches import VERIFY_FOR
 
         name = self._owner.name if self._owner else ""

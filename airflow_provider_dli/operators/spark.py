@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.providers.common.compat.sdk import conf as airflow_conf
 
-from airflow_provider_dli.hooks.mixin import DliHookMixin, no_retry_of_wrong_input
 from airflow_provider_dli.links.spark import (
     GROUP_LINK,
     JOB_LINK,
@@ -20,9 +19,10 @@ from airflow_provider_dli.links.spark import (
     SparkUiLink,
     keep_links,
 )
+from airflow_provider_dli.operators.base import DliHookMixin, no_retry_of_wrong_input
 from airflow_provider_dli.operators.cancels import failure_of_cancels
 from airflow_provider_dli.operators.following import FollowingOperator
-from airflow_provider_dli.operators.job_owner import Keeper
+from airflow_provider_dli.operators.job_owner import JobMemory
 from airflow_provider_dli.operators.responsible import Policy
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ class SparkBatchOperator(FollowingOperator):
     @property
     def recovers(self) -> bool:
         """Whether DLI starts the job again when its driver fails."""
-        from airflow_provider_dli.api.jobs.job_fields import boolean
+        from airflow_provider_dli.api.jobs.fields import boolean
 
         return self.auto_recovery is not None and boolean("auto_recovery", self.auto_recovery)
 
@@ -277,10 +277,10 @@ class SparkBatchOperator(FollowingOperator):
 
         `started` is the Unix time at which the try began, where that was before a deferral.
         """
-        from airflow_provider_dli.api.errors import SparkBatchFailedError
+        from airflow_provider_dli.api.protocol.errors import SparkBatchFailedError
 
         owner = self._begin(context)
-        keeper = Keeper(context, owner, self.log)
+        keeper = JobMemory(context, owner, self.log)
         with self.hook as hook, self.responsible(hook, owner):
             began = time.time() if started is None else started
             self._check_wait(began)
@@ -301,7 +301,7 @@ class SparkBatchOperator(FollowingOperator):
         """Names of jobs from before a clear that count as this one."""
         return owner.earlier_names if self.on_clear == "reattach" else ()
 
-    def _submit(self, hook: DliHook, owner: Owner, keeper: Keeper, job: SparkJob) -> Submission:
+    def _submit(self, hook: DliHook, owner: Owner, keeper: JobMemory, job: SparkJob) -> Submission:
         self.check_alive(hook)
         submitted = hook.submit_batch(
             job,
@@ -315,9 +315,9 @@ class SparkBatchOperator(FollowingOperator):
 
     def _job(self, owner: Owner) -> SparkJob:
         from airflow_provider_dli.api import checks
-        from airflow_provider_dli.api.errors import InputError
-        from airflow_provider_dli.api.jobs.packages import with_packages
+        from airflow_provider_dli.api.jobs.placing import with_packages
         from airflow_provider_dli.api.jobs.spark_job import SparkJob
+        from airflow_provider_dli.api.protocol.errors import InputError
 
         checks.choice("on_clear", self.on_clear, get_args(OnClear))
         checks.given("name", self.name)
@@ -349,7 +349,7 @@ class SparkBatchOperator(FollowingOperator):
             self.log.warning("Of before the clear these jobs still run: %s", ", ".join(running))
 
     def _keep_links(self, ti: Any, hook: DliHook, job: SparkJob, batch: SparkBatch) -> None:
-        from airflow_provider_dli.api import consoles
+        from airflow_provider_dli.api.access import consoles
 
         project_id = self.project_and_region(self.log)["project_id"]
         links = {
@@ -428,7 +428,7 @@ class CancelSparkBatchOperator(DliHookMixin, BaseOperator):
     def _ids(self) -> list[str]:
         """Check what the template made, and leave out what names no job."""
         from airflow_provider_dli.api import checks
-        from airflow_provider_dli.api.errors import InputError
+        from airflow_provider_dli.api.protocol.errors import InputError
 
         given: Any = self.batch_id
         several = [given] if given is None or isinstance(given, str) else given

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_dli.hooks.deferral import check_complete, states_of
-from airflow_provider_dli.hooks.mixin import no_retry_of_wrong_input
+from airflow_provider_dli.operators.base import no_retry_of_wrong_input
+from airflow_provider_dli.operators.deferral import check_complete, states_of
 from airflow_provider_dli.operators.waiting import PackageWaitOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_dli.api.models import PackageGroup
-    from airflow_provider_dli.api.packages import IfExists, Tags
+    from airflow_provider_dli.api.packages.calls import IfExists, Tags
+    from airflow_provider_dli.api.packages.models import PackageGroup
     from airflow_provider_dli.hooks.obs import ObsHook
-    from airflow_provider_dli.staging.orders import OnConflict, Order, Staged, Target
+    from airflow_provider_dli.staging.plan import OnConflict, StagingPlan, StagingResult, Target
 
 STAGED = "staged"
 """The key of the XCom value that a task has while it waits in the triggerer."""
@@ -176,7 +176,7 @@ class StagePackagesOperator(PackageWaitOperator):
     @no_retry_of_wrong_input()
     def execute(self, context: Context) -> dict[str, Any]:
         """Send, upload, wait, and give what XCom keeps."""
-        from airflow_provider_dli.hooks.staging import Stager
+        from airflow_provider_dli.staging.stager import Stager
 
         started = time.time()
         order = self._order(context)
@@ -204,8 +204,8 @@ class StagePackagesOperator(PackageWaitOperator):
     @no_retry_of_wrong_input()
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
-        from airflow_provider_dli.hooks.staging import Stager
         from airflow_provider_dli.staging.records.filling import Upload
+        from airflow_provider_dli.staging.stager import Stager
 
         states = states_of(event)
         ti = context["ti"]
@@ -219,13 +219,13 @@ class StagePackagesOperator(PackageWaitOperator):
             Stager(dli, obs).finish(self._order(context), result, upload, group)
             return self._finished(result, group)
 
-    def _order(self, context: Context) -> Order:
-        from airflow_provider_dli.staging.orders import Order
+    def _order(self, context: Context) -> StagingPlan:
+        from airflow_provider_dli.staging.plan import StagingPlan
 
         ti, dag = context.get("ti"), context.get("dag")
         # Each of many mapped tasks has its own.
         index = -1 if ti is None or ti.map_index is None else ti.map_index
-        return Order(
+        return StagingPlan(
             sources=self.sources,
             bucket=self.bucket,
             prefix=self.prefix,
@@ -246,14 +246,14 @@ class StagePackagesOperator(PackageWaitOperator):
             task=f"{self.dag_id}.{self.task_id}" + (f".{index}" if index >= 0 else ""),
         )
 
-    def _plain(self, staged: Staged) -> dict[str, Any]:
+    def _plain(self, staged: StagingResult) -> dict[str, Any]:
         return staged.as_dict() | self.project_and_region(self.log)
 
     def _finished(
         self, result: dict[str, Any], group: PackageGroup | None = None
     ) -> dict[str, Any]:
         """Return the result with the packages' states."""
-        from airflow_provider_dli.api.readiness import judge
+        from airflow_provider_dli.api.packages.readiness import judge
 
         states = judge(group, [package["name"] for package in result["packages"]]).states
         ready = [

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_dli.hooks.deferral import TimeLimits, limits_of
-from airflow_provider_dli.hooks.mixin import DliHookMixin
+from airflow_provider_dli.operators.base import DliHookMixin
+from airflow_provider_dli.operators.deferral import TimeLimits, limits_of
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.models import PackageGroup
+    from airflow_provider_dli.api.packages.models import PackageGroup
 
 
 class PackageWaitOperator(DliHookMixin, BaseOperator):
@@ -66,8 +66,8 @@ class PackageWaitOperator(DliHookMixin, BaseOperator):
         `answered` is what DLI said of it last. Raises where a package is FAILED, or to wait in the
         triggerer.
         """
-        from airflow_provider_dli.api.readiness import ABSENT, Verdict, judge
-        from airflow_provider_dli.api.waiting import failed
+        from airflow_provider_dli.api.packages.readiness import ABSENT, Verdict, judge
+        from airflow_provider_dli.api.packages.wait import failed
 
         answer = judge(answered, names)
         left_out = not self.wait_for_completion and ABSENT in answer.states.values()

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_dli.hooks.deferral import check_complete, states_of
-from airflow_provider_dli.sensors.waiting import WaitSensor
+from airflow_provider_dli.operators.deferral import check_complete, states_of
+from airflow_provider_dli.sensors.base import WaitSensor
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
-    from airflow_provider_dli.api.models import PackageGroup
-    from airflow_provider_dli.api.waiting import Wait
-    from airflow_provider_dli.api.wire import Call
-    from airflow_provider_dli.hooks.deferral import TimeLimits
+    from airflow_provider_dli.api.packages.models import PackageGroup
+    from airflow_provider_dli.api.packages.wait import GroupWait
+    from airflow_provider_dli.api.protocol.wire import Call
     from airflow_provider_dli.hooks.dli import DliHook
+    from airflow_provider_dli.operators.deferral import TimeLimits
 
 
 class PackageGroupSensor(WaitSensor["PackageGroup"]):
@@ -90,16 +90,17 @@ class PackageGroupSensor(WaitSensor["PackageGroup"]):
         return None if self.packages is None else checks.package_names(self.packages)
 
     def _call(self) -> Call[PackageGroup | None]:
-        from airflow_provider_dli.api import checks, packages
+        from airflow_provider_dli.api import checks
+        from airflow_provider_dli.api.packages import calls
 
         group = checks.stored_name("group", self.group)
-        return packages.find_group(group, self._names or (), self.kind)
+        return calls.find_group(group, self._names or (), self.kind)
 
-    def _begin(self, deadline: float | None) -> Wait:
-        from airflow_provider_dli.api.waiting import Wait
+    def _begin(self, deadline: float | None) -> GroupWait:
+        from airflow_provider_dli.api.packages.wait import GroupWait
 
         log = self.hook.state_log()
-        return Wait(
+        return GroupWait(
             self.group,
             self._names,
             deadline=deadline,
@@ -134,7 +135,7 @@ class PackageGroupSensor(WaitSensor["PackageGroup"]):
             return self._xcom(states)
 
     def _result(self, hook: DliHook, found: PackageGroup) -> dict[str, Any]:
-        from airflow_provider_dli.api.readiness import judge
+        from airflow_provider_dli.api.packages.readiness import judge
 
         return self._xcom(judge(found, self._names).states)
 

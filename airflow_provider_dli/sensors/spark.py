@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_dli.hooks.deferral import batch_of
-from airflow_provider_dli.sensors.waiting import WaitSensor
+from airflow_provider_dli.operators.deferral import batch_of
+from airflow_provider_dli.sensors.base import WaitSensor
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
     from airflow_provider_dli.api.jobs.models import SparkBatch
-    from airflow_provider_dli.api.jobs.waiting import BatchWait
-    from airflow_provider_dli.api.wire import Call
-    from airflow_provider_dli.hooks.deferral import TimeLimits
+    from airflow_provider_dli.api.jobs.wait import JobWait
+    from airflow_provider_dli.api.protocol.wire import Call
     from airflow_provider_dli.hooks.dli import DliHook
+    from airflow_provider_dli.operators.deferral import TimeLimits
 
 
 class SparkBatchSensor(WaitSensor["SparkBatch"]):
@@ -76,15 +76,15 @@ class SparkBatchSensor(WaitSensor["SparkBatch"]):
         self.project_id = project_id
 
     def _call(self) -> Call[SparkBatch | None]:
-        from airflow_provider_dli.api.jobs import batches
+        from airflow_provider_dli.api.jobs import calls
 
-        return batches.show(self.batch_id)  # type: ignore[return-value]  # a Call is invariant
+        return calls.show(self.batch_id)  # type: ignore[return-value]  # a Call is invariant
 
-    def _begin(self, deadline: float | None) -> BatchWait:
-        from airflow_provider_dli.api.jobs.waiting import BatchWait
+    def _begin(self, deadline: float | None) -> JobWait:
+        from airflow_provider_dli.api.jobs.wait import JobWait
 
         progress = self.hook.batch_progress()
-        return BatchWait(
+        return JobWait(
             self.batch_id,
             self.auto_recovery,
             deadline=deadline,

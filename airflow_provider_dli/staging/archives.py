@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from io import FileIO
 from pathlib import Path, PurePosixPath
 
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.staging.files import is_directory, opened, unusable
 
 CHUNK = 1 << 20

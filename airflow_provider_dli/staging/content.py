@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from airflow_provider_dli.api import packages
+from airflow_provider_dli.api.packages import calls
 
 DIGITS = 32
 """Hex digits of the digest in a key, 128 bits."""
@@ -46,7 +46,7 @@ Package = LocalPackage | StoredPackage
 
 def kind_of(names: Sequence[str]) -> str:
     """Return the kind of these packages by their suffixes; for a mixture it is `file`."""
-    kinds = set(map(packages.kind_of, names))
+    kinds = set(map(calls.kind_of, names))
     return kinds.pop() if len(kinds) == 1 else "file"
 
 

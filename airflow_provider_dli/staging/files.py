@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
-from airflow_provider_dli.api.errors import DliError, InputError
+from airflow_provider_dli.api.protocol.errors import DliError, InputError
 from airflow_provider_dli.transfer.files import Digest, digest_of
 
 # hashlib lets go of the interpreter, so that threads do hash side by side.

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from airflow_provider_dli.api import checks
-from airflow_provider_dli.api.errors import DliError, InputError
+from airflow_provider_dli.api.protocol.errors import DliError, InputError
 from airflow_provider_dli.staging import (
     archives,
     files,

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_dli.api.errors import DliError, InputError
+from airflow_provider_dli.api.protocol.errors import DliError, InputError
 from airflow_provider_dli.staging.archives import CHUNK
 from airflow_provider_dli.staging.files import check_filled
 from airflow_provider_dli.staging.secrecy import without_secrets

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow_provider_dli.api.obs.models import StoredObject
     from airflow_provider_dli.api.obs.uploads import MultipartUpload
-    from airflow_provider_dli.api.wire import Run
+    from airflow_provider_dli.api.protocol.wire import Run
 
 
 class OpenUpload:

@@ -13,24 +13,24 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.obs import uploads
+from airflow_provider_dli.api.obs.refusals import is_gone
+from airflow_provider_dli.api.protocol.errors import (
     AnswerError,
     DliError,
     InputError,
     NotFoundError,
     TransportError,
 )
-from airflow_provider_dli.api.obs import uploads
-from airflow_provider_dli.api.obs.refusals import is_gone
-from airflow_provider_dli.api.retry import TRANSIENT
+from airflow_provider_dli.api.protocol.retry import TRANSIENT
 from airflow_provider_dli.transfer.files import part_of, tags_of, whole
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.log import Log
     from airflow_provider_dli.api.obs.models import FileToSend
     from airflow_provider_dli.api.obs.objects import Bucket
     from airflow_provider_dli.api.obs.uploads import MultipartUpload
-    from airflow_provider_dli.api.wire import Run
+    from airflow_provider_dli.api.protocol.log import Log
+    from airflow_provider_dli.api.protocol.wire import Run
     from airflow_provider_dli.transfer.transfer_log import TransferLog
     from airflow_provider_dli.transfer.workers import Workers
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.log import Log
+    from airflow_provider_dli.api.protocol.log import Log
 
 SILENCE = 10.0
 """Seconds between two lines."""

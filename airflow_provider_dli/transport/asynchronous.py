@@ -17,9 +17,9 @@ import aiohttp
 import certifi
 from yarl import URL
 
-from airflow_provider_dli.api.errors import TransportError
-from airflow_provider_dli.api.locks import ProcessLock
-from airflow_provider_dli.api.wire import Flow, Request, Response, Send
+from airflow_provider_dli.api.protocol.errors import TransportError
+from airflow_provider_dli.api.protocol.locks import ProcessLock
+from airflow_provider_dli.api.protocol.wire import Flow, Request, Response, Send
 from airflow_provider_dli.transport import failures
 from airflow_provider_dli.transport.body import Body, accepted
 from airflow_provider_dli.transport.environment import Environment, read

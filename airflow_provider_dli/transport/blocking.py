@@ -13,8 +13,8 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import default_user_agent
 from urllib3.exceptions import HTTPError
 
-from airflow_provider_dli.api.errors import TransportError
-from airflow_provider_dli.api.wire import Flow, Request, Response, Send
+from airflow_provider_dli.api.protocol.errors import TransportError
+from airflow_provider_dli.api.protocol.wire import Flow, Request, Response, Send
 from airflow_provider_dli.transport import failures
 from airflow_provider_dli.transport.body import Body, accepted
 from airflow_provider_dli.transport.connections import Adapter, under_way

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from airflow_provider_dli.api.wire import Request
+from airflow_provider_dli.api.protocol.wire import Request
 from airflow_provider_dli.transport import failures
 from airflow_provider_dli.transport.failures import UnreadableAnswerError
 

@@ -11,8 +11,8 @@ from weakref import WeakSet
 
 from urllib3.connection import HTTPConnection
 
-from airflow_provider_dli.api.errors import NotSentError
-from airflow_provider_dli.api.wire import Response, Send
+from airflow_provider_dli.api.protocol.errors import NotSentError
+from airflow_provider_dli.api.protocol.wire import Response, Send
 from airflow_provider_dli.transport.blocking import BlockingTransport
 from airflow_provider_dli.transport.connections import Adapter
 

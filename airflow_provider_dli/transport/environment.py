@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import requests
 from requests.utils import prepend_scheme_if_needed, select_proxy
 
-from airflow_provider_dli.api.wire import Request
+from airflow_provider_dli.api.protocol.wire import Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ carried out.
 
 from __future__ import annotations
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     AnswerLostError,
     AnswerTooLargeError,
     ConnectionSetupError,
     NotSentError,
     TransportError,
 )
-from airflow_provider_dli.api.wire import Request
+from airflow_provider_dli.api.protocol.wire import Request
 from airflow_provider_dli.transport.progress import Progress
 
 

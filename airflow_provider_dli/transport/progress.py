@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from airflow_provider_dli.api.wire import Send
+from airflow_provider_dli.api.protocol.wire import Send
 
 LEAST_RATE = 16 * 1024
 """Bytes a second, on the average, that an object has to move at least; a call that carries one has

@@ -12,32 +12,32 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_dli.api.errors import AuthenticationError, DliError, InputError
-from airflow_provider_dli.api.patience import MAX_UNKNOWN_TIME, Patience
+from airflow_provider_dli.api.protocol.errors import AuthenticationError, DliError, InputError
+from airflow_provider_dli.api.protocol.wait import MAX_UNKNOWN_TIME, Wait
 from airflow_provider_dli.transport.clock import steady
-from airflow_provider_dli.triggers.declared import (
-    Aside,
+from airflow_provider_dli.triggers.base import (
     ConnectionWait,
-    DeclaredFields,
-    aside,
+    DliTrigger,
+    TaskLog,
     event_of,
     loaded,
+    task_log,
 )
 
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
     from airflow_provider_dli.api.access.account import Account
-    from airflow_provider_dli.api.models import PackageGroup
-    from airflow_provider_dli.api.waiting import Update, Wait
-    from airflow_provider_dli.hooks.watchers import Watcher
+    from airflow_provider_dli.api.packages.models import PackageGroup
+    from airflow_provider_dli.api.packages.wait import GroupUpdates, GroupWait
+    from airflow_provider_dli.triggerer.subscribers import Subscriber
 
 
 DELIVERY = 5.0
 """Seconds after which Airflow has stored an event: it asks for new ones once in a second."""
 
 
-class _GroupFields(DeclaredFields):
+class _GroupFields(DliTrigger):
     """The fields of both, and how to watch the group."""
 
     group: Any
@@ -47,17 +47,17 @@ class _GroupFields(DeclaredFields):
 
     async def _until(
         self,
-        watcher: Watcher[str | None, PackageGroup],
-        connecting: Patience,
+        watcher: Subscriber[str | None, PackageGroup],
+        connecting: Wait,
         now: Callable[[], float],
     ) -> None:
         async def watch(account: Account) -> None:
-            from airflow_provider_dli.api.waiting import Wait
-            from airflow_provider_dli.hooks import desks
+            from airflow_provider_dli.api.packages.wait import GroupWait
+            from airflow_provider_dli.triggerer import sharing
 
-            if isinstance(watcher, Wait):
+            if isinstance(watcher, GroupWait):
                 watcher.project = account.project
-            await desks.until(account, watcher, kind=self._kind(), now=now)
+            await sharing.until(account, watcher, kind=self._kind(), now=now)
 
         await self.on_account(watch, connecting, now)
 
@@ -77,7 +77,7 @@ class PackageGroupTrigger(_GroupFields, BaseTrigger):
 
     It owns nothing at DLI, so killing it leaves DLI untouched. It gives one event: a dictionary
     with ``status`` ``ready`` and ``states``, or ``failed`` with what
-    :func:`~airflow_provider_dli.api.errors.restored` makes an error of.
+    `restored` makes an error of.
 
     :param group: name of the group; ``None`` for packages that belong to no group
     :param packages: names of the packages; ``None`` for all that the group has
@@ -126,22 +126,22 @@ class PackageGroupTrigger(_GroupFields, BaseTrigger):
             wait = self._wait(now)
             await self._in_spite_of_errors(partial(self._until, wait, wait, now), wait, now)
         except DliError as error:
-            await Aside.written()
+            await TaskLog.written()
             yield event_of({"status": "failed", "limit": self.limit, **error.as_dict()})
         else:
-            await Aside.written()
+            await TaskLog.written()
             yield event_of({"status": "ready", "states": dict(wait.readiness.states)})
 
-    def _wait(self, now: Callable[[], float]) -> Wait:
+    def _wait(self, now: Callable[[], float]) -> GroupWait:
         from airflow_provider_dli.api import checks
-        from airflow_provider_dli.api.waiting import Wait
-        from airflow_provider_dli.hooks.progress import StateLog
+        from airflow_provider_dli.api.packages.wait import GroupWait
+        from airflow_provider_dli.hooks.progress import GroupProgress
 
         self.warn_of_unknown_fields()
         if self.group is None and not self.packages:
             raise InputError("group", None, "name a group, packages, or both")
-        log = StateLog(aside, now)
-        return Wait(
+        log = GroupProgress(task_log, now)
+        return GroupWait(
             None if self.group is None else checks.stored_name("group", self.group),
             self._names(),
             deadline=None if self.deadline is None else checks.seconds("deadline", self.deadline),
@@ -198,7 +198,7 @@ class PackageGroupUpdatedTrigger(_GroupFields, BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Give an event for each update, for ever."""
         await loaded()
-        from airflow_provider_dli.hooks import desks
+        from airflow_provider_dli.triggerer import sharing
 
         now = steady()
         update = self._update(now)
@@ -213,20 +213,20 @@ class PackageGroupUpdatedTrigger(_GroupFields, BaseEventTrigger):
                 await self._until(update, connecting, now)
             except AuthenticationError:
                 # Somebody will mend the connection: a watch has no end.
-                await desks.pause(update.poll_interval)
+                await sharing.pause(update.poll_interval)
                 continue
             yield event_of(
                 {"group": self.group, "update_time": update.last, "states": dict(update.states)}
             )
             # Airflow takes the event now, and stores it within some seconds. Who is killed before
             # gives it again: twice rather than never.
-            await desks.pause(self.delivery)
+            await sharing.pause(self.delivery)
             await self._remember(update.last)
 
-    def _update(self, now: Callable[[], float]) -> Update:
+    def _update(self, now: Callable[[], float]) -> GroupUpdates:
         from airflow_provider_dli.api import checks
-        from airflow_provider_dli.api.waiting import Update
-        from airflow_provider_dli.hooks.progress import StateLog
+        from airflow_provider_dli.api.packages.wait import GroupUpdates
+        from airflow_provider_dli.hooks.progress import GroupProgress
 
         saving: set[asyncio.Task[None]] = set()
 
@@ -235,11 +235,11 @@ class PackageGroupUpdatedTrigger(_GroupFields, BaseEventTrigger):
             saving.add(task)
             task.add_done_callback(saving.discard)
 
-        return Update(
+        return GroupUpdates(
             checks.stored_name("group", self.group),
             self._names(),
             checks.seconds("poll_interval", self.poll_interval),
-            trouble=StateLog(aside, now).trouble,
+            trouble=GroupProgress(task_log, now).trouble,
             began=began,
         )
 
@@ -261,7 +261,7 @@ class PackageGroupUpdatedTrigger(_GroupFields, BaseEventTrigger):
             return  # it watches several assets
         except Exception as error:
             # The watch goes on: at worst its next one gives an event twice.
-            aside.warning(
+            task_log.warning(
                 "The update of %s is not remembered: %s", self.group, type(error).__name__
             )
 

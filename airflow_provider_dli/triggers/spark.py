@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_dli.api.errors import DliError
-from airflow_provider_dli.api.patience import MAX_UNKNOWN_TIME
+from airflow_provider_dli.api.protocol.errors import DliError
+from airflow_provider_dli.api.protocol.wait import MAX_UNKNOWN_TIME
 from airflow_provider_dli.transport.clock import steady
-from airflow_provider_dli.triggers.declared import (
-    Aside,
+from airflow_provider_dli.triggers.base import (
     ConnectionWait,
-    DeclaredFields,
-    aside,
+    DliTrigger,
+    TaskLog,
     event_of,
     loaded,
+    task_log,
 )
 from airflow_provider_dli.triggers.interrupts import ctrl_c
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
     from airflow_provider_dli.api.access.account import Account
-    from airflow_provider_dli.api.flows import Client
     from airflow_provider_dli.api.jobs.driver_log import DriverLog
     from airflow_provider_dli.api.jobs.models import SparkBatch
-    from airflow_provider_dli.api.jobs.waiting import BatchWait
-    from airflow_provider_dli.api.wire import Flow
-    from airflow_provider_dli.hooks.batch_log import BatchProgress
+    from airflow_provider_dli.api.jobs.wait import JobWait
+    from airflow_provider_dli.api.protocol.client import Client
+    from airflow_provider_dli.api.protocol.wire import Flow
+    from airflow_provider_dli.hooks.batch_log import JobProgress
 
 LAST_READ = 20.0
 """Seconds for which the end of the driver's log is waited for at most: many may ask at once."""
@@ -48,11 +48,11 @@ CONNECT_PAUSE = 3.0
 """Seconds at most between two tries to read the connection meanwhile."""
 
 
-class SparkBatchTrigger(DeclaredFields, BaseTrigger):
+class SparkBatchTrigger(DliTrigger, BaseTrigger):
     """Wait until a Spark job has ended; all waits of a triggerer on one account share their polls.
 
     It gives one event: a dictionary with ``batch_id`` and ``status`` ``ended`` and the job as
-    ``batch``, or ``failed`` with what :func:`~airflow_provider_dli.api.errors.restored` makes an
+    ``batch``, or ``failed`` with what `restored` makes an
     error of. From Airflow 3.3 on it cancels the job when somebody marks or clears the task; the
     end of a triggerer cancels nothing.
 
@@ -108,11 +108,11 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Give the one event."""
         await loaded()
-        from airflow_provider_dli.hooks.batch_log import BatchProgress
+        from airflow_provider_dli.hooks.batch_log import JobProgress
 
         now = steady()
         try:
-            progress = BatchProgress(aside, now)
+            progress = JobProgress(task_log, now)
             wait = self._wait(progress)
             # One for the whole wait, also where the account changes: it knows what was read.
             lines = self._lines()
@@ -123,14 +123,14 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
             outcome = {"status": "failed", "limit": self.limit, **error.as_dict()}
         else:
             outcome = {"status": "ended", "batch": batch.as_dict()}
-        await Aside.written()
+        await TaskLog.written()
         kept = {"batch_id": self.batch_id, "is_new": self.is_new, "started": self.started}
         yield event_of({**kept, **outcome})
 
     async def _uninterrupted(
         self,
         act: Callable[[Account], Awaitable[SparkBatch]],
-        wait: BatchWait,
+        wait: JobWait,
         now: Callable[[], float],
     ) -> SparkBatch:
         """Wait; Ctrl-C on `airflow dags test`, which runs the trigger itself, counts as a kill."""
@@ -139,7 +139,7 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
                 return await self.on_account(act, wait, now)
             except asyncio.CancelledError:
                 if is_pressed() and self.cancel_on_kill:
-                    aside.warning("Interrupted: Spark job %s is being cancelled.", self.batch_id)
+                    task_log.warning("Interrupted: Spark job %s is being cancelled.", self.batch_id)
                     await self.on_kill()
                 raise
 
@@ -150,12 +150,12 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
             return None
         return DriverLog(self.batch_id, auto_recovery=bool(self.auto_recovery))
 
-    def _wait(self, progress: BatchProgress) -> BatchWait:
+    def _wait(self, progress: JobProgress) -> JobWait:
         from airflow_provider_dli.api import checks
-        from airflow_provider_dli.api.jobs.waiting import BatchWait
+        from airflow_provider_dli.api.jobs.wait import JobWait
 
         self.warn_of_unknown_fields()
-        return BatchWait(
+        return JobWait(
             checks.stored_name("batch_id", self.batch_id),
             checks.boolean("auto_recovery", self.auto_recovery),
             observe=progress,
@@ -168,38 +168,38 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
 
     async def _until_ended(
         self,
-        wait: BatchWait,
-        progress: BatchProgress,
+        wait: JobWait,
+        progress: JobProgress,
         lines: DriverLog | None,
         now: Callable[[], float],
         account: Account,
     ) -> SparkBatch:
-        from airflow_provider_dli.hooks import desks
+        from airflow_provider_dli.triggerer import sharing
 
         wait.project = account.project
         if lines is None:
-            return await desks.until_ended(account, wait, now=now)
+            return await sharing.until_ended(account, wait, now=now)
         # The end of the log is read when the wait is over.
-        async with desks.kept(account):
+        async with sharing.kept(account):
             return await self._with_log(wait, progress, lines, now, account)
 
     async def _with_log(
         self,
-        wait: BatchWait,
-        progress: BatchProgress,
+        wait: JobWait,
+        progress: JobProgress,
         lines: DriverLog,
         now: Callable[[], float],
         account: Account,
     ) -> SparkBatch:
-        from airflow_provider_dli.hooks import desks
+        from airflow_provider_dli.triggerer import sharing
 
         def ask(client: Client) -> Flow[None]:
             return progress.follow(lines, client.once)
 
-        read = partial(desks.run_in_turn, account, ask)
+        read = partial(sharing.run_in_turn, account, ask)
         following = asyncio.ensure_future(self._follow(progress, read))
         try:
-            batch = await desks.until_ended(account, wait, now=now)
+            batch = await sharing.until_ended(account, wait, now=now)
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
@@ -210,14 +210,14 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
                 async with asyncio.timeout(seconds):
                     await read()
             except TimeoutError:
-                aside.info("The end of the driver's log was not read in time; DLI has it.")
+                task_log.info("The end of the driver's log was not read in time; DLI has it.")
         return batch
 
-    async def _follow(self, progress: BatchProgress, read: Callable[[], Awaitable[None]]) -> None:
-        from airflow_provider_dli.hooks import desks
+    async def _follow(self, progress: JobProgress, read: Callable[[], Awaitable[None]]) -> None:
+        from airflow_provider_dli.triggerer import sharing
 
         while True:
-            await desks.pause(self.poll_interval)
+            await sharing.pause(self.poll_interval)
             if progress.may_have_log:
                 await read()
 
@@ -237,37 +237,37 @@ class SparkBatchTrigger(DeclaredFields, BaseTrigger):
         now = steady()
         end = now() + KILL_TIME
         if await is_still_deferred(getattr(self, "task_instance", None), self.batch_id):
-            aside.warning(
+            task_log.warning(
                 "Spark job %s is not cancelled: its task is still deferred, so another triggerer "
                 "waits for it.",
                 self.batch_id,
             )
             return
-        aside.info(
+        task_log.info(
             "The task was marked or cleared: Spark job %s, for which it waited, is cancelled.",
             self.batch_id,
         )
         connecting = ConnectionWait(
             deadline=end - VERIFY_FOR / 2,
             poll_interval=CONNECT_PAUSE,
-            trouble=partial(aside.warning, "%s It is tried again."),
+            trouble=partial(task_log.warning, "%s It is tried again."),
         )
         try:
             last = await self.on_account(partial(self._cancelled, end, now), connecting, now)
         except DliError as error:
-            aside.warning("Spark job %s could not be cancelled: %s", self.batch_id, error)
+            task_log.warning("Spark job %s could not be cancelled: %s", self.batch_id, error)
         else:
             state = "unknown to DLI" if last is None else last.raw_state
-            aside.info("Spark job %s was cancelled, and is %s", self.batch_id, state)
+            task_log.info("Spark job %s was cancelled, and is %s", self.batch_id, state)
 
     async def _cancelled(
         self, end: float, now: Callable[[], float], account: Account
     ) -> SparkBatch | None:
         from airflow_provider_dli.api.jobs.cancelling import cancel
-        from airflow_provider_dli.hooks import desks
+        from airflow_provider_dli.triggerer import sharing
 
         seconds = min(VERIFY_FOR, end - now())
-        return await desks.run(
+        return await sharing.run(
             account, lambda client: cancel(client, self.batch_id, seconds=seconds), now=now
         )
 

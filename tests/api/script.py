@@ -12,14 +12,10 @@ from fake_clock import FakeClock
 
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey
-from airflow_provider_dli.api.errors import (
-    AnswerLostError,
-    NotSentError,
-    TransportError,
-)
-from airflow_provider_dli.api.flows import Client
-from airflow_provider_dli.api.retry import Retry
-from airflow_provider_dli.api.wire import Flow, Request, Response, Sleep
+from airflow_provider_dli.api.protocol.client import Client
+from airflow_provider_dli.api.protocol.errors import AnswerLostError, NotSentError, TransportError
+from airflow_provider_dli.api.protocol.retry import Retry
+from airflow_provider_dli.api.protocol.wire import Flow, Request, Response, Sleep
 
 T = TypeVar("T")
 Answer: TypeAlias = Response | TransportError | Callable[[], Response]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_dli.api.errors import BadRequestError, InputError
+from airflow_provider_dli.api.protocol.errors import BadRequestError, InputError
 from airflow_provider_dli.fs.files import GROW_AFTER, PART, READ_AHEAD, SMALLEST_PART, ObsFile
 from airflow_provider_dli.fs.obs import ObsFileSystem
 

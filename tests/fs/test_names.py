@@ -14,7 +14,7 @@ from hooks.obs_servers import connection, fronting, query
 from scenarios.servers import Answer
 from strange_keys import OF_ADDRESSES, SLASHES, STEPS, STRANGE, UNPRINTABLE
 
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.fs.obs import ObsFileSystem
 
 Keys = Callable[[], list[str]]

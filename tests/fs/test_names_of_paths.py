@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AIRFLOW_V_3_0_PLUS
 from strange_keys import OF_ADDRESSES, SLASHES, STEPS, STRANGE, UNPRINTABLE
 
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 
 try:
     from airflow.sdk import ObjectStoragePath

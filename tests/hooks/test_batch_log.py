@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from fake_clock import FakeClock
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.jobs.driver_log import DriverLog
+from airflow_provider_dli.api.jobs.models import BatchLog, SparkBatch
+from airflow_provider_dli.api.protocol.errors import (
     AnswerLostError,
     AuthenticationError,
     DliError,
@@ -17,10 +19,8 @@ from airflow_provider_dli.api.errors import (
     PermissionDeniedError,
     ServiceError,
 )
-from airflow_provider_dli.api.jobs.driver_log import DriverLog
-from airflow_provider_dli.api.jobs.models import BatchLog, SparkBatch
-from airflow_provider_dli.api.wire import Call, Flow
-from airflow_provider_dli.hooks.batch_log import BatchProgress
+from airflow_provider_dli.api.protocol.wire import Call, Flow
+from airflow_provider_dli.hooks.batch_log import JobProgress
 from airflow_provider_dli.hooks.progress import SILENCE
 
 
@@ -60,15 +60,15 @@ def log() -> Recorder:
 
 
 @pytest.fixture
-def progress(log: Recorder, clock: FakeClock) -> BatchProgress:
-    return BatchProgress(log, clock.now)
+def progress(log: Recorder, clock: FakeClock) -> JobProgress:
+    return JobProgress(log, clock.now)
 
 
 def job(state: str) -> SparkBatch:
     return SparkBatch("b", raw_state=state)
 
 
-def follow(progress: BatchProgress, lines: DriverLog, driver: Driver, **options: Any) -> None:
+def follow(progress: JobProgress, lines: DriverLog, driver: Driver, **options: Any) -> None:
     """Carry out a flow that asks a driver, and so waits for nobody."""
     assert [*progress.follow(lines, driver.perform, **options)] == []
 
@@ -79,7 +79,7 @@ def error(kind: type[DliError]) -> DliError:
     return kind("GET /log went wrong", status=500)  # type: ignore[call-arg]
 
 
-def test_each_change_of_the_state_is_a_line(progress: BatchProgress, log: Recorder) -> None:
+def test_each_change_of_the_state_is_a_line(progress: JobProgress, log: Recorder) -> None:
     for state in ("starting", "starting", "running", "running", "success"):
         progress(job(state))
 
@@ -92,7 +92,7 @@ def test_each_change_of_the_state_is_a_line(progress: BatchProgress, log: Record
 
 @pytest.mark.parametrize(("state", "shown"), [("PAUSED", "PAUSED"), ("", "(no state)")])
 def test_a_state_that_nobody_knows_is_a_warning(
-    progress: BatchProgress, log: Recorder, state: str, shown: str
+    progress: JobProgress, log: Recorder, state: str, shown: str
 ) -> None:
     progress(job(state))
 
@@ -100,7 +100,7 @@ def test_a_state_that_nobody_knows_is_a_warning(
 
 
 def test_a_job_that_goes_on_for_long_is_told_rarely(
-    progress: BatchProgress, log: Recorder, clock: FakeClock
+    progress: JobProgress, log: Recorder, clock: FakeClock
 ) -> None:
     progress(job("running"))
     for _ in range(10):
@@ -114,7 +114,7 @@ def test_a_job_that_goes_on_for_long_is_told_rarely(
 
 
 def test_a_driver_that_writes_is_a_sign_of_life_as_well(
-    progress: BatchProgress, log: Recorder, clock: FakeClock
+    progress: JobProgress, log: Recorder, clock: FakeClock
 ) -> None:
     progress(job("running"))
     clock.sleep(SILENCE - 1)
@@ -125,7 +125,7 @@ def test_a_driver_that_writes_is_a_sign_of_life_as_well(
     assert [text for _, text in log.lines] == ["Spark job b: (new) -> running", "[driver] a line"]
 
 
-def test_trouble_is_a_warning(progress: BatchProgress, log: Recorder) -> None:
+def test_trouble_is_a_warning(progress: JobProgress, log: Recorder) -> None:
     progress.trouble(error(ServiceError))
 
     ((kind, text),) = log.lines
@@ -147,7 +147,7 @@ def test_trouble_is_a_warning(progress: BatchProgress, log: Recorder) -> None:
     ],
 )
 def test_a_job_that_has_not_started_has_no_log(
-    progress: BatchProgress, state: str | None, may_have: bool
+    progress: JobProgress, state: str | None, may_have: bool
 ) -> None:
     if state is not None:
         progress(job(state))
@@ -155,9 +155,7 @@ def test_a_job_that_has_not_started_has_no_log(
     assert progress.may_have_log is may_have
 
 
-def test_lines_of_the_driver_are_marked_and_told_once(
-    progress: BatchProgress, log: Recorder
-) -> None:
+def test_lines_of_the_driver_are_marked_and_told_once(progress: JobProgress, log: Recorder) -> None:
     lines, driver = DriverLog("b"), Driver(["first 100%", "%s second"])
 
     follow(progress, lines, driver)
@@ -171,7 +169,7 @@ def test_lines_of_the_driver_are_marked_and_told_once(
     ]
 
 
-def test_lines_may_be_given_to_somebody_else(progress: BatchProgress, log: Recorder) -> None:
+def test_lines_may_be_given_to_somebody_else(progress: JobProgress, log: Recorder) -> None:
     taken: list[str] = []
 
     follow(progress, DriverLog("b"), Driver(["a", "b"]), take=taken.append)
@@ -181,7 +179,7 @@ def test_lines_may_be_given_to_somebody_else(progress: BatchProgress, log: Recor
 
 
 def test_after_a_recovery_the_log_of_the_next_run_is_gone_on_with(
-    progress: BatchProgress, log: Recorder
+    progress: JobProgress, log: Recorder
 ) -> None:
     lines, driver = DriverLog("b"), Driver(["it begins", "it fails"])
     follow(progress, lines, driver)
@@ -207,7 +205,7 @@ def test_after_a_recovery_the_log_of_the_next_run_is_gone_on_with(
     "kind", [ServiceError, AnswerLostError, AuthenticationError, NotFoundError]
 )
 def test_a_log_that_cannot_be_read_for_a_while_is_one_warning_and_nothing_is_lost(
-    progress: BatchProgress, log: Recorder, kind: type[DliError]
+    progress: JobProgress, log: Recorder, kind: type[DliError]
 ) -> None:
     progress(job("running"))
     lines, driver = DriverLog("b"), Driver(["a line"])
@@ -225,7 +223,7 @@ def test_a_log_that_cannot_be_read_for_a_while_is_one_warning_and_nothing_is_los
 
 
 def test_each_change_of_trouble_with_the_log_is_a_warning(
-    progress: BatchProgress, log: Recorder
+    progress: JobProgress, log: Recorder
 ) -> None:
     lines, driver = DriverLog("b"), Driver(["a line"])
     for failure in (ServiceError, AnswerLostError, None, AnswerLostError):
@@ -237,7 +235,7 @@ def test_each_change_of_trouble_with_the_log_is_a_warning(
 
 @pytest.mark.parametrize("kind", [EndpointError, PermissionDeniedError])
 def test_a_log_that_is_refused_is_one_warning_and_not_asked_for_again(
-    progress: BatchProgress, log: Recorder, kind: type[DliError]
+    progress: JobProgress, log: Recorder, kind: type[DliError]
 ) -> None:
     progress(job("running"))
     driver = Driver(["a line"])

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from fake_clock import FakeClock
 
-from airflow_provider_dli.api.errors import InputError, SparkBatchTimeoutError
 from airflow_provider_dli.api.jobs.spark_job import SparkJob
+from airflow_provider_dli.api.protocol.errors import InputError, SparkBatchTimeoutError
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.dli import DliHook
 

@@ -8,14 +8,14 @@ from collections.abc import Callable
 import pytest
 from fake_clock import FakeClock
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.jobs.driver_log import DriverLog
+from airflow_provider_dli.api.protocol.errors import (
     InputError,
     NotFoundError,
     PermissionDeniedError,
     SparkBatchFailedError,
     UnusableAnswerError,
 )
-from airflow_provider_dli.api.jobs.driver_log import DriverLog
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.dli import DliHook
 

@@ -13,7 +13,8 @@ from fake_clock import FakeClock
 from pytest_mock import MockerFixture
 
 from airflow_provider_dli.api.access.auth import AccessKey
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.packages.models import PackageState
+from airflow_provider_dli.api.protocol.errors import (
     AuthenticationError,
     DliError,
     InputError,
@@ -27,7 +28,6 @@ from airflow_provider_dli.api.errors import (
     ThrottledError,
     UnusableAnswerError,
 )
-from airflow_provider_dli.api.models import PackageState
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.hooks import base
 from airflow_provider_dli.hooks.dli import DliHook

@@ -14,7 +14,7 @@ from fake_clock import FakeClock
 from hooks.obs_servers import Front, error, query
 from scenarios.servers import Answer
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     BadRequestError,
     DliError,
     InputError,

@@ -18,7 +18,8 @@ from hooks.obs_servers import Front, error, fronting, query, step
 from scenarios.servers import Answer, Asked, speaking
 from told import told
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.obs.models import FileToSend
+from airflow_provider_dli.api.protocol.errors import (
     AnswerError,
     DliError,
     EndpointError,
@@ -27,7 +28,6 @@ from airflow_provider_dli.api.errors import (
     TransportError,
     UnusableAnswerError,
 )
-from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.hooks.obs import ObsHook
 
 Make = Callable[..., FileToSend]

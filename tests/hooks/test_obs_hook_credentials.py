@@ -24,14 +24,14 @@ from told import told
 
 from airflow_provider_dli.api.access.auth import Token
 from airflow_provider_dli.api.access.sources import Password
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.obs.models import FileToSend
+from airflow_provider_dli.api.protocol.errors import (
     AuthenticationError,
     DliError,
     InputError,
     NotSentError,
     PermissionDeniedError,
 )
-from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.obs import ObsHook
 from airflow_provider_dli.transfer.sending import PART

@@ -11,7 +11,7 @@ import pytest
 from hooks.obs_servers import Front, query
 from scenarios.servers import Answer, Asked
 
-from airflow_provider_dli.api.errors import DliError, UnusableAnswerError
+from airflow_provider_dli.api.protocol.errors import DliError, UnusableAnswerError
 from airflow_provider_dli.hooks.obs import ObsHook
 
 TIME = "<LastModified>2026-11-21T00:00:00.000Z</LastModified>"

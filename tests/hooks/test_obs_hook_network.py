@@ -15,13 +15,13 @@ from hooks.obs_servers import HANGS_UP, Front, error, fronting, line
 from scenarios.servers import ForwardProxy, forward_proxy, silent
 from told import told
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.obs.models import FileToSend
+from airflow_provider_dli.api.protocol.errors import (
     AnswerLostError,
     ConnectionSetupError,
     EndpointError,
     NotSentError,
 )
-from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.hooks.obs import ObsHook
 from airflow_provider_dli.transfer.sending import PART
 

@@ -14,7 +14,12 @@ from conftest import other_client
 from fake_clock import FakeClock
 from faults.store import BROKEN, RANGE_BROKEN, Asked, Fault, Said, Store, etag, refusal, storing
 
-from airflow_provider_dli.api.errors import AnswerError, DliError, NotFoundError, TransportError
+from airflow_provider_dli.api.protocol.errors import (
+    AnswerError,
+    DliError,
+    NotFoundError,
+    TransportError,
+)
 from airflow_provider_dli.fs.obs import ObsFileSystem
 from airflow_provider_dli.hooks.obs import ObsHook
 

@@ -20,7 +20,9 @@ from fake_clock import FakeClock
 from hooks.obs_servers import HANGS_UP, Front, error, line, query, step
 from scenarios.servers import Answer, Asked
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.obs import uploads
+from airflow_provider_dli.api.obs.models import FileToSend
+from airflow_provider_dli.api.protocol.errors import (
     AnswerLostError,
     DliError,
     InputError,
@@ -31,8 +33,6 @@ from airflow_provider_dli.api.errors import (
     TransportError,
     UnusableAnswerError,
 )
-from airflow_provider_dli.api.obs import uploads
-from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.hooks.obs import ObsHook
 from airflow_provider_dli.transfer.sending import PART, part_size
 

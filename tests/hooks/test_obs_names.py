@@ -15,8 +15,8 @@ from hooks.obs_servers import Front, query
 from scenarios.servers import Answer, Asked
 from strange_keys import OF_ADDRESSES, SLASHES, STEPS, STRANGE, UNPRINTABLE
 
-from airflow_provider_dli.api.errors import InputError
 from airflow_provider_dli.api.obs.models import FileToSend
+from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.hooks.obs import ObsHook
 
 LONGEST = {"letters": "x" * 1024, "two bytes each": "ü" * 512, "four bytes each": "😀" * 256}

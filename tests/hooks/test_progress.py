@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fake_clock import FakeClock
 
-from airflow_provider_dli.api.readiness import Readiness, Verdict
-from airflow_provider_dli.hooks.progress import StateLog
+from airflow_provider_dli.api.packages.readiness import Readiness, Verdict
+from airflow_provider_dli.hooks.progress import GroupProgress
 
 
 class RecordingLog:
@@ -21,7 +21,7 @@ class RecordingLog:
 
 def test_each_change_is_logged_once_and_an_unknown_word_is_a_warning(clock: FakeClock) -> None:
     log = RecordingLog()
-    observe = StateLog(log, clock.now)
+    observe = GroupProgress(log, clock.now)
 
     observe(Readiness(Verdict.PENDING, {"a.jar": "UPLOADING"}))
     observe(Readiness(Verdict.PENDING, {"a.jar": "PAUSED"}))
@@ -35,7 +35,7 @@ def test_each_change_is_logged_once_and_an_unknown_word_is_a_warning(clock: Fake
 
 def test_packages_that_change_alike_share_a_line(clock: FakeClock) -> None:
     log = RecordingLog()
-    observe = StateLog(log, clock.now)
+    observe = GroupProgress(log, clock.now)
 
     observe(Readiness(Verdict.PENDING, {"a.jar": "UPLOADING", "b.jar": "UPLOADING", "c": "READY"}))
     observe(Readiness(Verdict.READY, {"a.jar": "READY", "b.jar": "READY", "c": "READY"}))
@@ -49,7 +49,7 @@ def test_packages_that_change_alike_share_a_line(clock: FakeClock) -> None:
 
 def test_a_long_wait_says_once_a_minute_that_it_goes_on(clock: FakeClock) -> None:
     log = RecordingLog()
-    observe = StateLog(log, clock.now)
+    observe = GroupProgress(log, clock.now)
 
     for _ in range(13):
         observe(Readiness(Verdict.PENDING, {"a.jar": "READY", "b.jar": "UPLOADING"}))

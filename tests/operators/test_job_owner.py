@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import DAG, BaseOperator
 from task_runs import BrokenStore, MuteRun, StateStore, TaskRun, cleared, context, first, retried
 
 from airflow_provider_dli.api.jobs.names import Owner
-from airflow_provider_dli.operators.job_owner import Keeper, owner_of
+from airflow_provider_dli.operators.job_owner import JobMemory, owner_of
 
 LOG = logging.getLogger(__name__)
 
@@ -25,8 +25,8 @@ def owner(run: TaskRun, retries: int = 0, label: str | None = None) -> Owner:
     return owner_of(task(retries=retries), context(run), label)
 
 
-def keeper(run: TaskRun, store: StateStore | None = None) -> Keeper:
-    return Keeper(context(run, store), owner(run), LOG)
+def keeper(run: TaskRun, store: StateStore | None = None) -> JobMemory:
+    return JobMemory(context(run, store), owner(run), LOG)
 
 
 def test_the_owner_is_the_instance_that_runs() -> None:
@@ -106,7 +106,7 @@ def test_before_airflow_3_3_nothing_is_kept_in_a_state() -> None:
 def test_without_an_instance_nothing_is_pushed() -> None:
     seen = list[Any]()
 
-    Keeper({}, owner(TaskRun()), LOG).keep("id-1", seen.append)
+    JobMemory({}, owner(TaskRun()), LOG).keep("id-1", seen.append)
 
     assert seen == []
 

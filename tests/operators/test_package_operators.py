@@ -10,7 +10,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from fake_clock import FakeClock
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     InputError,
     PackageGroupExistsError,
     PackageGroupFailedError,

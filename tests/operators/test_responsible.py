@@ -20,7 +20,7 @@ from scenarios.jobs import NEVER, cancels, job, submissions
 from scenarios.modes import Mode, once
 from task_runs import TaskRun, cleared, context, first, retried
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     DliError,
     PermissionDeniedError,
     SparkBatchFailedError,

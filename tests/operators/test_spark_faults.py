@@ -10,7 +10,7 @@ from operators.spark_tasks import Spark
 from task_runs import context, first
 from trials import ground, tried
 
-from airflow_provider_dli.api.errors import SparkBatchFailedError
+from airflow_provider_dli.api.protocol.errors import SparkBatchFailedError
 from airflow_provider_dli.hooks.dli import DliHook
 
 IN_WORKER = tuple(kind for kind in KINDS if kind != TRIGGERER)

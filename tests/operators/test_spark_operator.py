@@ -12,7 +12,7 @@ from fake_clock import FakeClock
 from operators.spark_tasks import Spark, request, run
 from task_runs import TaskRun, context, first
 
-from airflow_provider_dli.api.errors import SparkBatchFailedError
+from airflow_provider_dli.api.protocol.errors import SparkBatchFailedError
 from airflow_provider_dli.emulator import Emulator
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.operators.spark import SparkBatchOperator

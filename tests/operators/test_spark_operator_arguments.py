@@ -12,7 +12,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 from operators.spark_tasks import Spark, request, run
 
-from airflow_provider_dli.api.errors import SparkBatchFailedError
+from airflow_provider_dli.api.protocol.errors import SparkBatchFailedError
 from airflow_provider_dli.emulator import Emulator
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.operators.spark import SparkBatchOperator

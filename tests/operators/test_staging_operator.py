@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowFailException, TaskD
 from conftest import connection
 from fake_clock import FakeClock
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     NotFoundError,
     PackageGroupExistsError,
     PackageGroupFailedError,
@@ -560,13 +560,13 @@ def no_place(tmp_path: Path) -> Iterator[None]:
 @pytest.mark.usefixtures("no_place")
 def test_a_full_disk_is_told_with_what_to_do() -> None:
     """A folder that is gone stands for one that is full: neither takes another folder."""
-    from airflow_provider_dli.api.errors import DliError
+    from airflow_provider_dli.api.protocol.errors import DliError
     from airflow_provider_dli.hooks.dli import DliHook
     from airflow_provider_dli.hooks.obs import ObsHook
-    from airflow_provider_dli.hooks.staging import Stager
-    from airflow_provider_dli.staging.orders import Order
+    from airflow_provider_dli.staging.plan import StagingPlan
+    from airflow_provider_dli.staging.stager import Stager
 
-    order = Order(sources=["a.jar"], bucket="bucket-1", owner="o", task="t", target="obs")
+    order = StagingPlan(sources=["a.jar"], bucket="bucket-1", owner="o", task="t", target="obs")
 
     with pytest.raises(
         DliError, match=r"No folder can be made in .*gone: No such file.*set TMPDIR"

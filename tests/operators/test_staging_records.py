@@ -17,8 +17,8 @@ from conftest import connection
 from fake_clock import FakeClock
 from faults.relay import Relay, relay, whole
 
-from airflow_provider_dli.api.errors import PackageGroupExistsError
-from airflow_provider_dli.api.models import PackageGroup
+from airflow_provider_dli.api.packages.models import PackageGroup
+from airflow_provider_dli.api.protocol.errors import PackageGroupExistsError
 from airflow_provider_dli.emulator import Emulator, running
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.hooks.obs import ObsHook

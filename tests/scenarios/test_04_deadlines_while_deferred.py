@@ -17,12 +17,12 @@ import pytest
 from airflow.providers.common.compat.sdk import BaseOperator
 from scenarios.modes import Mode, again, deferred, event, resume
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     DliError,
     PackageGroupTimeoutError,
     SparkBatchTimeoutError,
 )
-from airflow_provider_dli.api.patience import LAST_LOOK
+from airflow_provider_dli.api.protocol.wait import LAST_LOOK
 from airflow_provider_dli.emulator import Emulator, Fault
 
 

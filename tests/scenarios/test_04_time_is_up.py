@@ -15,7 +15,7 @@ from conftest import connection
 from fake_clock import FakeClock
 from scenarios.modes import Mode, again, deferred, event, resume
 
-from airflow_provider_dli.api.errors import PackageGroupTimeoutError
+from airflow_provider_dli.api.protocol.errors import PackageGroupTimeoutError
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.operators.packages import UploadPackageGroupOperator

@@ -19,7 +19,7 @@ from scenarios.jobs import NEVER, cancels, job, looks, submissions
 from scenarios.modes import Mode, again, deferred, event, resume
 from task_runs import context, first, retried
 
-from airflow_provider_dli.api.errors import SparkBatchTimeoutError
+from airflow_provider_dli.api.protocol.errors import SparkBatchTimeoutError
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.operators.spark import SparkBatchOperator
 

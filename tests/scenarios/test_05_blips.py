@@ -17,7 +17,7 @@ from fake_clock import FakeClock
 from scenarios.blips import BLIPS, WARNING
 from scenarios.modes import Mode, again, deferred, event, resume
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     NotSentError,
     PackageGroupFailedError,
     PackageGroupTimeoutError,

@@ -19,7 +19,7 @@ from scenarios.jobs import cancels, job, looks, submissions
 from scenarios.modes import Mode, again, deferred, event, resume
 from task_runs import first, retried
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     NotSentError,
     ServiceError,
     SparkBatchLostError,

@@ -14,8 +14,8 @@ from scenarios.jobs import cancels, submissions
 from scenarios.modes import Mode
 from trials import SkippingClock
 
-from airflow_provider_dli.api.errors import EndpointError
 from airflow_provider_dli.api.jobs.spark_job import SparkJob
+from airflow_provider_dli.api.protocol.errors import EndpointError
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.dli import DliHook
 

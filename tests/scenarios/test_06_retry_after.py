@@ -14,8 +14,8 @@ from scenarios.jobs import NEVER, cancels, job
 from scenarios.modes import Mode, once
 from task_runs import first
 
-from airflow_provider_dli.api.errors import SparkBatchTimeoutError, ThrottledError
-from airflow_provider_dli.api.jobs import batches
+from airflow_provider_dli.api.jobs import calls
+from airflow_provider_dli.api.protocol.errors import SparkBatchTimeoutError, ThrottledError
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.dli import DliHook
 
@@ -76,7 +76,7 @@ def test_a_job_is_cancelled_at_once_after_any_call_was_throttled(
     emulator.add_fault(throttled("3600", times=1))
     hook.list_batches()
     with pytest.raises(ThrottledError):
-        hook._run(hook._client.once(batches.show(batch_id)))
+        hook._run(hook._client.once(calls.show(batch_id)))
     emulator.clear_requests()
     began = hook.now()
 

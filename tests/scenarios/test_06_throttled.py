@@ -25,10 +25,10 @@ from scenarios.servers import Answer, Asked, listing, serving
 
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey
-from airflow_provider_dli.api.flows import Client
-from airflow_provider_dli.api.pace import Pace
-from airflow_provider_dli.api.waiting import Wait
-from airflow_provider_dli.api.wire import Response, Sleep
+from airflow_provider_dli.api.packages.wait import GroupWait
+from airflow_provider_dli.api.protocol.client import Client
+from airflow_provider_dli.api.protocol.pace import Pace
+from airflow_provider_dli.api.protocol.wire import Response, Sleep
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.triggers.packages import PackageGroupTrigger
 
@@ -124,7 +124,7 @@ def simulated(limiter: Limiter, ready_after: float) -> Simulation:
     account = Account("https://dli.example", "p", AccessKey("ak", "sk"))
     client = Client(account, now=simulation.now, pace=Pace())
     for _ in range(WAITS):
-        simulation.begin(client.until_ready(Wait("g", ["a.jar"], poll_interval=10)))
+        simulation.begin(client.until_ready(GroupWait("g", ["a.jar"], poll_interval=10)))
     simulation.run()
     return simulation
 

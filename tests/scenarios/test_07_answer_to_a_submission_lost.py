@@ -17,7 +17,7 @@ from scenarios.jobs import NEVER, states, submissions, submit
 from scenarios.modes import Mode
 from task_runs import TaskRun, first, retried
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     DliError,
     ServiceError,
     SparkBatchFailedError,

@@ -17,7 +17,7 @@ from scenarios.jobs import states, submissions
 from scenarios.modes import Mode
 from task_runs import BrokenStore, StateStore, TaskRun, cleared, context, first, retried
 
-from airflow_provider_dli.api.errors import AnswerLostError
+from airflow_provider_dli.api.protocol.errors import AnswerLostError
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.operators.spark import SparkBatchOperator

@@ -16,7 +16,7 @@ from scenarios.jobs import cancels, job, looks, submissions
 from scenarios.modes import Mode
 from task_runs import first, retried
 
-from airflow_provider_dli.api.errors import SparkBatchFailedError
+from airflow_provider_dli.api.protocol.errors import SparkBatchFailedError
 from airflow_provider_dli.emulator import Emulator, Fault
 
 WARNING = "The log of Spark job"

@@ -13,7 +13,7 @@ import pytest
 from scenarios.jobs import cancels, job, submissions
 from scenarios.modes import Mode
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     DliError,
     PackageGroupFailedError,
     SparkBatchLostError,

@@ -11,7 +11,7 @@ import pytest
 from scenarios.jobs import looks
 from scenarios.modes import Mode
 
-from airflow_provider_dli.api.errors import PackageGroupFailedError, SparkBatchFailedError
+from airflow_provider_dli.api.protocol.errors import PackageGroupFailedError, SparkBatchFailedError
 from airflow_provider_dli.emulator import Emulator, Fault
 
 

@@ -12,7 +12,7 @@ import pytest
 from scenarios.jobs import NEVER, job, looks, submissions
 from scenarios.modes import Mode, once
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     PackageGroupFailedError,
     SparkBatchFailedError,
     SparkBatchLostError,

@@ -25,7 +25,7 @@ from scenarios.modes import Mode, again, deferred, event, resume
 from scenarios.servers import Answer, Asked, Server, listing, serving
 from task_runs import first
 
-from airflow_provider_dli.api.errors import AnswerLostError
+from airflow_provider_dli.api.protocol.errors import AnswerLostError
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.sensors.packages import PackageGroupSensor

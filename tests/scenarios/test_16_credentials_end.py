@@ -21,7 +21,7 @@ from fake_clock import FakeClock
 from scenarios.credentials import ISSUING, MOSTLY_WORKER, fetches, fields
 from scenarios.modes import PATIENCE, Mode, event, events, eventually, once
 
-from airflow_provider_dli.api.errors import AuthenticationError, restored
+from airflow_provider_dli.api.protocol.errors import AuthenticationError, restored
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.triggers.packages import PackageGroupTrigger

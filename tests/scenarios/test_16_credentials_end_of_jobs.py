@@ -19,7 +19,7 @@ from scenarios.jobs import NEVER, asked, cancels, job, looks, submissions
 from scenarios.modes import Mode, once
 from task_runs import first, retried
 
-from airflow_provider_dli.api.errors import AuthenticationError
+from airflow_provider_dli.api.protocol.errors import AuthenticationError
 from airflow_provider_dli.emulator import Emulator
 
 LINE = re.compile(r"\[driver\] line (\d+)")

@@ -13,7 +13,10 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from scenarios.modes import Mode, again, deferred, event, resume
 
-from airflow_provider_dli.api.errors import PackageGroupFailedError, PackageGroupTimeoutError
+from airflow_provider_dli.api.protocol.errors import (
+    PackageGroupFailedError,
+    PackageGroupTimeoutError,
+)
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.sensors.packages import PackageGroupSensor
 

@@ -21,7 +21,7 @@ from conftest import connection
 from fake_clock import FakeClock
 from task_runs import TaskRun, context
 
-from airflow_provider_dli.api.errors import PackageGroupExistsError
+from airflow_provider_dli.api.protocol.errors import PackageGroupExistsError
 from airflow_provider_dli.emulator import Emulator, running
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.hooks.obs import ObsHook

@@ -44,11 +44,11 @@ from task_runs import StateStore, TaskRun
 from task_runs import context as context_of
 
 from airflow_provider_dli.api.access.account import Account
-from airflow_provider_dli.api.errors import DliError, InputError
 from airflow_provider_dli.api.jobs.driver_log import DriverLog
 from airflow_provider_dli.api.jobs.spark_job import SparkJob
 from airflow_provider_dli.api.obs.models import FileToSend
-from airflow_provider_dli.api.retry import TRANSIENT
+from airflow_provider_dli.api.protocol.errors import DliError, InputError
+from airflow_provider_dli.api.protocol.retry import TRANSIENT
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.get_provider_info import get_provider_info
 from airflow_provider_dli.hooks.dli import DliHook

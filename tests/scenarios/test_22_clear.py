@@ -12,7 +12,7 @@ from scenarios.jobs import NEVER, states, submissions, submit
 from scenarios.modes import Mode
 from task_runs import StateStore, cleared, first, retried
 
-from airflow_provider_dli.api.errors import PermissionDeniedError, SparkBatchFailedError
+from airflow_provider_dli.api.protocol.errors import PermissionDeniedError, SparkBatchFailedError
 from airflow_provider_dli.emulator import Emulator, Fault
 
 in_the_worker = pytest.mark.parametrize("mode", ["worker"], indirect=True)

@@ -16,7 +16,7 @@ from scenarios.jobs import states, submissions, submit
 from scenarios.modes import Mode, again, deferred, event, resume
 from task_runs import StateStore, cleared, first, retried
 
-from airflow_provider_dli.api.errors import SparkBatchFailedError, SparkBatchLostError
+from airflow_provider_dli.api.protocol.errors import SparkBatchFailedError, SparkBatchLostError
 from airflow_provider_dli.emulator import Emulator
 
 in_the_worker = pytest.mark.parametrize("mode", ["worker"], indirect=True)

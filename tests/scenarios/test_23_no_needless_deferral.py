@@ -18,7 +18,7 @@ from task_runs import TaskRun, context, retried
 import airflow_provider_dli.operators.packages as operators
 import airflow_provider_dli.operators.spark as jobs
 import airflow_provider_dli.sensors.packages as sensors
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     PackageGroupFailedError,
     QuotaError,
     SparkBatchFailedError,

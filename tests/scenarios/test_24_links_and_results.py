@@ -14,7 +14,7 @@ from scenarios.jobs import job, submissions
 from scenarios.modes import Mode, again, deferred, event, once, resume
 from task_runs import MuteRun, TaskRun, first, retried
 
-from airflow_provider_dli.api.errors import AnswerLostError, SparkBatchFailedError
+from airflow_provider_dli.api.protocol.errors import AnswerLostError, SparkBatchFailedError
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.links.spark import GROUP_LINK, JOB_LINK, UI_LINK
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from scenarios.modes import Mode
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     AlreadyExistsError,
     AnswerError,
     AuthenticationError,

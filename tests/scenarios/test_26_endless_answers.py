@@ -14,7 +14,7 @@ from faults import answers
 from faults.relay import relay
 from scenarios.modes import event
 
-from airflow_provider_dli.api.errors import PackageGroupTimeoutError, restored
+from airflow_provider_dli.api.protocol.errors import PackageGroupTimeoutError, restored
 from airflow_provider_dli.emulator import Emulator, running
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.triggers.packages import PackageGroupTrigger

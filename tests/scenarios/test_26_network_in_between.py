@@ -35,7 +35,7 @@ from scenarios.servers import (
 )
 from urllib3.exceptions import InsecureRequestWarning
 
-from airflow_provider_dli.api.errors import DliError, restored
+from airflow_provider_dli.api.protocol.errors import DliError, restored
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.triggers.packages import PackageGroupTrigger

@@ -17,7 +17,7 @@ from fake_clock import FakeClock
 from scenarios.modes import Mode, event
 from scenarios.servers import serving
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     DliError,
     InputError,
     PermissionDeniedError,

@@ -20,7 +20,7 @@ from conftest import connection
 from fake_clock import FakeClock
 from scenarios.modes import Mode
 
-from airflow_provider_dli.api.errors import AuthenticationError, InputError
+from airflow_provider_dli.api.protocol.errors import AuthenticationError, InputError
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.hooks.dli import DliHook
 

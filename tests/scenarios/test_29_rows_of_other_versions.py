@@ -16,7 +16,7 @@ import pytest
 from scenarios.modes import Mode, again, deferred, event, events, plain, resume
 from task_runs import first
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     InputError,
     PackageGroupFailedError,
     SparkBatchFailedError,

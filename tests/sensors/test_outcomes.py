@@ -22,7 +22,7 @@ from conftest import connection
 from fake_clock import FakeClock
 from scenarios.modes import Eventful, again, deferred, event, once, resume
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     EndpointError,
     NotSentError,
     PackageGroupLostError,
@@ -32,7 +32,7 @@ from airflow_provider_dli.api.errors import (
 )
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.hooks.dli import DliHook
-from airflow_provider_dli.hooks.outcomes import ENDS, End, Outcome
+from airflow_provider_dli.sensors.outcomes import ENDS, End, Outcome
 from airflow_provider_dli.sensors.packages import PackageGroupSensor
 from airflow_provider_dli.sensors.spark import SparkBatchSensor
 

@@ -11,7 +11,7 @@ from conftest import connection
 from fake_clock import FakeClock
 from scenarios.modes import again, deferred, event, resume
 
-from airflow_provider_dli.api.errors import InputError, PackageGroupFailedError
+from airflow_provider_dli.api.protocol.errors import InputError, PackageGroupFailedError
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.sensors.packages import PackageGroupSensor

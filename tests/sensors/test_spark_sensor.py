@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import (
 from fake_clock import FakeClock
 from scenarios.modes import again, deferred, event, resume
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     InputError,
     SparkBatchFailedError,
     SparkBatchLostError,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_dli.api.jobs.packages import with_packages
+from airflow_provider_dli.api.jobs.placing import with_packages
 from airflow_provider_dli.api.jobs.spark_job import SparkJob
 from airflow_provider_dli.emulator import Emulator
 from airflow_provider_dli.hooks.dli import DliHook

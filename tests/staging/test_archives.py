@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_dli.api.errors import DliError, InputError
+from airflow_provider_dli.api.protocol.errors import DliError, InputError
 from airflow_provider_dli.staging.archives import pack_code, write
 
 Pack = Callable[[Path], Path]

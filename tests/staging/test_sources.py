@@ -20,7 +20,7 @@ import pytest
 from told import told
 from upath import UPath
 
-from airflow_provider_dli.api.errors import DliError, InputError
+from airflow_provider_dli.api.protocol.errors import DliError, InputError
 from airflow_provider_dli.staging import files
 from airflow_provider_dli.staging.content import LocalPackage, Package, StoredPackage
 from airflow_provider_dli.staging.sources import collect

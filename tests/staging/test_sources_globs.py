@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.staging.content import LocalPackage
 from airflow_provider_dli.staging.sources import collect
 

@@ -12,8 +12,8 @@ from random import Random
 
 import pytest
 
-from airflow_provider_dli.api.errors import InputError
 from airflow_provider_dli.api.obs.models import FileToSend
+from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.transfer.files import SLICE, TAG, digest_of, part_of, tags_of, whole
 
 SIZES = [0, 1, SLICE - 1, SLICE, SLICE + 1, 3 * SLICE + 7]

@@ -16,7 +16,7 @@ from transport.worlds import World, world
 
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey
-from airflow_provider_dli.api.flows import Client
+from airflow_provider_dli.api.protocol.client import Client
 from airflow_provider_dli.emulator import Emulator
 
 Between: TypeAlias = Callable[..., Any]

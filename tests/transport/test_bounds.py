@@ -15,9 +15,9 @@ from faults.relay import listening
 from scenarios.servers import serving
 from transport.worlds import world
 
-from airflow_provider_dli.api import packages
-from airflow_provider_dli.api.errors import AnswerLostError, AnswerTooLargeError
-from airflow_provider_dli.api.wire import Request, Send, send
+from airflow_provider_dli.api.packages import calls
+from airflow_provider_dli.api.protocol.errors import AnswerLostError, AnswerTooLargeError
+from airflow_provider_dli.api.protocol.wire import Request, Send, send
 from airflow_provider_dli.transport.bulk import BulkTransport
 from airflow_provider_dli.transport.progress import LEAST_RATE, Progress
 
@@ -38,7 +38,7 @@ def test_an_answer_that_is_too_large_is_broken_off(
             AnswerTooLargeError, match=r"more than 16777216 bytes.*raise max_answer_size"
         ),
     ):
-        world.run(client.perform(packages.listing()))
+        world.run(client.perform(calls.listing()))
 
     assert len(there.passed) == 1
 

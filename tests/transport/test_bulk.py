@@ -14,8 +14,8 @@ import pytest
 import trustme
 from scenarios.servers import Asked, Server, serving
 
-from airflow_provider_dli.api.errors import AnswerLostError, TransportError
-from airflow_provider_dli.api.wire import Request, send
+from airflow_provider_dli.api.protocol.errors import AnswerLostError, TransportError
+from airflow_provider_dli.api.protocol.wire import Request, send
 from airflow_provider_dli.transport.bulk import BulkTransport
 from airflow_provider_dli.transport.connections import PIECE
 

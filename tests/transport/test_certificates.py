@@ -15,8 +15,8 @@ from fake_clock import FakeClock
 from faults.relay import listening
 from transport.worlds import World, world
 
-from airflow_provider_dli.api.errors import ConnectionSetupError
-from airflow_provider_dli.api.wire import Request, send
+from airflow_provider_dli.api.protocol.errors import ConnectionSetupError
+from airflow_provider_dli.api.protocol.wire import Request, send
 
 
 class Server:

@@ -16,14 +16,14 @@ from faults import answers
 from faults.relay import listening, reset, tunnels
 from transport.worlds import world
 
-from airflow_provider_dli.api import packages
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey
-from airflow_provider_dli.api.errors import AnswerLostError, NotSentError
-from airflow_provider_dli.api.flows import Client
-from airflow_provider_dli.api.jobs import batches
-from airflow_provider_dli.api.jobs.submission import Wanted, submit
-from airflow_provider_dli.api.wire import Request, send
+from airflow_provider_dli.api.jobs import calls as jobs
+from airflow_provider_dli.api.jobs.submission import SubmitRequest, submit
+from airflow_provider_dli.api.packages import calls as packages
+from airflow_provider_dli.api.protocol.client import Client
+from airflow_provider_dli.api.protocol.errors import AnswerLostError, NotSentError
+from airflow_provider_dli.api.protocol.wire import Request, send
 from airflow_provider_dli.emulator import Emulator
 
 NOWHERE = Account("https://dli.nowhere.invalid", "p", AccessKey("AK", "SK"))
@@ -43,7 +43,7 @@ def test_a_submission_whose_answer_breaks_is_looked_up_and_not_sent_again(
     act = (answers.LOST | answers.LOST_IN_TLS)[name]
 
     with between(world_kind, way, act) as (there, client, world):
-        job = world.run(submit(client, Wanted(JOB)))
+        job = world.run(submit(client, SubmitRequest(JOB)))
 
     assert there.submissions == 1
     assert list(emulator.batches()) == [job.batch.id]
@@ -54,7 +54,7 @@ def test_a_submission_whose_answer_breaks_is_looked_up_and_not_sent_again(
 def test_half_an_answer_is_no_success_of_what_deletes_or_cancels(
     between: Between, emulator: Emulator, world_kind: str, name: str, what: str
 ) -> None:
-    call = packages.delete("a.jar", "g") if what == "package" else batches.cancel("b1")
+    call = packages.delete("a.jar", "g") if what == "package" else jobs.cancel("b1")
 
     with (
         between(world_kind, "http", answers.LOST[name], to=lambda _: True) as (
@@ -87,7 +87,7 @@ def test_interim_answers_are_not_taken_for_the_last_one(
     between: Between, emulator: Emulator, world_kind: str, way: str
 ) -> None:
     with between(world_kind, way, answers.early_hints) as (there, client, world):
-        job = world.run(client.once(batches.create(JOB)))
+        job = world.run(client.once(jobs.create(JOB)))
 
     assert there.submissions == 1
     assert list(emulator.batches()) == [job.id]
@@ -107,7 +107,7 @@ def test_a_connection_that_ends_within_the_handshake_was_not_sent(
     with listening(serve) as port, world(world_kind, FakeClock(), connect_timeout=5) as there:
         account = Account(f"https://127.0.0.1:{port}", "p", AccessKey("AK", "SK"))
         with pytest.raises(NotSentError):
-            there.run(Client(account).once(batches.create(JOB)))
+            there.run(Client(account).once(jobs.create(JOB)))
 
 
 @pytest.mark.parametrize("status", [403, 407, 502, 503])
@@ -117,7 +117,7 @@ def test_a_proxy_that_refuses_a_tunnel_has_sent_nothing(world_kind: str, status:
         world(world_kind, FakeClock(), proxy=f"http://127.0.0.1:{port}") as there,
         pytest.raises(NotSentError, match=str(status)),
     ):
-        there.run(Client(NOWHERE).once(batches.create(JOB)))
+        there.run(Client(NOWHERE).once(jobs.create(JOB)))
 
 
 def test_a_proxy_that_hangs_up_on_a_tunnel_has_sent_nothing(world_kind: str) -> None:
@@ -129,7 +129,7 @@ def test_a_proxy_that_hangs_up_on_a_tunnel_has_sent_nothing(world_kind: str) -> 
         world(world_kind, FakeClock(), proxy=f"http://127.0.0.1:{port}") as there,
         pytest.raises(NotSentError),
     ):
-        there.run(Client(NOWHERE).once(batches.create(JOB)))
+        there.run(Client(NOWHERE).once(jobs.create(JOB)))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -140,7 +140,7 @@ def test_a_kept_connection_that_has_died_meanwhile_counts_as_sent(
     with between(world_kind, way, answers.LOST["FIN"]) as (there, client, world):
         world.run(client.once(packages.listing()))
         with pytest.raises(AnswerLostError):
-            world.run(client.once(batches.create(JOB)))
+            world.run(client.once(jobs.create(JOB)))
 
     assert there.submissions == 1
 
@@ -158,7 +158,7 @@ def test_a_call_ends_when_its_time_is_up_though_its_answer_drips_on(
         ),
         pytest.raises(AnswerLostError, match="not done after 0 seconds"),
     ):
-        world.run(client.once(batches.create(JOB)))
+        world.run(client.once(jobs.create(JOB)))
 
     assert there.submissions == 1
 

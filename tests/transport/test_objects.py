@@ -12,11 +12,11 @@ from transport.worlds import World, world
 
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey
-from airflow_provider_dli.api.errors import NotFoundError, ObjectChangedError
-from airflow_provider_dli.api.flows import Client
 from airflow_provider_dli.api.obs import uploads
 from airflow_provider_dli.api.obs.objects import Bucket
 from airflow_provider_dli.api.obs.service import OBS
+from airflow_provider_dli.api.protocol.client import Client
+from airflow_provider_dli.api.protocol.errors import NotFoundError, ObjectChangedError
 
 DATA = b"0123456789" * 1000
 ODD_KEYS = ["a b+c/ü&%41~x?y=z#w", "/leading//and/./inner/../end/", "\u202f\u200d\ue000"]

@@ -18,13 +18,13 @@ from scenarios.servers import Server, serving
 from told import told
 from transport.worlds import KINDS, Asynchronous, Transport
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     AnswerLostError,
     ConnectionSetupError,
     NotSentError,
     TransportError,
 )
-from airflow_provider_dli.api.wire import Flow, Request, Response, send, sleep
+from airflow_provider_dli.api.protocol.wire import Flow, Request, Response, send, sleep
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
 from airflow_provider_dli.transport.blocking import BlockingTransport

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from fake_clock import FakeClock
 
-from airflow_provider_dli.api.wire import Flow, Sleep
+from airflow_provider_dli.api.protocol.wire import Flow, Sleep
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
 from airflow_provider_dli.transport.blocking import BlockingTransport
 

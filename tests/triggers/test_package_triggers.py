@@ -12,7 +12,7 @@ from airflow.triggers.base import TriggerEvent
 from conftest import connection
 from scenarios.modes import again, event, events, eventually, plain
 
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.triggers.packages import PackageGroupTrigger, PackageGroupUpdatedTrigger
 

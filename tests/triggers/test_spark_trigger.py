@@ -14,8 +14,8 @@ from airflow.triggers.base import TriggerEvent
 from scenarios.jobs import asked
 from scenarios.modes import again, event, events, eventually, plain
 
-from airflow_provider_dli.api.errors import SparkBatchTimeoutError, restored
 from airflow_provider_dli.api.jobs.models import SparkBatch
+from airflow_provider_dli.api.protocol.errors import SparkBatchTimeoutError, restored
 from airflow_provider_dli.emulator import Emulator, running
 from airflow_provider_dli.triggers.spark import SparkBatchTrigger
 

@@ -17,7 +17,7 @@ from scenarios.jobs import cancels, looks
 from scenarios.modes import PATIENCE, eventually
 
 from airflow_provider_dli.emulator import Emulator, Fault, running
-from airflow_provider_dli.triggers.declared import Aside
+from airflow_provider_dli.triggers.base import TaskLog
 from airflow_provider_dli.triggers.spark import SparkBatchTrigger
 
 needs_airflow_3 = pytest.mark.skipif(
@@ -73,7 +73,7 @@ async def killed(trigger: SparkBatchTrigger, *, impatience: float = 0.0) -> None
     assert waiting.cancelled()
     # What outlives the trigger.
     await eventually(lambda: asyncio.all_tasks() <= others)
-    await Aside.written()
+    await TaskLog.written()
 
 
 def test_the_job_is_cancelled_once(dli: Emulator, batch_id: str) -> None:
@@ -294,5 +294,5 @@ def test_the_log_says_why_the_job_is_cancelled(
 
 def said(caplog: pytest.LogCaptureFixture) -> str:
     """Read the log, also what is written aside."""
-    asyncio.run(Aside.written())
+    asyncio.run(TaskLog.written())
     return caplog.text

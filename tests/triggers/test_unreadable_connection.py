@@ -17,10 +17,10 @@ from pytest_mock import MockerFixture
 from scenarios.jobs import cancels
 from scenarios.modes import event, events, eventually
 
-from airflow_provider_dli.api.errors import NotSentError, restored
+from airflow_provider_dli.api.protocol.errors import NotSentError, restored
 from airflow_provider_dli.emulator import Emulator, running
-from airflow_provider_dli.hooks import accounts
-from airflow_provider_dli.triggers.declared import Aside
+from airflow_provider_dli.triggerer import accounts
+from airflow_provider_dli.triggers.base import TaskLog
 from airflow_provider_dli.triggers.packages import PackageGroupTrigger, PackageGroupUpdatedTrigger
 from airflow_provider_dli.triggers.spark import SparkBatchTrigger
 
@@ -169,7 +169,7 @@ def test_a_job_is_cancelled_although_the_connection_cannot_be_read_at_first(
         await asyncio.sleep(0.1)
         monkeypatch.setenv(NAME, connection(emulator))
         await killing
-        await Aside.written()
+        await TaskLog.written()
 
     asyncio.run(main())
     assert cancels(emulator) == 1

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_dli.api.access.endpoints import Cloud
 from airflow_provider_dli.api.access.identity import Source
-from airflow_provider_dli.api.wire import Call, Request
+from airflow_provider_dli.api.protocol.wire import Call, Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import unquote
 
-from airflow_provider_dli.api.wire import Flow, Request, encode
+from airflow_provider_dli.api.protocol.wire import Flow, Request, encode
 
 ALGORITHM = "SDK-HMAC-SHA256"
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from enum import StrEnum
 from urllib.parse import quote
 
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 
 
 class Cloud(StrEnum):

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_dli.api import loose
 from airflow_provider_dli.api.access.auth import AccessKey, Lease, Token
-from airflow_provider_dli.api.errors import WireError
-from airflow_provider_dli.api.wire import Call, Request, Response
+from airflow_provider_dli.api.protocol import lenient
+from airflow_provider_dli.api.protocol.errors import WireError
+from airflow_provider_dli.api.protocol.wire import Call, Request, Response
 
 SESSION_SECONDS = 21_600
 """How long a session with the metadata service may last."""
@@ -142,19 +142,19 @@ def metadata_key(session: str | None) -> Call[Lease]:
 
 def _token(response: Response) -> Lease:
     value = response.headers.get("x-subject-token")
-    described = loose.answer_object(response.body).get("token")
+    described = lenient.answer_object(response.body).get("token")
     if not value or not isinstance(described, dict):
         raise WireError("it has no X-Subject-Token or describes no token")
     project = described.get("project")
     project_id = project.get("id") if isinstance(project, dict) else None
-    return Lease(Token(value), _time(described.get("expires_at")), loose.text(project_id))
+    return Lease(Token(value), _time(described.get("expires_at")), lenient.text(project_id))
 
 
 def _key(response: Response) -> Lease:
-    credential = loose.answer_object(response.body).get("credential")
+    credential = lenient.answer_object(response.body).get("credential")
     fields: dict[str, Any] = credential if isinstance(credential, dict) else {}
     access, secret, session = (
-        loose.text(fields.get(name)) for name in ("access", "secret", "securitytoken")
+        lenient.text(fields.get(name)) for name in ("access", "secret", "securitytoken")
     )
     if not access or not secret or not session:
         raise WireError("it has no credential of access, secret and securitytoken")
@@ -162,15 +162,15 @@ def _key(response: Response) -> Lease:
 
 
 def _projects(response: Response) -> tuple[str, ...]:
-    listed = loose.answer_object(response.body).get("projects")
+    listed = lenient.answer_object(response.body).get("projects")
     if not isinstance(listed, list):
         raise WireError("it has no projects")
-    ids = (loose.text(entry.get("id")) for entry in listed if isinstance(entry, dict))
+    ids = (lenient.text(entry.get("id")) for entry in listed if isinstance(entry, dict))
     return tuple(id_ for id_ in ids if id_)
 
 
 def _names_of_projects(response: Response) -> dict[str, str]:
-    listed = loose.objects("projects", loose.answer_object(response.body).get("projects"))
+    listed = lenient.objects("projects", lenient.answer_object(response.body).get("projects"))
     return {str(entry["id"]): str(entry.get("name")) for entry in listed if entry.get("id")}
 
 

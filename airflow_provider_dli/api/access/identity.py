@@ -14,16 +14,21 @@ from weakref import WeakValueDictionary
 
 from airflow_provider_dli.api.access.auth import Credential, Lease
 from airflow_provider_dli.api.access.skew import Skew
-from airflow_provider_dli.api.answers import Asked, believed, interpret, server_time
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.answers import (
+    RequestContext,
+    believed,
+    interpret,
+    server_time,
+)
+from airflow_provider_dli.api.protocol.errors import (
     AuthenticationError,
     DliError,
     NotSentError,
     PermissionDeniedError,
 )
-from airflow_provider_dli.api.locks import ProcessLock
-from airflow_provider_dli.api.retry import TRANSIENT
-from airflow_provider_dli.api.wire import Call, Flow, Request, send, sleep
+from airflow_provider_dli.api.protocol.locks import ProcessLock
+from airflow_provider_dli.api.protocol.retry import TRANSIENT
+from airflow_provider_dli.api.protocol.wire import Call, Flow, Request, send, sleep
 
 T = TypeVar("T")
 
@@ -213,14 +218,16 @@ def is_of_credential(error: DliError, call: Call[Any]) -> bool:
     return isinstance(error, AuthenticationError)
 
 
-def asked_as(lease: Lease, source: Source, request: Request, now: float, caller: str = "") -> Asked:
+def asked_as(
+    lease: Lease, source: Source, request: Request, now: float, caller: str = ""
+) -> RequestContext:
     """Say who asked, with all that the answer may repeat and no message may show."""
     # A gateway that repeats what it was sent repeats the signature as well.
     # `Signature=` stands before it in two forms, `OBS key:` in the third.
     said = request.headers.get("Authorization", "").rpartition("Signature=")[2]
     signature = said.rpartition(":")[2] if said.startswith("OBS ") else said
     secrets = (*lease.credential.secrets, *source.secrets, signature)
-    return Asked(request.asked, now, caller, secrets)
+    return RequestContext(request.asked, now, caller, secrets)
 
 
 def _named_time(message: str) -> float | None:

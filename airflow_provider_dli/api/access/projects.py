@@ -8,9 +8,9 @@ from collections.abc import Callable
 from airflow_provider_dli.api.access import iam
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.identity import Identity
-from airflow_provider_dli.api.errors import InputError, NotSentError
-from airflow_provider_dli.api.retry import TRANSIENT
-from airflow_provider_dli.api.wire import Flow
+from airflow_provider_dli.api.protocol.errors import InputError, NotSentError
+from airflow_provider_dli.api.protocol.retry import TRANSIENT
+from airflow_provider_dli.api.protocol.wire import Flow
 
 
 def find_project(account: Account, identity: Identity, now: Callable[[], float]) -> Flow[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 
-from airflow_provider_dli.api.locks import ProcessLock
+from airflow_provider_dli.api.protocol.locks import ProcessLock
 
 MAX_SKEW = 600.0
 """Seconds by which the clocks may differ before a refusal is put down to them; the service itself

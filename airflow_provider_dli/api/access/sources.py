@@ -13,9 +13,9 @@ from typing import TypeVar
 from airflow_provider_dli.api.access import iam
 from airflow_provider_dli.api.access.auth import AccessKey, Lease
 from airflow_provider_dli.api.access.identity import Identity, Source, identity_of
-from airflow_provider_dli.api.answers import Asked, interpret
-from airflow_provider_dli.api.errors import AnswerError, AnswerLostError
-from airflow_provider_dli.api.wire import Call, Flow, send
+from airflow_provider_dli.api.protocol.answers import RequestContext, interpret
+from airflow_provider_dli.api.protocol.errors import AnswerError, AnswerLostError
+from airflow_provider_dli.api.protocol.wire import Call, Flow, send
 
 T = TypeVar("T")
 
@@ -162,4 +162,6 @@ def _ask(
 ) -> Flow[T]:
     asked = iam.request(call, origin, direct=direct)
     response = yield from send(asked, limit)
-    return interpret(call, Asked(asked.asked, now(), f"address {origin}", secrets), response)
+    return interpret(
+        call, RequestContext(asked.asked, now(), f"address {origin}", secrets), response
+    )

@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from airflow_provider_dli.api import loose, packages
 from airflow_provider_dli.api.access import iam
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey, Lease, Token
 from airflow_provider_dli.api.access.identity import Source, asked_as
 from airflow_provider_dli.api.access.sources import Agency, Password
-from airflow_provider_dli.api.answers import Asked, interpret, server_time
 from airflow_provider_dli.api.doctor.causes import Cause, Check
 from airflow_provider_dli.api.doctor.findings import Finding, Report, Result, failure
 from airflow_provider_dli.api.doctor.symptoms import (
@@ -27,14 +25,17 @@ from airflow_provider_dli.api.doctor.symptoms import (
     of_transport,
     words,
 )
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.packages import calls
+from airflow_provider_dli.api.protocol import lenient
+from airflow_provider_dli.api.protocol.answers import RequestContext, interpret, server_time
+from airflow_provider_dli.api.protocol.errors import (
     AnswerError,
     AuthenticationError,
     DliError,
     PermissionDeniedError,
     TransportError,
 )
-from airflow_provider_dli.api.wire import Call, Flow, Request, Response, send
+from airflow_provider_dli.api.protocol.wire import Call, Flow, Request, Response, send
 
 T = TypeVar("T")
 
@@ -104,7 +105,7 @@ class _Examination:
     def _reach(self) -> Flow[tuple[Response, float]]:
         """Ask without a credential; gives the answer, and this machine's time of it."""
         account = self._account
-        call = Call("GET", "/resources", lambda response: loose.answer_object(response.body))
+        call = Call("GET", "/resources", lambda response: lenient.answer_object(response.body))
         request = account.request(call, account.project_id or "unknown")
         sent = self._clock()
         try:
@@ -116,7 +117,7 @@ class _Examination:
             raise _FailedError(cause, error) from error
         at = (sent + self._clock()) / 2
         try:
-            interpret(call, Asked(request.asked, at), response)
+            interpret(call, RequestContext(request.asked, at), response)
         except AnswerError as error:
             # Being refused is what a call without a credential is for.
             stranger = of_stranger(error)
@@ -181,7 +182,7 @@ class _Examination:
         return ids[0]
 
     def _list(self, lease: Lease, project_id: str) -> Flow[None]:
-        call = packages.listing()
+        call = calls.listing()
         try:
             yield from self._ask(call, self._account.request(call, project_id), lease)
         except TransportError as error:

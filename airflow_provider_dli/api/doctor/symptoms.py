@@ -17,7 +17,7 @@ from airflow_provider_dli.api.access.auth import AccessKey, Credential
 from airflow_provider_dli.api.access.identity import Source
 from airflow_provider_dli.api.access.sources import Agency, Metadata, Password
 from airflow_provider_dli.api.doctor.causes import Cause
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.errors import (
     AnswerError,
     AuthenticationError,
     ConnectionSetupError,

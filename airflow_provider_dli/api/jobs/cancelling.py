@@ -6,15 +6,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from airflow_provider_dli.api.deadline import Deadline
-from airflow_provider_dli.api.errors import BadRequestError, DliError, NotFoundError
-from airflow_provider_dli.api.jobs import batches
+from airflow_provider_dli.api.jobs import calls
 from airflow_provider_dli.api.jobs.models import SparkBatch
 from airflow_provider_dli.api.jobs.submission import named
-from airflow_provider_dli.api.wire import Flow, sleep
+from airflow_provider_dli.api.protocol.deadline import Deadline
+from airflow_provider_dli.api.protocol.errors import BadRequestError, DliError, NotFoundError
+from airflow_provider_dli.api.protocol.wire import Flow, sleep
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.flows import Client
+    from airflow_provider_dli.api.protocol.client import Client
 
 FIRST_PAUSE = 0.5
 GROWTH = 1.5
@@ -68,7 +68,7 @@ def cancel_all(
 
 def _refusal(client: Client, batch_id: str, deadline: Deadline) -> Flow[DliError | None]:
     try:
-        yield from deadline.cut(client.hurry(batches.cancel(batch_id)))
+        yield from deadline.cut(client.hurry(calls.cancel(batch_id)))
     except DliError as error:
         return error
     return None
@@ -81,7 +81,7 @@ def _last_look(
     # One look in any case, however long the cancel itself took.
     in_time = Deadline(max(deadline.at, client.now() + LEAST_LOOK), client.now)
     try:
-        batch = yield from in_time.cut(client.hurry(batches.show(batch_id)))
+        batch = yield from in_time.cut(client.hurry(calls.show(batch_id)))
     except NotFoundError:
         return None
     except DliError as error:

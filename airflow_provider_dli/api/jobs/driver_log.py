@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from airflow_provider_dli.api.errors import AnswerError, DliError
-from airflow_provider_dli.api.jobs import batches
+from airflow_provider_dli.api.jobs import calls
 from airflow_provider_dli.api.jobs.models import BatchLog
-from airflow_provider_dli.api.wire import Call, Flow
+from airflow_provider_dli.api.protocol.errors import AnswerError, DliError
+from airflow_provider_dli.api.protocol.wire import Call, Flow
 
 PAGE = 1000
 """Lines of an answer. No limit is documented."""
@@ -130,7 +130,7 @@ class DriverLog:
         lines += self._take(page)
 
     def _call(self, index: int, start: int) -> Call[BatchLog]:
-        return batches.log(self.batch_id, start=start, size=PAGE, index=index)
+        return calls.log(self.batch_id, start=start, size=PAGE, index=index)
 
     def _take(self, page: BatchLog) -> list[str]:
         """Give the lines of a page that are new, and remember that they were given."""
@@ -200,11 +200,11 @@ def last_lines(perform: Perform, batch_id: str, n: int = KEPT) -> Flow[list[str]
 
     Raises `DliError` when not even the first run has a log.
     """
-    newest, index = (yield from perform(batches.log(batch_id, index=0))), 0
+    newest, index = (yield from perform(calls.log(batch_id, index=0))), 0
     for following in range(1, _RUNS):
         try:
             # Without a beginning it gives the last 100 lines.
-            page = yield from perform(batches.log(batch_id, index=following))
+            page = yield from perform(calls.log(batch_id, index=following))
         except AnswerError:
             break  # how the service refuses a run that there is not, is not documented
         if not _shown(page.lines) or page.lines == newest.lines:

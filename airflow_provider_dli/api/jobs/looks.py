@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Protocol, TypeVar
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.jobs import calls
+from airflow_provider_dli.api.jobs.models import BatchListing, SparkBatch
+from airflow_provider_dli.api.protocol.errors import (
     BadRequestError,
     DliError,
     InputError,
@@ -18,9 +20,7 @@ from airflow_provider_dli.api.errors import (
     PermissionDeniedError,
     UnusableAnswerError,
 )
-from airflow_provider_dli.api.jobs import batches
-from airflow_provider_dli.api.jobs.models import BatchListing, SparkBatch
-from airflow_provider_dli.api.wire import Call, Flow
+from airflow_provider_dli.api.protocol.wire import Call, Flow
 
 T = TypeVar("T")
 
@@ -116,7 +116,7 @@ class BatchLooks:
         pages, found = self._pages, self._share_found * count
         if self._looks_since > MEMORY or count > 2 * self._read_for:
             # As if the account ran nothing else.
-            pages, found = ceil(count / batches.PAGE), count
+            pages, found = ceil(count / calls.PAGE), count
         return pages * PAGE_COST < found
 
     def _read(self, once: Once, wanted: set[str], jobs: dict[str, SparkBatch]) -> Flow[int]:
@@ -130,7 +130,7 @@ class BatchLooks:
         try:
             while pays:
                 pages += 1
-                listed = yield from once(batches.listing(start=start))
+                listed = yield from once(calls.listing(start=start))
                 start += len(listed.batches)
                 jobs |= {batch.id: batch for batch in listed.batches}
                 known = len(missing)
@@ -161,7 +161,7 @@ class BatchLooks:
         for batch_id in (queue[first:] + queue[:first])[:most]:
             self._last_single = batch_id
             try:
-                jobs[batch_id] = yield from once(batches.show(batch_id))
+                jobs[batch_id] = yield from once(calls.show(batch_id))
             except _OF_THIS_ALONE as error:
                 errors[batch_id] = error
 
@@ -172,5 +172,5 @@ def _pays_to_go_on(listed: BatchListing, start: int, found: int, missing: int) -
         return False
     if listed.total is None:
         return found > PAGE_COST
-    pages_left = ceil((listed.total - start) / batches.PAGE)
+    pages_left = ceil((listed.total - start) / calls.PAGE)
     return pages_left > 0 and (found > PAGE_COST or pages_left * PAGE_COST < missing)

@@ -9,8 +9,8 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any
 
-from airflow_provider_dli.api import loose
-from airflow_provider_dli.api.errors import WireError
+from airflow_provider_dli.api.protocol import lenient
+from airflow_provider_dli.api.protocol.errors import WireError
 
 
 class BatchState(StrEnum):
@@ -61,22 +61,22 @@ class SparkBatch:
     def from_wire(cls, fields: Mapping[str, Any]) -> SparkBatch:
         """Read one job object."""
         rest = dict(fields)
-        batch_id = loose.take(rest, "id", loose.text)
+        batch_id = lenient.take(rest, "id", lenient.text)
         if not batch_id:
             raise WireError("a batch job has no id")
         # Two names of the same thing; the older one is left where they differ.
-        queue = loose.take(rest, "queue", loose.text)
+        queue = lenient.take(rest, "queue", lenient.text)
         if not queue or rest.get("cluster_name") == queue:
-            queue = loose.take(rest, "cluster_name", loose.text) or queue
+            queue = lenient.take(rest, "cluster_name", lenient.text) or queue
         return cls(
             id=batch_id,
-            name=loose.take(rest, "name", loose.text),
-            raw_state=loose.take(rest, "state", loose.text) or "",
+            name=lenient.take(rest, "name", lenient.text),
+            raw_state=lenient.take(rest, "state", lenient.text) or "",
             queue=queue,
-            owner=loose.take(rest, "owner", loose.text),
-            app_id=loose.take(rest, "appId", _app_id),
-            create_time=loose.take(rest, "create_time", loose.number),
-            update_time=loose.take(rest, "update_time", loose.number),
+            owner=lenient.take(rest, "owner", lenient.text),
+            app_id=lenient.take(rest, "appId", _app_id),
+            create_time=lenient.take(rest, "create_time", lenient.number),
+            update_time=lenient.take(rest, "update_time", lenient.number),
             request=_request(rest.pop("req_body", None)),
             extra=rest,
         )
@@ -106,7 +106,7 @@ class SparkBatch:
         """The package groups that the request names, whole or as `group/package`."""
         groups = [
             _named("groups", entry)
-            for entry in loose.entries("groups", (self.request or {}).get("groups"))
+            for entry in lenient.entries("groups", (self.request or {}).get("groups"))
         ]
         # Group names may have dots, but no slash.
         paths = (name.partition("/") for name in self._files() if "://" not in name)
@@ -121,7 +121,7 @@ class SparkBatch:
         request = self.request or {}
         named = [request["file"]] if request.get("file") else []
         for spelled in _FILES:
-            named += loose.entries(spelled, request.get(spelled))
+            named += lenient.entries(spelled, request.get(spelled))
         return [_named("the request", entry) for entry in named]
 
     @classmethod
@@ -158,8 +158,8 @@ class BatchListing:
         """Read one page. One without the list of jobs is none: it must not look as if all ended."""
         if fields.get("sessions") is None:
             raise WireError("the body has no sessions")
-        sessions = loose.objects("sessions", fields["sessions"])
-        return cls(tuple(map(SparkBatch.from_wire, sessions)), loose.number(fields.get("total")))
+        sessions = lenient.objects("sessions", fields["sessions"])
+        return cls(tuple(map(SparkBatch.from_wire, sessions)), lenient.number(fields.get("total")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +179,15 @@ class BatchLog:
         if not fields.keys() & {"log", "from", "total"}:
             raise WireError("the body has none of log, from and total")
         return cls(
-            tuple(map(_line, loose.entries("log", fields.get("log") or None))),
-            loose.number(fields.get("from")),
-            loose.number(fields.get("total")),
+            tuple(map(_line, lenient.entries("log", fields.get("log") or None))),
+            lenient.number(fields.get("from")),
+            lenient.number(fields.get("total")),
         )
 
 
 def _line(entry: object) -> str:
     # One that is null still counts: lines are found again by their numbers.
-    line = "" if entry is None else loose.text(entry)
+    line = "" if entry is None else lenient.text(entry)
     if line is None:
         raise WireError("a line of the log is no text")
     return line
@@ -195,13 +195,13 @@ def _line(entry: object) -> str:
 
 def _app_id(value: object) -> str | None:
     # Text on the current pages, a list of texts on those of 2021.
-    return loose.text(value[0] if isinstance(value, list) and len(value) == 1 else value)
+    return lenient.text(value[0] if isinstance(value, list) and len(value) == 1 else value)
 
 
 def _request(value: object) -> dict[str, Any] | None:
     if isinstance(value, str):
         try:
-            return loose.json_object(value.encode())
+            return lenient.json_object(value.encode())
         except (WireError, UnicodeEncodeError):
             return None
     return value if isinstance(value, dict) else None

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_dli.api import checks, engines
-from airflow_provider_dli.api.errors import InputError
-from airflow_provider_dli.api.jobs import job_fields
+from airflow_provider_dli.api import checks
+from airflow_provider_dli.api.jobs import engines, fields
+from airflow_provider_dli.api.protocol.errors import InputError
 
 AGENCY = "spark.dli.job.agency.name"
 """The setting that names an agency where the field does not."""
@@ -59,7 +59,7 @@ class SparkJob:
     execution_agency_urn: str | None = None
 
     def __post_init__(self) -> None:
-        for name in job_fields.FIELDS:
+        for name in fields.FIELDS:
             object.__setattr__(self, name, checks.given(name, getattr(self, name)))
         object.__setattr__(self, "tags", checks.given("tags", self.tags))
         wire = self.as_wire()
@@ -77,7 +77,7 @@ class SparkJob:
     def as_wire(self) -> dict[str, Any]:
         """Give the body of the request: what is not given is left out."""
         given = {
-            **{name: getattr(self, name) for name in job_fields.FIELDS},
+            **{name: getattr(self, name) for name in fields.FIELDS},
             # The page calls it mandatory, though a .py has none; so the vendor's own Terraform
             # provider always sends it.
             "class_name": self.class_name or "",
@@ -85,7 +85,7 @@ class SparkJob:
         }
         wire = {
             spelled: read(name, given[name])
-            for name, (spelled, read) in job_fields.FIELDS.items()
+            for name, (spelled, read) in fields.FIELDS.items()
             if given[name] is not None
         }
         return {key: value for key, value in wire.items() if value not in ([], {})}
@@ -95,7 +95,7 @@ class SparkJob:
             return self.conf
         # What is no mapping is left for the check of the field to refuse.
         conf = self.conf or {}
-        return {**conf, **job_fields.tags(self.tags)} if isinstance(conf, Mapping) else conf
+        return {**conf, **fields.tags(self.tags)} if isinstance(conf, Mapping) else conf
 
     @property
     def agency(self) -> str | None:
@@ -143,7 +143,7 @@ class SparkJob:
             if getattr(self, refused):
                 raise InputError(refused, getattr(self, refused), rule)
         named = [("file", self.file)]
-        named += [(name, one) for name in job_fields.TYPES for one in getattr(self, name) or ()]
+        named += [(name, one) for name in fields.TYPES for one in getattr(self, name) or ()]
         for name, place in named:
-            if not job_fields.is_in_obs(place):
+            if not fields.is_in_obs(place):
                 raise InputError(name, place, rule)

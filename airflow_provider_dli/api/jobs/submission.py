@@ -12,20 +12,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.jobs import calls
+from airflow_provider_dli.api.jobs.models import BatchListing, BatchState, SparkBatch
+from airflow_provider_dli.api.protocol.errors import (
     DliError,
     EndpointError,
     NotFoundError,
     SparkBatchAmbiguousError,
     SparkBatchLostError,
 )
-from airflow_provider_dli.api.jobs import batches
-from airflow_provider_dli.api.jobs.models import BatchListing, BatchState, SparkBatch
-from airflow_provider_dli.api.retry import TRANSIENT
-from airflow_provider_dli.api.wire import Call, Flow, sleep
+from airflow_provider_dli.api.protocol.retry import TRANSIENT
+from airflow_provider_dli.api.protocol.wire import Call, Flow, sleep
 
 if TYPE_CHECKING:
-    from airflow_provider_dli.api.flows import Client
+    from airflow_provider_dli.api.protocol.client import Client
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds before each look for a job whose submission had no answer: it may be listed late."""
@@ -40,7 +40,7 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SubmitRequest:
     """What is to be submitted, under a name that nothing else has.
 
     `is_first` says that no try before can have submitted it: then a job that has ended is what
@@ -60,7 +60,7 @@ class Wanted:
         return str(self.request["name"])
 
 
-def submit(client: Client, wanted: Wanted) -> Flow[Submission]:
+def submit(client: Client, wanted: SubmitRequest) -> Flow[Submission]:
     """Give the one job that is wanted: the one there is, or a new one.
 
     An active job is taken over, and one that succeeded when an earlier try may have submitted it; a
@@ -93,7 +93,7 @@ def named(
     perform: Callable[[Call[BatchListing]], Flow[BatchListing]], name: str
 ) -> Flow[tuple[SparkBatch, ...]]:
     """Return the jobs of a name, those that have ended as well; `perform` sends a call."""
-    listed = yield from batches.every(perform, name=name)
+    listed = yield from calls.every(perform, name=name)
     # Whether the service compares the whole name is not documented. A job whose name it does not
     # tell is one that it found by the name.
     return tuple(batch for batch in listed if (batch.name or name) == name)
@@ -123,7 +123,7 @@ def _known(client: Client, batch_id: str | None) -> Flow[SparkBatch | None]:
     if batch_id is None:
         return None
     try:
-        return (yield from client.perform(batches.show(batch_id)))
+        return (yield from client.perform(calls.show(batch_id)))
     except NotFoundError:
         return None
 
@@ -133,9 +133,9 @@ def _age(batch: SparkBatch) -> tuple[int, bool]:
     return batch.create_time or 0, batch.state is BatchState.SUCCESS
 
 
-def _created(client: Client, wanted: Wanted, before: Collection[str]) -> Flow[SparkBatch]:
+def _created(client: Client, wanted: SubmitRequest, before: Collection[str]) -> Flow[SparkBatch]:
     try:
-        return (yield from client.perform(batches.create(wanted.request)))
+        return (yield from client.perform(calls.create(wanted.request)))
     except DliError as error:
         # A page of something on the way does not tell whether the request had passed it.
         if not (error.may_be_done or isinstance(error, EndpointError)):

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from airflow_provider_dli.api.errors import SparkBatchFailedError
 from airflow_provider_dli.api.jobs.causes import JobCause
+from airflow_provider_dli.api.protocol.errors import SparkBatchFailedError
 
 SHOWN = 20
 """How many lines of the log an error shows at most."""

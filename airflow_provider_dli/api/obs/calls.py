@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from airflow_provider_dli.api.answers import server_time
-from airflow_provider_dli.api.errors import WireError
 from airflow_provider_dli.api.obs import documents
 from airflow_provider_dli.api.obs.models import StoredObject, described, etag_of, is_encrypted
 from airflow_provider_dli.api.obs.refusals import refused
 from airflow_provider_dli.api.obs.signatures import BODY_HASH, encoded_key
-from airflow_provider_dli.api.wire import Call, Query, Response
+from airflow_provider_dli.api.protocol.answers import server_time
+from airflow_provider_dli.api.protocol.errors import WireError
+from airflow_provider_dli.api.protocol.wire import Call, Query, Response
 
 T = TypeVar("T")
 

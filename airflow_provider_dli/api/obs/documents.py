@@ -11,9 +11,9 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 from xml.parsers.expat import errors
 from xml.sax.saxutils import escape
 
-from airflow_provider_dli.api.errors import RefusedInBodyError, WireError
 from airflow_provider_dli.api.obs.models import Part
-from airflow_provider_dli.api.wire import Response
+from airflow_provider_dli.api.protocol.errors import RefusedInBodyError, WireError
+from airflow_provider_dli.api.protocol.wire import Response
 
 _BAD_CHARACTERS = {
     errors.codes[errors.XML_ERROR_BAD_CHAR_REF],

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from airflow_provider_dli.api.errors import WireError
+from airflow_provider_dli.api.protocol.errors import WireError
 
 _ENCRYPTION = re.compile(r"x-(obs|amz)-server-side-encryption")
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from airflow_provider_dli.api.errors import WireError
 from airflow_provider_dli.api.obs import documents
 from airflow_provider_dli.api.obs.calls import PAGE, Stored, call, proof, stored
 from airflow_provider_dli.api.obs.models import Part
-from airflow_provider_dli.api.wire import Call, Response
+from airflow_provider_dli.api.protocol.errors import WireError
+from airflow_provider_dli.api.protocol.wire import Call, Response
 
 
 class PartsPage(NamedTuple):

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.obs import calls, documents
+from airflow_provider_dli.api.obs.models import StoredObject
+from airflow_provider_dli.api.obs.refusals import OTHER_ANSWERS
+from airflow_provider_dli.api.obs.service import signs_bodies
+from airflow_provider_dli.api.protocol.client import Client
+from airflow_provider_dli.api.protocol.errors import (
     AnswerError,
     BadRequestError,
     NotFoundError,
@@ -15,12 +20,7 @@ from airflow_provider_dli.api.errors import (
     PermissionDeniedError,
     UnusableAnswerError,
 )
-from airflow_provider_dli.api.flows import Client
-from airflow_provider_dli.api.obs import calls, documents
-from airflow_provider_dli.api.obs.models import StoredObject
-from airflow_provider_dli.api.obs.refusals import OTHER_ANSWERS
-from airflow_provider_dli.api.obs.service import signs_bodies
-from airflow_provider_dli.api.wire import Flow
+from airflow_provider_dli.api.protocol.wire import Flow
 
 
 @dataclass(frozen=True, slots=True)

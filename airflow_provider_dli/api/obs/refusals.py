@@ -11,8 +11,14 @@ import re
 from dataclasses import replace
 from html import unescape
 
-from airflow_provider_dli.api.answers import Asked, Said, by_status, excerpt, refusal
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.answers import (
+    Refusal,
+    RequestContext,
+    by_status,
+    excerpt,
+    refusal,
+)
+from airflow_provider_dli.api.protocol.errors import (
     AlreadyExistsError,
     AnswerError,
     AuthenticationError,
@@ -28,7 +34,7 @@ from airflow_provider_dli.api.errors import (
     UnusableAnswerError,
     WireError,
 )
-from airflow_provider_dli.api.wire import Response
+from airflow_provider_dli.api.protocol.wire import Response
 
 _LOOKED_AT = 64 * 1024
 
@@ -108,7 +114,7 @@ _REMEDIES: dict[type[AnswerError] | str, str] = {
 }
 
 
-def refused(asked: Asked, response: Response, why: WireError | None = None) -> AnswerError:
+def refused(asked: RequestContext, response: Response, why: WireError | None = None) -> AnswerError:
     """Return the error for an answer that is no success, or that seems to be one and `why` not."""
     if why is not None and not isinstance(why, RefusedInBodyError):
         return UnusableAnswerError(
@@ -128,7 +134,7 @@ def refused(asked: Asked, response: Response, why: WireError | None = None) -> A
     remedy = _REMEDIES.get(code, _REMEDIES.get(kind))
     if code == "NoSuchBucket" and asked.caller:
         remedy = f"Used: {asked.caller}. {remedy}"
-    return refusal(kind, asked, response, Said(code, message, _id(response), quote), remedy)
+    return refusal(kind, asked, response, Refusal(code, message, _id(response), quote), remedy)
 
 
 def is_gone(error: Exception) -> bool:

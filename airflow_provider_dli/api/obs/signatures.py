@@ -13,7 +13,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from airflow_provider_dli.api.access.auth import AccessKey
-from airflow_provider_dli.api.wire import Request, encode
+from airflow_provider_dli.api.protocol.wire import Request, encode
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 BODY_HASH = "x-amz-content-sha256"

@@ -8,18 +8,18 @@ import hashlib
 import threading
 from collections.abc import Mapping
 
-from airflow_provider_dli.api.errors import (
-    BadRequestError,
-    DliError,
-    NotFoundError,
-    PermissionDeniedError,
-)
 from airflow_provider_dli.api.obs import multipart
 from airflow_provider_dli.api.obs.calls import md5_of
 from airflow_provider_dli.api.obs.models import Part, StoredObject
 from airflow_provider_dli.api.obs.objects import Bucket
 from airflow_provider_dli.api.obs.refusals import is_gone
-from airflow_provider_dli.api.wire import Flow
+from airflow_provider_dli.api.protocol.errors import (
+    BadRequestError,
+    DliError,
+    NotFoundError,
+    PermissionDeniedError,
+)
+from airflow_provider_dli.api.protocol.wire import Flow
 
 _NOT_OFFERED = {405, 501}
 """Statuses with which a service says that it has no such request."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_dli.api.models import Package, PackageGroup, PackageState
+from airflow_provider_dli.api.packages.models import Package, PackageGroup, PackageState
 
 NAMELESS = ""
 """Stands for a copy that nothing tells from another one."""

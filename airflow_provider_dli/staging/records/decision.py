@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from airflow_provider_dli.api.models import PackageGroup, PackageState
+from airflow_provider_dli.api.packages.models import PackageGroup, PackageState
 from airflow_provider_dli.staging.records.known import Known
 
 
-class Holds(Enum):
+class GroupContent(Enum):
     """What a group holds, compared with what is to be staged."""
 
     SAME = "the same bytes"
@@ -27,7 +27,7 @@ class Comparison:
     `is_whole` says that it has every wanted package, whatever the bytes.
     """
 
-    holds: Holds
+    holds: GroupContent
     is_whole: bool
     because: Mapping[str, str]
 
@@ -36,7 +36,7 @@ class Comparison:
         return ", ".join(f"{name} ({who})" for name, who in self.because.items())
 
 
-SAME = Comparison(Holds.SAME, True, {})
+SAME = Comparison(GroupContent.SAME, True, {})
 UNKNOWN_OWNER = "unknown"
 
 
@@ -65,14 +65,14 @@ def compare(
         if name not in same and origin.owner != owner
     }
     if foreign:
-        return Comparison(Holds.FOREIGN, is_whole, foreign)
+        return Comparison(GroupContent.FOREIGN, is_whole, foreign)
     # An upload that was interrupted is begun again, not judged.
     older = {
         name: owner
         for name in there
         if name not in same and wanted[name] not in origins[name].begun
     }
-    return Comparison(Holds.OLDER if older else Holds.LESS, is_whole, older)
+    return Comparison(GroupContent.OLDER if older else GroupContent.LESS, is_whole, older)
 
 
 def versioned(group: str, version: str) -> str:

@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_dli.api.errors import DliError, NotFoundError
-from airflow_provider_dli.api.models import PackageGroup, PackageState
 from airflow_provider_dli.api.obs.models import StoredObject
+from airflow_provider_dli.api.packages.models import PackageGroup, PackageState
+from airflow_provider_dli.api.protocol.errors import DliError, NotFoundError
 from airflow_provider_dli.staging.records import tasks
 from airflow_provider_dli.staging.records.copies import (
     NAMELESS,
@@ -29,7 +29,7 @@ from airflow_provider_dli.staging.records.decision import (
     SAME,
     UNKNOWN_OWNER,
     Comparison,
-    Holds,
+    GroupContent,
     compare,
 )
 from airflow_provider_dli.staging.records.known import Known
@@ -231,7 +231,7 @@ def keep(
     for held in seen.known.telling_of(one.name for one in wanted):
         if held.modified < old:
             yield WriteObject(folder.held_key(held), held.encoded())
-    if seen.comparison.holds is Holds.SAME:
+    if seen.comparison.holds is GroupContent.SAME:
         copies = copies_of(seen.found)
         facts = (Fact(one.name, one.content, one.key, copies[one.name]) for one in wanted)
         new = tuple(fact for fact in facts if (fact.name, fact.copy) not in seen.known.facts)

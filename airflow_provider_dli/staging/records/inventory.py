@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from airflow_provider_dli.api.errors import DliError
 from airflow_provider_dli.api.obs.models import StoredObject
-from airflow_provider_dli.staging.cleaning import StagedBefore
+from airflow_provider_dli.api.protocol.errors import DliError
+from airflow_provider_dli.staging.cleaning.plan import StagedBefore
 from airflow_provider_dli.staging.records import tasks as task_records
 from airflow_provider_dli.staging.records.known import Known
 from airflow_provider_dli.staging.records.tasks import Record

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from airflow_provider_dli.api.models import Package, PackageGroup
+from airflow_provider_dli.api.packages.models import Package, PackageGroup
 from airflow_provider_dli.staging.records.copies import NAMELESS, copy_id
 from airflow_provider_dli.staging.records.tasks import Member, Record
 from airflow_provider_dli.staging.records.uploads import (

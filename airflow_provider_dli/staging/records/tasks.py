@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from airflow_provider_dli.api.models import Package
+from airflow_provider_dli.api.packages.models import Package
 from airflow_provider_dli.staging.content import folder_of
 from airflow_provider_dli.staging.records.uploads import FOLDER, unreadable
 

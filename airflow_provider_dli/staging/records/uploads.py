@@ -22,8 +22,8 @@ from typing import TypeVar
 
 import msgspec
 
-from airflow_provider_dli.api.errors import DliError
 from airflow_provider_dli.api.obs.models import StoredObject
+from airflow_provider_dli.api.protocol.errors import DliError
 from airflow_provider_dli.staging.content import folder_of
 
 FOLDER = ".staged"

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from packaging.requirements import Requirement
 
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.staging import archives
 from airflow_provider_dli.staging.requirements import lines, pip_causes, target_python
 from airflow_provider_dli.staging.zip_limits import COMPILED

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.staging.files import unusable
 from airflow_provider_dli.staging.secrecy import without_secrets
 

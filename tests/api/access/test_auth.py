@@ -22,8 +22,8 @@ from airflow_provider_dli.api.access import auth
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey, Lease, Token, sign
 from airflow_provider_dli.api.access.endpoints import Cloud
-from airflow_provider_dli.api.packages import listing, show
-from airflow_provider_dli.api.wire import Call, Request, encode
+from airflow_provider_dli.api.packages.calls import listing, show
+from airflow_provider_dli.api.protocol.wire import Call, Request, encode
 from airflow_provider_dli.emulator.messages import Call as Received
 from airflow_provider_dli.emulator.signature import Authorization, is_genuine
 

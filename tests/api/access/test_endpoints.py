@@ -12,7 +12,7 @@ from airflow_provider_dli.api.access.endpoints import (
     obs_origin,
     obs_url,
 )
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 
 
 @pytest.mark.parametrize(

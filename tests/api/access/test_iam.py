@@ -14,11 +14,15 @@ from told import told
 
 from airflow_provider_dli.api.access import iam
 from airflow_provider_dli.api.access.auth import AccessKey, Token
-from airflow_provider_dli.api.answers import Asked, interpret
-from airflow_provider_dli.api.errors import AnswerError, AuthenticationError, UnusableAnswerError
-from airflow_provider_dli.api.wire import Call, Response
+from airflow_provider_dli.api.protocol.answers import RequestContext, interpret
+from airflow_provider_dli.api.protocol.errors import (
+    AnswerError,
+    AuthenticationError,
+    UnusableAnswerError,
+)
+from airflow_provider_dli.api.protocol.wire import Call, Response
 
-ASKED = Asked("GET /x", 0.0, "address https://iam.test")
+ASKED = RequestContext("GET /x", 0.0, "address https://iam.test")
 TOKEN = iam.token("user", "password", "account", {"id": "p1"})
 AGENCY_KEY = iam.agency_key("agency", "account", 3600)
 METADATA_KEY = iam.metadata_key("session")

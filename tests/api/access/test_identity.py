@@ -17,12 +17,13 @@ import pytest
 from fake_clock import FakeClock
 from told import told
 
-from airflow_provider_dli.api import packages
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey, Lease, Token
 from airflow_provider_dli.api.access.identity import PAUSE, Identity, Source, identity_of
 from airflow_provider_dli.api.access.sources import Agency, Metadata, Password
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.packages import calls
+from airflow_provider_dli.api.packages.models import PackageListing
+from airflow_provider_dli.api.protocol.errors import (
     AnswerLostError,
     AuthenticationError,
     ConnectionSetupError,
@@ -31,8 +32,7 @@ from airflow_provider_dli.api.errors import (
     PermissionDeniedError,
     TransportError,
 )
-from airflow_provider_dli.api.models import PackageListing
-from airflow_provider_dli.api.wire import Call, Flow, Request, Response, Send, Sleep
+from airflow_provider_dli.api.protocol.wire import Call, Flow, Request, Response, Send, Sleep
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ DAY = 86_400.0
 SIGN_IN = "POST /v3/auth/tokens"
 KEY = "GET /openstack/latest/securitykey"
 LISTING = "GET /v2.0/p1/resources"
-UPLOAD = packages.upload(["https://bucket.obs.eu-de.otc.t-systems.com/a.jar"], "jar", group="tools")
+UPLOAD = calls.upload(["https://bucket.obs.eu-de.otc.t-systems.com/a.jar"], "jar", group="tools")
 
 BUSY = Response(503, {}, b'{"error": {"code": 503, "message": "busy", "title": "no"}}')
 THROTTLED = Response(429, {}, b'{"error_code": "APIGW.0308", "error_msg": "too many"}')
@@ -157,7 +157,7 @@ def cloud(clock: FakeClock) -> Cloud:
 def ask(
     identity: Identity, clock: FakeClock, call: Call[Any] | None = None
 ) -> Flow[PackageListing]:
-    call = call or packages.listing()
+    call = call or calls.listing()
     account = Account("https://dli.test", "p1", identity.source, conn_id="c")
     return identity.exchange(call, account.request(call, "p1"), clock.now, account.caller)
 
@@ -546,7 +546,7 @@ def test_a_refused_call_that_is_not_repeatable_is_sent_again_once(cloud: Cloud) 
     ],
     ids=str,
 )
-@pytest.mark.parametrize("call", [packages.listing(), UPLOAD], ids=["repeatable", "not"])
+@pytest.mark.parametrize("call", [calls.listing(), UPLOAD], ids=["repeatable", "not"])
 def test_after_any_other_failure_nothing_is_sent_again(
     cloud: Cloud, failure: Response | TransportError, call: Call[Any]
 ) -> None:

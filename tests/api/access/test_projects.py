@@ -13,13 +13,13 @@ from airflow_provider_dli.api.access.auth import AccessKey, Token
 from airflow_provider_dli.api.access.identity import Identity, Source, identity_of
 from airflow_provider_dli.api.access.projects import find_project
 from airflow_provider_dli.api.access.sources import Password
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.protocol.client import Client
+from airflow_provider_dli.api.protocol.errors import (
     AuthenticationError,
     InputError,
     NotSentError,
     PermissionDeniedError,
 )
-from airflow_provider_dli.api.flows import Client
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.transport.blocking import BlockingTransport
 

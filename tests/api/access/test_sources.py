@@ -16,12 +16,13 @@ from fake_clock import FakeClock
 from scenarios.servers import serving
 from told import told
 
-from airflow_provider_dli.api import packages
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey, Lease, Token
 from airflow_provider_dli.api.access.identity import Source, identity_of
 from airflow_provider_dli.api.access.sources import METADATA, Agency, Metadata, Password, TokenKeys
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.packages import calls
+from airflow_provider_dli.api.protocol.client import Client
+from airflow_provider_dli.api.protocol.errors import (
     AnswerError,
     AuthenticationError,
     DliError,
@@ -29,9 +30,8 @@ from airflow_provider_dli.api.errors import (
     PermissionDeniedError,
     UnusableAnswerError,
 )
-from airflow_provider_dli.api.flows import Client
-from airflow_provider_dli.api.retry import Retry
-from airflow_provider_dli.api.wire import Flow, Send
+from airflow_provider_dli.api.protocol.retry import Retry
+from airflow_provider_dli.api.protocol.wire import Flow, Send
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
 from airflow_provider_dli.transport.blocking import BlockingTransport
@@ -146,7 +146,7 @@ def test_while_it_cannot_be_fetched_a_call_is_tried_again(
     emulator.add_fault(Fault(trouble, path=ISSUED[kind], times=2))
     it = client(emulator, source(emulator, kind), clock)
 
-    run(it.perform(packages.listing()), clock)
+    run(it.perform(calls.listing()), clock)
 
     assert clock.slept == [1.0, 2.0]
     assert asked(emulator).count(DLI) == 1
@@ -156,7 +156,7 @@ def test_a_call_that_is_not_repeatable_is_tried_again_while_nothing_was_sent(
     emulator: Emulator, clock: FakeClock
 ) -> None:
     emulator.add_fault(Fault("unavailable", path=SIGN_IN, times=2))
-    upload = packages.upload(
+    upload = calls.upload(
         ["https://bucket.obs.eu-west-101.myhuaweicloud.eu/a.jar"], "jar", group="g"
     )
 
@@ -321,7 +321,7 @@ def test_a_wrong_password_is_said_once_and_never_shown(
     it = Password(emulator.url, **right | wrong, project_id=emulator.project_id)
 
     with pytest.raises(AuthenticationError, match="username or password is wrong") as caught:
-        run(client(emulator, it, clock).perform(packages.listing()), clock)
+        run(client(emulator, it, clock).perform(calls.listing()), clock)
 
     assert asked(emulator) == [SIGN_IN]
     assert f"Used: address {emulator.url}." in str(caught.value)
@@ -436,7 +436,7 @@ def test_a_session_whose_answer_is_lost_is_tried_once_and_then_the_older_form(
     """To a container the answer to the PUT never comes: it may not pass another hop."""
     with running(clock=clock.now, metadata="v1") as emulator:
         emulator.add_fault(Fault(trouble, path=SESSION, times=None))
-        flow = client(emulator, Metadata(emulator.url), clock).perform(packages.listing())
+        flow = client(emulator, Metadata(emulator.url), clock).perform(calls.listing())
         runner = Blocking if run_it == "worker" else Asynchronous
 
         runner.run(flow, None, read_timeout=0.2)
@@ -457,7 +457,7 @@ def test_where_sessions_are_a_must_one_that_was_lost_is_tried_again(
     emulator.add_fault(Fault("reset", path=SESSION))
     it = client(emulator, Metadata(emulator.url), clock)
 
-    run(it.perform(packages.listing()), clock)
+    run(it.perform(calls.listing()), clock)
 
     assert asked(emulator) == [SESSION, MACHINE, SESSION, MACHINE, DLI]
     assert [r.status for r in emulator.requests if r.path == MACHINE] == [401, 200]

@@ -24,8 +24,8 @@ from airflow_provider_dli.api.access.sources import Agency, Metadata, Password
 from airflow_provider_dli.api.doctor.causes import Cause, Check
 from airflow_provider_dli.api.doctor.diagnosis import diagnose
 from airflow_provider_dli.api.doctor.findings import Finding, Report, Result
-from airflow_provider_dli.api.errors import NotSentError
-from airflow_provider_dli.api.wire import Response
+from airflow_provider_dli.api.protocol.errors import NotSentError
+from airflow_provider_dli.api.protocol.wire import Response
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
 from airflow_provider_dli.transport.blocking import BlockingTransport

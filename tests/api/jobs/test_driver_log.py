@@ -11,7 +11,10 @@ from fake_clock import FakeClock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.jobs.driver_log import KEPT, PAGE, PAGES, DriverLog, last_lines
+from airflow_provider_dli.api.jobs.models import BatchLog
+from airflow_provider_dli.api.jobs.spark_job import SparkJob
+from airflow_provider_dli.api.protocol.errors import (
     AnswerError,
     AnswerLostError,
     BadRequestError,
@@ -20,10 +23,7 @@ from airflow_provider_dli.api.errors import (
     NotFoundError,
     ServiceError,
 )
-from airflow_provider_dli.api.jobs.driver_log import KEPT, PAGE, PAGES, DriverLog, last_lines
-from airflow_provider_dli.api.jobs.models import BatchLog
-from airflow_provider_dli.api.jobs.spark_job import SparkJob
-from airflow_provider_dli.api.wire import Call, Flow, sleep
+from airflow_provider_dli.api.protocol.wire import Call, Flow, sleep
 from airflow_provider_dli.emulator import Emulator
 from airflow_provider_dli.hooks.dli import DliHook
 

@@ -11,7 +11,14 @@ from typing import Any, TypeVar
 
 import pytest
 
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.jobs.looks import (
+    MEMORY,
+    MOST_SINGLE_LOOKS,
+    PAGE_COST,
+    BatchLook,
+    BatchLooks,
+)
+from airflow_provider_dli.api.protocol.errors import (
     AnswerLostError,
     AuthenticationError,
     BadRequestError,
@@ -23,14 +30,7 @@ from airflow_provider_dli.api.errors import (
     ThrottledError,
     UnusableAnswerError,
 )
-from airflow_provider_dli.api.jobs.looks import (
-    MEMORY,
-    MOST_SINGLE_LOOKS,
-    PAGE_COST,
-    BatchLook,
-    BatchLooks,
-)
-from airflow_provider_dli.api.wire import Call, Flow, Response
+from airflow_provider_dli.api.protocol.wire import Call, Flow, Response
 
 T = TypeVar("T")
 PAGE = 100

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_dli.api.errors import WireError
 from airflow_provider_dli.api.jobs.models import BatchListing, BatchLog, BatchState, SparkBatch
+from airflow_provider_dli.api.protocol.errors import WireError
 
 Golden = Callable[[str], bytes]
 

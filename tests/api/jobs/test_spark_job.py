@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_dli.api.errors import InputError
-from airflow_provider_dli.api.jobs import job_fields
+from airflow_provider_dli.api.jobs import fields
 from airflow_provider_dli.api.jobs.models import SparkBatch
 from airflow_provider_dli.api.jobs.spark_job import SparkJob
+from airflow_provider_dli.api.protocol.errors import InputError
 
 PROGRAM = "obs://bucket/spark/main.py"
 
@@ -42,7 +42,7 @@ def refusal(field: str, make: Callable[..., SparkJob] = job, **fields: Any) -> s
 # what a template made of nothing
 
 
-OPTIONAL = [*sorted(set(job_fields.FIELDS) - {"file", "queue", "spark_version"}), "tags"]
+OPTIONAL = [*sorted(set(fields.FIELDS) - {"file", "queue", "spark_version"}), "tags"]
 
 
 @pytest.mark.parametrize("field", OPTIONAL)
@@ -158,7 +158,7 @@ def test_the_documented_request_is_spelled_the_same(golden: Callable[[str], byte
 def test_the_vendors_client_knows_every_field() -> None:
     from huaweicloudsdkdli.v1.model.create_spark_job_request_body import CreateSparkJobRequestBody
 
-    from airflow_provider_dli.api.jobs.job_fields import FIELDS
+    from airflow_provider_dli.api.jobs.fields import FIELDS
 
     theirs = CreateSparkJobRequestBody.attribute_map
     assert {name: spelled for name, (spelled, _) in FIELDS.items()} == {

@@ -12,7 +12,16 @@ from fake_clock import FakeClock
 
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.jobs.models import SparkBatch
+from airflow_provider_dli.api.jobs.submission import (
+    PAUSES,
+    Submission,
+    SubmitRequest,
+    chosen,
+    submit,
+)
+from airflow_provider_dli.api.protocol.client import Client
+from airflow_provider_dli.api.protocol.errors import (
     AnswerLostError,
     BadRequestError,
     DliError,
@@ -24,11 +33,8 @@ from airflow_provider_dli.api.errors import (
     TransportError,
     UnusableAnswerError,
 )
-from airflow_provider_dli.api.flows import Client
-from airflow_provider_dli.api.jobs.models import SparkBatch
-from airflow_provider_dli.api.jobs.submission import PAUSES, Submission, Wanted, chosen, submit
-from airflow_provider_dli.api.retry import Retry
-from airflow_provider_dli.api.wire import Request, Response, Sleep
+from airflow_provider_dli.api.protocol.retry import Retry
+from airflow_provider_dli.api.protocol.wire import Request, Response, Sleep
 
 NAME = "daily-count-0123456789abcdef"
 REQUEST = {"name": NAME, "file": "a.py", "queue": "q"}
@@ -85,7 +91,7 @@ class Service:
         """Submit, each call being sent so often at most."""
         account = Account("https://dli.test", "p1", AccessKey("AK", "SK"), conn_id="c")
         retry = Retry(attempts=attempts, jitter=lambda: 0.0)
-        flow = submit(Client(account, retry, self._clock.now), Wanted(REQUEST, **wanted))
+        flow = submit(Client(account, retry, self._clock.now), SubmitRequest(REQUEST, **wanted))
         try:
             step = next(flow)
             while True:

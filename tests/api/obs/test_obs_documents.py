@@ -7,10 +7,10 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from airflow_provider_dli.api.errors import RefusedInBodyError, WireError
 from airflow_provider_dli.api.obs import documents
 from airflow_provider_dli.api.obs.models import Part
-from airflow_provider_dli.api.wire import Response
+from airflow_provider_dli.api.protocol.errors import RefusedInBodyError, WireError
+from airflow_provider_dli.api.protocol.wire import Response
 
 
 def answer(text: str) -> Response:

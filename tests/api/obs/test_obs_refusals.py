@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_dli.api.answers import Asked
-from airflow_provider_dli.api.errors import (
+from airflow_provider_dli.api.obs.models import StoredObject, described, is_encrypted
+from airflow_provider_dli.api.obs.refusals import is_gone, refused
+from airflow_provider_dli.api.protocol.answers import RequestContext
+from airflow_provider_dli.api.protocol.errors import (
     AlreadyExistsError,
     AnswerError,
     AuthenticationError,
@@ -19,12 +21,10 @@ from airflow_provider_dli.api.errors import (
     ThrottledError,
     WireError,
 )
-from airflow_provider_dli.api.obs.models import StoredObject, described, is_encrypted
-from airflow_provider_dli.api.obs.refusals import is_gone, refused
-from airflow_provider_dli.api.retry import TRANSIENT
-from airflow_provider_dli.api.wire import Response
+from airflow_provider_dli.api.protocol.retry import TRANSIENT
+from airflow_provider_dli.api.protocol.wire import Response
 
-ASKED = Asked("PUT bucket/key", 0.0, "connection c, region eu-de", ("canary-secret",))
+ASKED = RequestContext("PUT bucket/key", 0.0, "connection c, region eu-de", ("canary-secret",))
 
 
 def answer(status: int, code: str = "", message: str = "words") -> Response:
@@ -112,7 +112,7 @@ def test_an_absent_bucket_may_be_one_of_another_region() -> None:
 
 
 def test_an_absent_bucket_of_nobody_is_told_as_well() -> None:
-    text = str(refused(Asked("GET bucket", 0.0), answer(404, "NoSuchBucket")))
+    text = str(refused(RequestContext("GET bucket", 0.0), answer(404, "NoSuchBucket")))
 
     assert "Used" not in text
 

@@ -21,7 +21,7 @@ from obs.auth import V4Authentication
 
 from airflow_provider_dli.api.access.auth import AccessKey
 from airflow_provider_dli.api.obs.signatures import sign_obs, sign_v4
-from airflow_provider_dli.api.wire import Request
+from airflow_provider_dli.api.protocol.wire import Request
 
 NOW = 1_800_000_000.0
 REGION = "eu-de"

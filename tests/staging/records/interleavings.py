@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
-from airflow_provider_dli.api.errors import NotFoundError
-from airflow_provider_dli.api.models import Package, PackageGroup
 from airflow_provider_dli.api.obs.models import StoredObject
+from airflow_provider_dli.api.packages.models import Package, PackageGroup
+from airflow_provider_dli.api.protocol.errors import NotFoundError
 from airflow_provider_dli.staging.records import filling
-from airflow_provider_dli.staging.records.decision import Holds
+from airflow_provider_dli.staging.records.decision import GroupContent
 from airflow_provider_dli.staging.records.filling import Outcome, Place, Verdict
 from airflow_provider_dli.staging.records.steps import (
     DeleteObjects,
@@ -61,10 +61,10 @@ class Stager:
     def run(self) -> Generator[Step | Wait, Any, str]:
         """Do what the hook does; returns how it ended."""
         seen = yield from filling.look(PLACE, self.wanted, self.owner)
-        if seen.comparison.holds is Holds.SAME:
+        if seen.comparison.holds is GroupContent.SAME:
             yield from filling.keep(seen, self.wanted, self.owner, self.id, 0.0)
             return "held"
-        if seen.comparison.holds is Holds.FOREIGN and self.on_conflict == "fail":
+        if seen.comparison.holds is GroupContent.FOREIGN and self.on_conflict == "fail":
             return "refused"
         upload, _ = yield from filling.begin(seen, self.wanted, self.owner, self.id)
         group = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_dli.api.models import Package, PackageGroup
-from airflow_provider_dli.staging.records.decision import Holds, compare, versioned
+from airflow_provider_dli.api.packages.models import Package, PackageGroup
+from airflow_provider_dli.staging.records.decision import GroupContent, compare, versioned
 from airflow_provider_dli.staging.records.known import Known
 from airflow_provider_dli.staging.records.tasks import Member, Record
 from airflow_provider_dli.staging.records.uploads import Begun, Content, Fact, Folder, Held, Listed
@@ -51,38 +51,38 @@ def group(update_time: int = 0, **underlying_names: str | None) -> PackageGroup:
     return PackageGroup("g", packages=tuple(packages))
 
 
-def held(found: PackageGroup | None, records: Known, *wanted: str) -> Holds:
+def held(found: PackageGroup | None, records: Known, *wanted: str) -> GroupContent:
     return compare(found, records, dict.fromkeys(wanted or ("a.jar",), "new"), US).holds
 
 
 def test_an_absent_group_holds_less() -> None:
-    assert held(None, known()) is Holds.LESS
+    assert held(None, known()) is GroupContent.LESS
 
 
 def test_a_group_that_is_as_it_was_staged_holds_the_same() -> None:
-    assert held(group(a="1_a.jar"), known(staged())) is Holds.SAME
+    assert held(group(a="1_a.jar"), known(staged())) is GroupContent.SAME
 
 
 def test_bytes_that_another_owner_staged_are_the_same_bytes() -> None:
-    assert held(group(a="1_a.jar"), known(staged(owner=THEM))) is Holds.SAME
+    assert held(group(a="1_a.jar"), known(staged(owner=THEM))) is GroupContent.SAME
 
 
 def test_packages_beside_the_wanted_ones_do_not_count_when_those_are_the_same() -> None:
-    assert held(group(a="1_a.jar", b="1_b.jar"), known(staged())) is Holds.SAME
+    assert held(group(a="1_a.jar", b="1_b.jar"), known(staged())) is GroupContent.SAME
 
 
 def test_a_copy_that_is_called_like_its_package_is_known_by_its_time() -> None:
     records = known(staged(copy="a.jar@1-5"))
 
-    assert held(group(5, a="a.jar"), records) is Holds.SAME
-    assert held(group(6, a="a.jar"), records) is Holds.FOREIGN
+    assert held(group(5, a="a.jar"), records) is GroupContent.SAME
+    assert held(group(6, a="a.jar"), records) is GroupContent.FOREIGN
 
 
 @pytest.mark.parametrize("underlying", [None, "a.jar"])
 def test_a_copy_that_nothing_tells_from_another_one_is_never_known(underlying: str | None) -> None:
     records = known(staged(copy=""), staged(copy="a.jar"), staged(copy="a.jar@1-0"))
 
-    assert held(group(a=underlying), records) is Holds.FOREIGN
+    assert held(group(a=underlying), records) is GroupContent.FOREIGN
 
 
 def test_a_failed_package_counts_as_missing() -> None:
@@ -90,53 +90,53 @@ def test_a_failed_package_counts_as_missing() -> None:
         "g", packages=(Package("a.jar", "g", raw_state="FAILED", underlying_name="1_a.jar"),)
     )
 
-    assert held(found, known(staged())) is Holds.LESS
+    assert held(found, known(staged())) is GroupContent.LESS
 
 
 def test_a_missing_package_leaves_less() -> None:
-    assert held(group(a="1_a.jar"), known(staged()), "a.jar", "b.jar") is Holds.LESS
+    assert held(group(a="1_a.jar"), known(staged()), "a.jar", "b.jar") is GroupContent.LESS
 
 
 def test_other_bytes_of_the_same_owner_are_older() -> None:
-    assert held(group(a="1_a.jar"), known(staged(content="old"))) is Holds.OLDER
+    assert held(group(a="1_a.jar"), known(staged(content="old"))) is GroupContent.OLDER
 
 
 def test_other_bytes_of_another_owner_are_foreign() -> None:
     records = known(staged(content="old", owner=THEM))
 
-    assert held(group(a="1_a.jar"), records) is Holds.FOREIGN
+    assert held(group(a="1_a.jar"), records) is GroupContent.FOREIGN
 
 
 def test_a_group_without_a_record_is_foreign() -> None:
-    assert held(group(a="1_a.jar"), known()) is Holds.FOREIGN
+    assert held(group(a="1_a.jar"), known()) is GroupContent.FOREIGN
 
 
 def test_a_group_with_a_foreign_package_beside_changed_ones_is_foreign() -> None:
     found = group(a="1_a.jar", b="1_b.jar")
 
-    assert held(found, known(staged(content="old"))) is Holds.FOREIGN
+    assert held(found, known(staged(content="old"))) is GroupContent.FOREIGN
 
 
 def test_a_copy_that_was_replaced_after_it_was_staged_is_foreign() -> None:
-    assert held(group(a="2_a.jar"), known(staged())) is Holds.FOREIGN
+    assert held(group(a="2_a.jar"), known(staged())) is GroupContent.FOREIGN
 
 
 def test_an_upload_that_was_interrupted_is_begun_again() -> None:
-    assert held(group(a="1_a.jar"), known(begun())) is Holds.LESS
+    assert held(group(a="1_a.jar"), known(begun())) is GroupContent.LESS
 
 
 def test_an_interrupted_upload_of_older_bytes_is_older() -> None:
-    assert held(group(a="1_a.jar"), known(begun("old"))) is Holds.OLDER
+    assert held(group(a="1_a.jar"), known(begun("old"))) is GroupContent.OLDER
 
 
 def test_a_copy_that_was_there_before_an_upload_does_not_come_from_it() -> None:
-    assert held(group(a="0_a.jar"), known(begun(before="0_a.jar"))) is Holds.FOREIGN
+    assert held(group(a="0_a.jar"), known(begun(before="0_a.jar"))) is GroupContent.FOREIGN
 
 
 def test_a_copy_that_two_owners_may_have_uploaded_is_that_of_the_first() -> None:
     theirs = Begun("1", THEM, (Content("a.jar", "theirs"),), {})
 
-    assert held(group(a="1_a.jar"), known(begun(), theirs)) is Holds.FOREIGN
+    assert held(group(a="1_a.jar"), known(begun(), theirs)) is GroupContent.FOREIGN
 
 
 # what version 0.1 wrote down
@@ -149,9 +149,9 @@ def old(
 
 
 def test_a_record_of_0_1_counts_for_the_copy_that_it_confirms() -> None:
-    assert held(group(a="1_a.jar"), known(old=old())) is Holds.SAME
-    assert held(group(a="1_a.jar"), known(old=old("old"))) is Holds.OLDER
-    assert held(group(a="2_a.jar"), known(old=old())) is Holds.FOREIGN
+    assert held(group(a="1_a.jar"), known(old=old())) is GroupContent.SAME
+    assert held(group(a="1_a.jar"), known(old=old("old"))) is GroupContent.OLDER
+    assert held(group(a="2_a.jar"), known(old=old())) is GroupContent.FOREIGN
 
 
 @pytest.mark.parametrize("underlying_name", [None, "1_a.jar", "0_a.jar"])
@@ -160,16 +160,16 @@ def test_what_0_1_did_not_confirm_is_an_upload_that_was_interrupted(
 ) -> None:
     member = old(underlying_name=underlying_name, confirmed=False)
 
-    assert held(group(a="1_a.jar"), known(old=member)) is Holds.LESS
+    assert held(group(a="1_a.jar"), known(old=member)) is GroupContent.LESS
 
 
 def test_what_0_1_confirmed_of_a_copy_without_a_name_of_its_own_is_uploaded_again() -> None:
-    assert held(group(5, a="a.jar"), known(old=old(underlying_name="a.jar"))) is Holds.LESS
+    assert held(group(5, a="a.jar"), known(old=old(underlying_name="a.jar"))) is GroupContent.LESS
 
 
 @pytest.mark.parametrize("newer", [staged(copy="9_a.jar"), begun(before="1_a.jar")])
 def test_a_record_of_0_1_does_not_count_beside_a_newer_one(newer: Held | Begun) -> None:
-    assert held(group(a="1_a.jar"), known(newer, old=old())) is Holds.FOREIGN
+    assert held(group(a="1_a.jar"), known(newer, old=old())) is GroupContent.FOREIGN
 
 
 def test_what_is_foreign_is_named_with_its_owner() -> None:

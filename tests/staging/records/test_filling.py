@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_dli.api.errors import BadRequestError, DliError, ServiceError
-from airflow_provider_dli.api.models import Package, PackageGroup
 from airflow_provider_dli.api.obs.models import StoredObject
+from airflow_provider_dli.api.packages.models import Package, PackageGroup
+from airflow_provider_dli.api.protocol.errors import BadRequestError, DliError, ServiceError
 from airflow_provider_dli.staging.records import filling
 from airflow_provider_dli.staging.records.filling import Place, Upload, Verdict
 from airflow_provider_dli.staging.records.steps import (

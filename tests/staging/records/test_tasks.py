@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_dli.api.errors import DliError
+from airflow_provider_dli.api.protocol.errors import DliError
 from airflow_provider_dli.staging.records.tasks import (
     Member,
     Record,

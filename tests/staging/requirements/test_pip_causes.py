@@ -11,7 +11,7 @@ import pytest
 from staging.requirements.wheels import asks, build
 from told import told
 
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.staging.content import LocalPackage
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from staging.requirements.wheels import asks, build, members
 
-from airflow_provider_dli.api.errors import InputError
+from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.staging.content import LocalPackage
 
 
