@@ -49,11 +49,11 @@ class Waiting(Protocol[F]):
         """Returns the Unix time of the next look."""
         ...
 
-    def see(self, found: F | None, now: float) -> F | None:
+    def on_result(self, found: F | None, now: float) -> F | None:
         """Take a look; returns what was found when the wait is over."""
         ...
 
-    def miss(self, error: DliError, now: float) -> None:
+    def on_error(self, error: DliError, now: float) -> None:
         """Take an error in place of a look."""
         ...
 

@@ -267,9 +267,9 @@ class SharedPoll(Generic[K, F]):
         for place in places:
             if changed or not place.looked:
                 place.looked = True
-                self._tell(place, place.watcher.see, found, self._time_of(place))
+                self._tell(place, place.watcher.on_result, found, self._time_of(place))
             else:
-                self._tell(place, place.watcher.see_again, self._time_of(place))
+                self._tell(place, place.watcher.on_unchanged, self._time_of(place))
             yield place
 
     def _time_of(self, place: Subscription[K, F]) -> float:
@@ -292,7 +292,7 @@ class SharedPoll(Generic[K, F]):
         for place in places:
             place.heard = self._round
             own = error.used_by(place.caller)
-            self._tell(place, place.watcher.miss, own, self._time_of(place))
+            self._tell(place, place.watcher.on_error, own, self._time_of(place))
             yield place
 
     async def _show_error(self, error: DliError, asked: set[K]) -> None:

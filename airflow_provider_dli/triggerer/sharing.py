@@ -49,7 +49,7 @@ _Accounts: TypeAlias = dict[Account, SharedAccount]
 _accounts: WeakKeyDictionary[asyncio.AbstractEventLoop, _Accounts] = WeakKeyDictionary()
 
 
-async def until(
+async def watch_group(
     account: Account,
     watcher: Subscriber[str | None, PackageGroup],
     *,
@@ -72,7 +72,7 @@ async def until(
     return await _until(account, watcher, ("groups", kind), watch, now, clock)
 
 
-async def until_ended(
+async def watch_job(
     account: Account,
     watcher: Subscriber[str, SparkBatch],
     *,
@@ -81,8 +81,8 @@ async def until_ended(
 ) -> SparkBatch:
     """Watch a Spark job of an account together with everybody else on this event loop.
 
-    `now` and `clock` are those of `until`. The last one to leave closes the connections. Raises
-    what the watcher raises.
+    `now` and `clock` are those of `watch_group`. The last one to leave closes the
+    connections. Raises what the watcher raises.
     """
 
     def watch(client: Client, transport: AsyncTransport) -> SharedPoll[str, SparkBatch]:
@@ -115,7 +115,7 @@ async def run(
         await _leave(desk)
 
 
-async def run_in_turn(
+async def run_serially(
     account: Account,
     ask: Callable[[Client], Flow[T]],
     *,
@@ -142,7 +142,7 @@ async def run_in_turn(
 
 
 @asynccontextmanager
-async def kept(account: Account) -> AsyncIterator[None]:
+async def keep_open(account: Account) -> AsyncIterator[None]:
     """Keep connections and credential of an account from one use to the next."""
     desk = _enter(account)
     try:

@@ -42,15 +42,15 @@ class Subscriber(Protocol[K_co, F]):
         """Give the Unix time of the look it wants next."""
         ...
 
-    def see(self, found: F | None, now: float) -> F | None:
+    def on_result(self, found: F | None, now: float) -> F | None:
         """Take a look; give what was found to end the watch."""
         ...
 
-    def see_again(self, now: float) -> F | None:
+    def on_unchanged(self, now: float) -> F | None:
         """Take a look that shows what the last one did; give that to end the watch."""
         ...
 
-    def miss(self, error: DliError, now: float) -> None:
+    def on_error(self, error: DliError, now: float) -> None:
         """Take an error in place of a look."""
         ...
 

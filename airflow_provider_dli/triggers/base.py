@@ -237,5 +237,5 @@ class DliTrigger:
                 error = unreadable(self.dli_conn_id, "no answer")
             except NotSentError as failure:
                 error = failure
-            wait.miss(error, now())
+            wait.on_error(error, now())
             await sharing.pause(wait.next_look(now()) - now())

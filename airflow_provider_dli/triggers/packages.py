@@ -57,7 +57,7 @@ class _GroupFields(DliTrigger):
 
             if isinstance(watcher, GroupWait):
                 watcher.project = account.project
-            await sharing.until(account, watcher, kind=self._kind(), now=now)
+            await sharing.watch_group(account, watcher, kind=self._kind(), now=now)
 
         await self.on_account(watch, connecting, now)
 

@@ -178,9 +178,9 @@ class SparkBatchTrigger(DliTrigger, BaseTrigger):
 
         wait.project = account.project
         if lines is None:
-            return await sharing.until_ended(account, wait, now=now)
+            return await sharing.watch_job(account, wait, now=now)
         # The end of the log is read when the wait is over.
-        async with sharing.kept(account):
+        async with sharing.keep_open(account):
             return await self._with_log(wait, progress, lines, now, account)
 
     async def _with_log(
@@ -196,10 +196,10 @@ class SparkBatchTrigger(DliTrigger, BaseTrigger):
         def ask(client: Client) -> Flow[None]:
             return progress.follow(lines, client.once)
 
-        read = partial(sharing.run_in_turn, account, ask)
+        read = partial(sharing.run_serially, account, ask)
         following = asyncio.ensure_future(self._follow(progress, read))
         try:
-            batch = await sharing.until_ended(account, wait, now=now)
+            batch = await sharing.watch_job(account, wait, now=now)
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)

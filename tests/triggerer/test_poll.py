@@ -35,7 +35,7 @@ from airflow_provider_dli.api.protocol.wait import LAST_LOOK
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.triggerer import sharing
 from airflow_provider_dli.triggerer.poll import LEAST_GAP
-from airflow_provider_dli.triggerer.sharing import until
+from airflow_provider_dli.triggerer.sharing import watch_group
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_many_waits_share_each_listing(emulator: Emulator, account: Account) -> 
         emulator.put_group(group, {"a.jar": "UPLOADING"})
 
     async def main() -> int:
-        waits = [asyncio.ensure_future(until(account, wait(group))) for group in groups]
+        waits = [asyncio.ensure_future(watch_group(account, wait(group))) for group in groups]
         await eventually(lambda: len(emulator.requests) >= 2)
         for group in groups:
             emulator.put_group(group, {"a.jar": "READY"})
@@ -73,7 +73,7 @@ def test_waits_of_one_group_share_it(emulator: Emulator, account: Account) -> No
     emulator.put_group("g", {"a.jar": "READY"})
 
     async def main() -> list[PackageGroup]:
-        return await asyncio.gather(*(until(account, wait()) for _ in range(5)))
+        return await asyncio.gather(*(watch_group(account, wait()) for _ in range(5)))
 
     assert [group.name for group in run(main())] == ["g"] * 5
     assert len(emulator.requests) == 1
@@ -86,7 +86,7 @@ def test_connections_of_one_account_share_a_poll_under_whatever_name(
 
     async def main() -> None:
         await asyncio.gather(
-            until(account, wait()), until(replace(account, conn_id="other"), wait())
+            watch_group(account, wait()), watch_group(replace(account, conn_id="other"), wait())
         )
 
     run(main())
@@ -99,8 +99,8 @@ def test_a_refusal_names_the_connection_of_each_wait(emulator: Emulator, account
 
     async def main() -> list[BaseException | PackageGroup]:
         return await asyncio.gather(
-            until(account, wait()),
-            until(replace(account, conn_id="other"), wait()),
+            watch_group(account, wait()),
+            watch_group(replace(account, conn_id="other"), wait()),
             return_exceptions=True,
         )
 
@@ -118,7 +118,7 @@ def test_kinds_have_listings_of_their_own_on_one_session(
 
     async def main() -> int:
         waits = [
-            asyncio.ensure_future(until(account, wait(group), kind=kind))
+            asyncio.ensure_future(watch_group(account, wait(group), kind=kind))
             for group, kind in (("g", "jar"), ("h", "pyFile"), ("g", None))
         ]
         await asyncio.sleep(0.1)
@@ -144,7 +144,9 @@ def test_accounts_have_polls_of_their_own(emulator: Emulator, account: Account) 
             each.put_group("g", {"a.jar": "READY"})
 
         async def main() -> None:
-            await asyncio.gather(until(account, wait()), until(account_of(other), wait()))
+            await asyncio.gather(
+                watch_group(account, wait()), watch_group(account_of(other), wait())
+            )
 
         run(main())
         assert (len(emulator.requests), len(other.requests)) == (1, 1)
@@ -153,7 +155,7 @@ def test_accounts_have_polls_of_their_own(emulator: Emulator, account: Account) 
 def test_the_last_one_to_leave_closes_the_session(emulator: Emulator, account: Account) -> None:
     emulator.put_group("g", {"a.jar": "READY"})
 
-    run(until(account, wait()))
+    run(watch_group(account, wait()))
     gc.collect()
 
     assert not [
@@ -163,7 +165,7 @@ def test_the_last_one_to_leave_closes_the_session(emulator: Emulator, account: A
 
 def test_the_last_one_to_be_cancelled_closes_all(emulator: Emulator, account: Account) -> None:
     async def main() -> None:
-        one = asyncio.ensure_future(until(account, wait()))
+        one = asyncio.ensure_future(watch_group(account, wait()))
         await eventually(lambda: emulator.requests)
         one.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -178,7 +180,7 @@ def test_whoever_is_cancelled_twice_closes_all_the_same(
     """Airflow repeats a cancel until the trigger is gone."""
 
     async def main() -> None:
-        one = asyncio.ensure_future(until(account, wait()))
+        one = asyncio.ensure_future(watch_group(account, wait()))
         await eventually(lambda: emulator.requests)
         one.cancel()
         await asyncio.sleep(0)
@@ -197,8 +199,8 @@ def test_one_kind_that_ends_leaves_the_session_to_the_other(
     emulator.put_group("h", {"a.py": "UPLOADING"}, kind="pyFile")
 
     async def main() -> None:
-        slow = asyncio.ensure_future(until(account, wait("h"), kind="pyFile"))
-        await until(account, wait("g"), kind="jar")
+        slow = asyncio.ensure_future(watch_group(account, wait("h"), kind="pyFile"))
+        await watch_group(account, wait("g"), kind="jar")
         emulator.put_group("h", {"a.py": "READY"}, kind="pyFile")
         await slow
 
@@ -209,7 +211,7 @@ def test_a_cancelled_wait_leaves_the_others(emulator: Emulator, account: Account
     emulator.put_group("g", {"a.jar": "UPLOADING"})
 
     async def main() -> PackageGroup:
-        waits = [asyncio.ensure_future(until(account, wait())) for _ in range(3)]
+        waits = [asyncio.ensure_future(watch_group(account, wait())) for _ in range(3)]
         await eventually(lambda: emulator.requests)
         waits[0].cancel()
         emulator.put_group("g", {"a.jar": "READY"})
@@ -226,11 +228,11 @@ def test_a_wait_that_begins_gets_an_early_look_beside_one_that_looks_rarely(
     emulator.put_group("slow", {"a.jar": "UPLOADING"})
 
     async def main() -> float:
-        rare = asyncio.ensure_future(until(account, Recorder("slow", poll_interval=60)))
+        rare = asyncio.ensure_future(watch_group(account, Recorder("slow", poll_interval=60)))
         await eventually(lambda: emulator.requests)
         emulator.put_group("g", {"a.jar": "READY"})
         begun = time.monotonic()
-        await until(account, wait(poll_interval=60))
+        await watch_group(account, wait(poll_interval=60))
         rare.cancel()
         await asyncio.gather(rare, return_exceptions=True)
         return time.monotonic() - begun
@@ -242,7 +244,7 @@ def test_a_wait_that_begins_gets_an_early_look_beside_one_that_looks_rarely(
 def test_looks_grow_rarer_with_a_wait(emulator: Emulator, account: Account) -> None:
     begun = Recorder(settled=False, poll_interval=0.6, until=after(3))
 
-    run(until(account, begun))
+    run(watch_group(account, begun))
 
     assert begun.looks_planned == 3
 
@@ -252,11 +254,11 @@ def test_a_look_that_nobody_waits_for_any_more_is_not_taken(
 ) -> None:
     async def main() -> None:
         early = asyncio.ensure_future(
-            until(account, Recorder("early", settled=False, first_look=0.3))
+            watch_group(account, Recorder("early", settled=False, first_look=0.3))
         )
         await asyncio.sleep(0.1)
         rare = asyncio.ensure_future(
-            until(account, Recorder("rare", settled=False, first_look=0.7, until=after(1)))
+            watch_group(account, Recorder("rare", settled=False, first_look=0.7, until=after(1)))
         )
         early.cancel()
         await rare
@@ -271,7 +273,7 @@ def test_listings_have_a_least_gap_however_many_waits_begin(
     async def main() -> None:
         waits = []
         for _ in range(10):
-            waits.append(asyncio.ensure_future(until(account, Recorder(until=after(2)))))
+            waits.append(asyncio.ensure_future(watch_group(account, Recorder(until=after(2)))))
             await asyncio.sleep(0.03)
         await asyncio.gather(*waits)
 
@@ -291,7 +293,7 @@ def test_a_settled_watcher_gets_its_last_look_at_the_deadline(
 
     async def main() -> None:
         with pytest.raises(PackageGroupTimeoutError):
-            await until(account, rare)
+            await watch_group(account, rare)
 
     run(main())
     assert rare.told[0] == "see"
@@ -305,7 +307,7 @@ def test_only_a_change_of_its_own_group_is_seen(emulator: Emulator, account: Acc
     still, moving = Recorder("still", until=after(3)), Recorder("moving", until=after(3))
 
     async def main() -> None:
-        waits = [asyncio.ensure_future(until(account, one)) for one in (still, moving)]
+        waits = [asyncio.ensure_future(watch_group(account, one)) for one in (still, moving)]
         for _ in range(2):
             seen = len(moving.told)
             await eventually(lambda seen=seen: len(moving.told) > seen)
@@ -313,7 +315,7 @@ def test_only_a_change_of_its_own_group_is_seen(emulator: Emulator, account: Acc
         await asyncio.gather(*waits)
 
     run(main())
-    assert still.told == ["see", "see_again", "see_again"]
+    assert still.told == ["see", "on_unchanged", "on_unchanged"]
     assert moving.told == ["see", "see", "see"]
 
 
@@ -324,20 +326,20 @@ def test_who_comes_later_sees_a_group_that_did_not_change(
     first, second = Recorder(until=after(3)), Recorder(until=after(1))
 
     async def main() -> None:
-        one = asyncio.ensure_future(until(account, first))
+        one = asyncio.ensure_future(watch_group(account, first))
         await eventually(lambda: first.told)
-        await until(account, second)
+        await watch_group(account, second)
         await one
 
     run(main())
     assert second.told == ["see"]
-    assert first.told == ["see", "see_again", "see_again"]
+    assert first.told == ["see", "on_unchanged", "on_unchanged"]
 
 
 def test_packages_without_a_group_are_found(emulator: Emulator, account: Account) -> None:
     emulator.put_package("a.jar", "READY")
 
-    found = run(until(account, wait(None, ("a.jar",))))
+    found = run(watch_group(account, wait(None, ("a.jar",))))
 
     assert found.package("a.jar") is not None
 
@@ -351,13 +353,13 @@ def test_an_answer_from_before_the_wait_began_does_not_count(
     emulator.add_fault(Fault("hang", method="GET", when="after", seconds=0.3))
 
     async def main() -> GroupWait:
-        other = asyncio.ensure_future(until(account, Recorder("other")))
+        other = asyncio.ensure_future(watch_group(account, Recorder("other")))
         await eventually(lambda: emulator.requests)
         emulator.put_group("g", {"a.jar": "UPLOADING"})  # uploaded anew, while the listing hangs
         begun = wait(deadline=time.time() + 0.8)
         try:
             with pytest.raises(PackageGroupTimeoutError):
-                await until(account, begun)
+                await watch_group(account, begun)
         finally:
             other.cancel()
             await asyncio.gather(other, return_exceptions=True)
@@ -366,7 +368,7 @@ def test_an_answer_from_before_the_wait_began_does_not_count(
     assert run(main()).readiness.states == {"a.jar": "UPLOADING"}
 
 
-@pytest.mark.parametrize("step", ["see", "see_again", "miss", "next_look"])
+@pytest.mark.parametrize("step", ["see", "on_unchanged", "miss", "next_look"])
 def test_what_a_watcher_raises_reaches_it_alone(
     emulator: Emulator, account: Account, step: str
 ) -> None:
@@ -377,7 +379,7 @@ def test_what_a_watcher_raises_reaches_it_alone(
 
     async def main() -> list[PackageGroup | BaseException]:
         return await asyncio.gather(
-            until(account, bad), until(account, good), return_exceptions=True
+            watch_group(account, bad), watch_group(account, good), return_exceptions=True
         )
 
     failure, found = run(main())
@@ -394,7 +396,7 @@ def test_a_watcher_that_cannot_even_begin_leaves_nothing_behind(
 
     async def main() -> None:
         with pytest.raises(RuntimeError, match="its own"):
-            await until(account, Broken())
+            await watch_group(account, Broken())
 
     run(main())
     assert emulator.requests == []
@@ -419,7 +421,8 @@ def test_a_poll_that_breaks_keeps_nobody_waiting(emulator: Emulator, account: Ac
     async def main() -> list[PackageGroup | BaseException]:
         clock = BrokenClock()
         return await asyncio.gather(
-            *(until(account, Recorder(), clock=clock) for _ in range(3)), return_exceptions=True
+            *(watch_group(account, Recorder(), clock=clock) for _ in range(3)),
+            return_exceptions=True,
         )
 
     failures = run(main())
@@ -433,8 +436,8 @@ def test_after_a_poll_that_broke_the_next_wait_begins_anew(
 
     async def main() -> PackageGroup:
         with pytest.raises(RuntimeError):
-            await until(account, Recorder(), clock=BrokenClock())
-        return await until(account, wait())
+            await watch_group(account, Recorder(), clock=BrokenClock())
+        return await watch_group(account, wait())
 
     assert run(main()).name == "g"
 
@@ -444,7 +447,9 @@ def test_a_wait_that_is_cancelled_while_its_poll_breaks_is_cancelled(
 ) -> None:
     async def main() -> list[PackageGroup | BaseException]:
         clock = BrokenClock(lambda: waits[0].cancel())
-        waits = [asyncio.ensure_future(until(account, Recorder(), clock=clock)) for _ in range(2)]
+        waits = [
+            asyncio.ensure_future(watch_group(account, Recorder(), clock=clock)) for _ in range(2)
+        ]
         return await asyncio.gather(*waits, return_exceptions=True)
 
     first, second = run(main())
@@ -462,13 +467,13 @@ def test_a_wait_that_joins_between_the_break_and_its_news_does_not_hang(
 
         async def join() -> None:
             await broken.wait()
-            await until(account, Recorder("late", until=after(1)))
+            await watch_group(account, Recorder("late", until=after(1)))
 
         late = asyncio.ensure_future(join())
         # The poll is over with this turn of the loop; its first wait wakes up two turns later.
         clock = BrokenClock(lambda: loop.call_soon(broken.set) if turns else broken.set())
         with pytest.raises(RuntimeError):
-            await until(account, Recorder(), clock=clock)
+            await watch_group(account, Recorder(), clock=clock)
         _, hanging = await asyncio.wait([late], timeout=1)
         late.cancel()
         await asyncio.gather(late, return_exceptions=True)
@@ -491,7 +496,7 @@ def test_a_wait_that_leaves_while_others_are_told_leaves_nothing_behind(
 
         for number in range(250):
             first = Recorder(f"g{number}", until=cancel_the_last if number == 0 else after(1))
-            waits[f"g{number}"] = asyncio.ensure_future(until(account, first))
+            waits[f"g{number}"] = asyncio.ensure_future(watch_group(account, first))
         await asyncio.gather(*waits.values(), return_exceptions=True)
         assert waits["g249"].cancelled()
 
@@ -515,7 +520,7 @@ def test_a_wait_that_leaves_while_an_error_is_told_is_not_told(
 
         for recorder in recorders:
             recorder.until = cancel_the_others
-            waits.append(asyncio.ensure_future(until(account, recorder)))
+            waits.append(asyncio.ensure_future(watch_group(account, recorder)))
         await asyncio.gather(*waits, return_exceptions=True)
         return [what for recorder in recorders for what in recorder.told]
 
@@ -534,7 +539,7 @@ def test_each_wait_logs_in_its_own_context(emulator: Emulator, account: Account)
     async def one(name: str) -> None:
         task.set(name)
         with pytest.raises(PackageGroupTimeoutError):
-            await until(account, Logging(name, deadline=time.time() + 0.6))
+            await watch_group(account, Logging(name, deadline=time.time() + 0.6))
 
     async def main() -> None:
         emulator.add_fault(Fault("unavailable", skip=1))
@@ -560,7 +565,7 @@ def test_a_refusal_ends_every_wait_at_once(
 
     async def main() -> list[PackageGroup | BaseException]:
         return await asyncio.gather(
-            *(until(account, wait(f"g{n}")) for n in range(150)), return_exceptions=True
+            *(watch_group(account, wait(f"g{n}")) for n in range(150)), return_exceptions=True
         )
 
     assert all(isinstance(one, error) for one in run(main()))
@@ -570,7 +575,7 @@ def test_a_refusal_ends_every_wait_at_once(
 def test_a_wrong_kind_is_said_to_whoever_gave_it(emulator: Emulator, account: Account) -> None:
     async def main() -> None:
         with pytest.raises(InputError, match="kind is 'JAR'"):
-            await until(account, wait(), kind="JAR")
+            await watch_group(account, wait(), kind="JAR")
 
     run(main())
     assert emulator.requests == []
@@ -583,7 +588,10 @@ def test_one_error_that_ends_many_waits_names_each_ones_group(
 
     async def main() -> list[Any]:
         return await asyncio.gather(
-            *(until(account, wait(group, max_unknown_time=0.4)) for group in ("first", "second")),
+            *(
+                watch_group(account, wait(group, max_unknown_time=0.4))
+                for group in ("first", "second")
+            ),
             return_exceptions=True,
         )
 
@@ -601,7 +609,7 @@ def test_after_a_throttled_listing_the_next_comes_no_earlier_than_asked(
     emulator.put_group("g", {"a.jar": "READY"})
     emulator.add_fault(Fault("throttled", retry_after=0.9))
 
-    run(until(account, wait()))
+    run(watch_group(account, wait()))
 
     first, second = (record.time for record in emulator.requests)
     assert second - first >= 0.9
@@ -615,7 +623,9 @@ def test_a_group_that_cannot_be_read_is_trouble_for_its_own_waits_only() -> None
         account = Account(server.origin, "p", AccessKey("ak", "sk"))
 
         async def main() -> PackageGroup:
-            good, _ = await asyncio.gather(until(account, wait("good")), until(account, told))
+            good, _ = await asyncio.gather(
+                watch_group(account, wait("good")), watch_group(account, told)
+            )
             return good
 
         assert run(main()).name == "good"
@@ -631,7 +641,7 @@ def test_a_group_that_cannot_be_read_for_a_while_is_endured() -> None:
     with serving(lambda _: next(answers, (status, headers, body))) as server:
         account = Account(server.origin, "p", AccessKey("ak", "sk"))
 
-        assert run(until(account, wait())).name == "g"
+        assert run(watch_group(account, wait())).name == "g"
 
 
 def test_a_listing_that_is_no_json_is_endured_and_is_nobodys_end(
@@ -641,7 +651,7 @@ def test_a_listing_that_is_no_json_is_endured_and_is_nobodys_end(
     emulator.add_fault(Fault("malformed-json"))
     told: list[DliError] = []
 
-    run(until(account, wait(trouble=told.append)))
+    run(watch_group(account, wait(trouble=told.append)))
 
     assert [type(error) for error in told] == [UnusableAnswerError]
 
@@ -651,7 +661,7 @@ def test_a_group_that_disappears_ends_its_waits(emulator: Emulator, account: Acc
     begun = wait()
 
     async def main() -> None:
-        one = asyncio.ensure_future(until(account, begun))
+        one = asyncio.ensure_future(watch_group(account, begun))
         await eventually(lambda: begun.readiness.states)
         emulator.reset()
         with pytest.raises(PackageGroupFailedError, match=r"a\.jar is ABSENT"):
@@ -666,7 +676,7 @@ def test_a_deadline_holds_while_the_listing_hangs(emulator: Emulator, account: A
     async def main() -> float:
         begun = time.monotonic()
         with pytest.raises(PackageGroupTimeoutError):
-            await until(account, wait(deadline=time.time() + 0.1))
+            await watch_group(account, wait(deadline=time.time() + 0.1))
         return time.monotonic() - begun
 
     assert run(main()) < LAST_LOOK + 1
@@ -678,6 +688,6 @@ def test_waits_of_one_loop_are_not_shared_with_another(
     emulator.put_group("g", {"a.jar": "READY"})
 
     for _ in range(2):
-        run(until(account, wait()))
+        run(watch_group(account, wait()))
 
     assert len(emulator.requests) == 2

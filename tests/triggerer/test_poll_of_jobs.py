@@ -37,7 +37,7 @@ from airflow_provider_dli.api.protocol.wire import Flow, sleep
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.triggerer import sharing
 from airflow_provider_dli.triggerer.poll import LEAST_GAP
-from airflow_provider_dli.triggerer.sharing import TURN_GAP, run_in_turn, until_ended
+from airflow_provider_dli.triggerer.sharing import TURN_GAP, run_serially, watch_job
 
 
 @pytest.fixture
@@ -86,14 +86,14 @@ class Recorder:
         self.settled = not self.early
         return now + (self.poll_interval if self.settled else self.early.pop(0))
 
-    def see(self, found: SparkBatch | None, now: float) -> SparkBatch | None:
+    def on_result(self, found: SparkBatch | None, now: float) -> SparkBatch | None:
         self.told.append(found.raw_state if found else "absent")
         return found if found and found.is_terminal else None
 
-    def see_again(self, now: float) -> None:
+    def on_unchanged(self, now: float) -> None:
         self.told.append("again")
 
-    def miss(self, error: DliError, now: float) -> None:
+    def on_error(self, error: DliError, now: float) -> None:
         self.told.append(type(error).__name__)
 
     def expire(self, now: float) -> None:
@@ -109,7 +109,7 @@ def test_a_thousand_jobs_cost_eleven_requests_a_round_and_all_are_told_their_end
     waits = [wait(job, poll_interval=1.0, max_unknown_time=0.1) for job in jobs]
 
     async def main() -> list[SparkBatch | BaseException]:
-        waiting = [asyncio.ensure_future(until_ended(account, one)) for one in waits]
+        waiting = [asyncio.ensure_future(watch_job(account, one)) for one in waits]
         await eventually(lambda: all(one.batch for one in waits))
         emulator.clear_requests()
         await eventually(lambda: len(pages(emulator)) >= 3)
@@ -129,7 +129,7 @@ def test_waits_that_are_killed_leave_nothing_behind(emulator: Emulator, account:
     jobs = jobs_of(emulator, 300)
 
     async def main() -> None:
-        waiting = [asyncio.ensure_future(until_ended(account, wait(job))) for job in jobs]
+        waiting = [asyncio.ensure_future(watch_job(account, wait(job))) for job in jobs]
         await eventually(lambda: emulator.requests)
         for one in waiting:
             one.cancel()
@@ -146,7 +146,7 @@ def test_waits_that_are_killed_leave_nothing_behind(emulator: Emulator, account:
 def test_a_single_job_is_asked_for_by_its_id(emulator: Emulator, account: Account) -> None:
     (job,) = jobs_of(emulator, 1, "Success")
 
-    ended = run(until_ended(account, wait(job)))
+    ended = run(watch_job(account, wait(job)))
 
     assert ended.id == job
     assert [record.path.rsplit("/", 1)[1] for record in emulator.requests] == [job]
@@ -156,7 +156,7 @@ def test_waits_of_one_job_share_its_looks(emulator: Emulator, account: Account) 
     (job,) = jobs_of(emulator, 1, "dead")
 
     async def main() -> None:
-        await asyncio.gather(*(until_ended(account, wait(job)) for _ in range(20)))
+        await asyncio.gather(*(watch_job(account, wait(job)) for _ in range(20)))
 
     run(main())
     assert len(emulator.requests) == 1
@@ -170,10 +170,10 @@ def test_the_early_looks_of_a_new_job_ask_for_it_alone(
 
     async def main() -> None:
         old = [Recorder(job, poll_interval=60) for job in jobs]
-        waiting = [asyncio.ensure_future(until_ended(account, one)) for one in old]
+        waiting = [asyncio.ensure_future(watch_job(account, one)) for one in old]
         await eventually(lambda: all(one.told for one in old))
         emulator.clear_requests()
-        waiting.append(asyncio.ensure_future(until_ended(account, new)))
+        waiting.append(asyncio.ensure_future(watch_job(account, new)))
         await eventually(lambda: len(new.told) >= 3)
         for one in waiting:
             one.cancel()
@@ -193,7 +193,7 @@ def test_early_looks_do_not_put_off_those_of_the_settled(
     new = Recorder(jobs[1], early=[0.5] * 100)
 
     async def main() -> None:
-        waiting = [asyncio.ensure_future(until_ended(account, one)) for one in (old, new)]
+        waiting = [asyncio.ensure_future(watch_job(account, one)) for one in (old, new)]
         await eventually(lambda: len(old.told) >= 2 and len(new.told) >= 3)
         for one in waiting:
             one.cancel()
@@ -209,7 +209,7 @@ def test_who_settles_first_gets_his_next_look_after_the_whole_interval(
     settling = Recorder(job, poll_interval=60, early=[0.1])
 
     async def main() -> None:
-        waiting = asyncio.ensure_future(until_ended(account, settling))
+        waiting = asyncio.ensure_future(watch_job(account, settling))
         await eventually(lambda: settling.told)
         await asyncio.sleep(LEAST_GAP + 0.3)
         waiting.cancel()
@@ -227,7 +227,7 @@ def test_a_job_that_nobody_knows_is_trouble_for_its_own_waits_only(
     there = Recorder(job)
 
     async def main() -> None:
-        waiting = [asyncio.ensure_future(until_ended(account, one)) for one in (absent, there)]
+        waiting = [asyncio.ensure_future(watch_job(account, one)) for one in (absent, there)]
         await eventually(lambda: len(there.told) >= 2)
         emulator.set_batch_state(job, "success")
         waiting[0].cancel()
@@ -245,7 +245,7 @@ def test_a_job_that_is_found_again_is_seen_anew(emulator: Emulator, account: Acc
     watcher = Recorder(job)
 
     async def main() -> None:
-        waiting = asyncio.ensure_future(until_ended(account, watcher))
+        waiting = asyncio.ensure_future(watch_job(account, watcher))
         await eventually(lambda: len(watcher.told) >= 3)
         emulator.set_batch_state(job, "success")
         await waiting
@@ -262,7 +262,7 @@ def test_an_error_of_the_service_reaches_all_who_were_not_seen(
     watchers = [Recorder(job) for job in jobs]
 
     async def main() -> None:
-        waiting = [asyncio.ensure_future(until_ended(account, one)) for one in watchers]
+        waiting = [asyncio.ensure_future(watch_job(account, one)) for one in watchers]
         await eventually(lambda: all(len(one.told) >= 2 for one in watchers))
         for job in jobs:
             emulator.set_batch_state(job, "success")
@@ -278,8 +278,8 @@ def test_a_refusal_names_the_connection_of_each_wait(emulator: Emulator, account
 
     async def main() -> list[SparkBatch | BaseException]:
         return await asyncio.gather(
-            until_ended(account, wait(jobs[0])),
-            until_ended(replace(account, conn_id="other"), wait(jobs[1])),
+            watch_job(account, wait(jobs[0])),
+            watch_job(replace(account, conn_id="other"), wait(jobs[1])),
             return_exceptions=True,
         )
 
@@ -296,7 +296,7 @@ def test_who_has_to_leave_a_look_to_others_is_told_nothing_of_it(
     emulator.add_fault(Fault("forbidden", path="/batches", times=None))
 
     async def main() -> None:
-        waiting = [asyncio.ensure_future(until_ended(account, one)) for one in watchers]
+        waiting = [asyncio.ensure_future(watch_job(account, one)) for one in watchers]
         await eventually(lambda: sum(bool(one.told) for one in watchers) == MOST_SINGLE_LOOKS)
         await eventually(lambda: all(one.told for one in watchers))
         for one in waiting:
@@ -313,10 +313,10 @@ def test_an_error_is_for_those_who_were_asked_for(emulator: Emulator, account: A
     old, new = Recorder(jobs[0], poll_interval=60), Recorder(jobs[1], early=[0.3, 60])
 
     async def main() -> None:
-        waiting = [asyncio.ensure_future(until_ended(account, old))]
+        waiting = [asyncio.ensure_future(watch_job(account, old))]
         await eventually(lambda: old.told)
         emulator.add_fault(Fault("unavailable"))
-        waiting.append(asyncio.ensure_future(until_ended(account, new)))
+        waiting.append(asyncio.ensure_future(watch_job(account, new)))
         await eventually(lambda: new.told)
         for one in waiting:
             one.cancel()
@@ -335,9 +335,9 @@ def test_who_joins_while_a_look_is_under_way_gets_one_of_his_own_at_once(
     emulator.latency = 0.5
 
     async def main() -> None:
-        waiting = asyncio.ensure_future(until_ended(account, first))
+        waiting = asyncio.ensure_future(watch_job(account, first))
         await asyncio.sleep(0.2)
-        await until_ended(account, second)
+        await watch_job(account, second)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
 
@@ -351,7 +351,7 @@ def test_a_deadline_holds_while_the_look_hangs(emulator: Emulator, account: Acco
 
     async def main() -> None:
         with pytest.raises(SparkBatchTimeoutError):
-            await until_ended(account, wait(job, deadline=time.time() + 0.1))
+            await watch_job(account, wait(job, deadline=time.time() + 0.1))
 
     begun = time.monotonic()
     run(main())
@@ -367,8 +367,8 @@ def test_groups_and_jobs_of_an_account_share_its_connections(
     async def main() -> None:
         group = GroupWait("g", None, poll_interval=0.5)
         waiting = [
-            asyncio.ensure_future(sharing.until(account, group)),
-            asyncio.ensure_future(until_ended(account, wait(job))),
+            asyncio.ensure_future(sharing.watch_group(account, group)),
+            asyncio.ensure_future(watch_job(account, wait(job))),
         ]
         await eventually(lambda: len(emulator.requests) >= 2)
         sessions = [one for one in gc.get_objects() if type(one) is aiohttp.ClientSession]
@@ -389,7 +389,7 @@ def test_a_flow_is_run_at_the_desk_of_the_waits(emulator: Emulator, account: Acc
     (job,) = jobs_of(emulator, 1)
 
     async def main() -> None:
-        waiting = asyncio.ensure_future(until_ended(account, wait(job)))
+        waiting = asyncio.ensure_future(watch_job(account, wait(job)))
         await eventually(lambda: emulator.requests)
         assert (await sharing.run(account, show(job))).id == job
         assert len(sharing._accounts[asyncio.get_running_loop()]) == 1
@@ -399,7 +399,7 @@ def test_a_flow_is_run_at_the_desk_of_the_waits(emulator: Emulator, account: Acc
     run(main())
 
 
-@pytest.mark.parametrize("ask", [sharing.run, run_in_turn])
+@pytest.mark.parametrize("ask", [sharing.run, run_serially])
 def test_a_flow_of_somebody_who_is_alone_leaves_nothing_behind(
     emulator: Emulator, account: Account, ask: Any
 ) -> None:
@@ -414,7 +414,7 @@ def test_a_flow_of_somebody_who_is_alone_leaves_nothing_behind(
     ]
 
 
-@pytest.mark.parametrize("ask", [sharing.run, run_in_turn])
+@pytest.mark.parametrize("ask", [sharing.run, run_serially])
 def test_a_flow_raises_what_it_raises_for_its_own_connection(
     emulator: Emulator, account: Account, ask: Any
 ) -> None:
@@ -443,7 +443,7 @@ def test_calls_in_turn_are_served_one_at_a_time_and_as_they_came(
     order: list[str] = []
 
     async def one(job: str, conn_id: str) -> None:
-        await run_in_turn(replace(account, conn_id=conn_id), show(job))
+        await run_serially(replace(account, conn_id=conn_id), show(job))
         order.append(job)
 
     async def main() -> None:
@@ -459,7 +459,7 @@ def test_who_gives_up_his_turn_lets_the_next_have_it(emulator: Emulator, account
     jobs = jobs_of(emulator, 3)
 
     async def main() -> None:
-        calls = [asyncio.ensure_future(run_in_turn(account, show(job))) for job in jobs]
+        calls = [asyncio.ensure_future(run_serially(account, show(job))) for job in jobs]
         await eventually(lambda: emulator.requests)
         calls[1].cancel()
         await asyncio.gather(*calls, return_exceptions=True)
@@ -477,12 +477,12 @@ def test_who_is_killed_in_his_turn_does_not_keep_it(
     emulator.latency = seconds
 
     async def main() -> None:
-        await run_in_turn(account, show(jobs[0]))
-        holder = asyncio.ensure_future(run_in_turn(account, show(jobs[0])))
+        await run_serially(account, show(jobs[0]))
+        holder = asyncio.ensure_future(run_serially(account, show(jobs[0])))
         await asyncio.sleep(0.1)
         holder.cancel()
         await asyncio.gather(holder, return_exceptions=True)
-        assert (await run_in_turn(account, show(jobs[1]))).id == jobs[1]
+        assert (await run_serially(account, show(jobs[1]))).id == jobs[1]
 
     run(main())
 
@@ -493,8 +493,8 @@ def test_many_calls_in_turn_do_not_hold_up_the_looks(emulator: Emulator, account
     watcher = Recorder(job, poll_interval=0.5)
 
     async def main() -> None:
-        waiting = asyncio.ensure_future(until_ended(account, watcher))
-        calls = [asyncio.ensure_future(run_in_turn(account, show(job))) for _ in range(200)]
+        waiting = asyncio.ensure_future(watch_job(account, watcher))
+        calls = [asyncio.ensure_future(run_serially(account, show(job))) for _ in range(200)]
         await asyncio.sleep(3)
         for one in calls:
             one.cancel()
@@ -513,8 +513,8 @@ def test_errors_in_a_turn_pass_it_on(emulator: Emulator, account: Account) -> No
     async def main() -> None:
         absent = "0a324461-d9d9-45da-a52a-3b3c7a3d809e"
         first, second = await asyncio.gather(
-            run_in_turn(account, show(absent)),
-            run_in_turn(account, show(job)),
+            run_serially(account, show(absent)),
+            run_serially(account, show(job)),
             return_exceptions=True,
         )
         assert isinstance(first, NotFoundError)
@@ -530,7 +530,7 @@ def test_accounts_have_turns_of_their_own(emulator: Emulator, account: Account) 
 
         async def main() -> float:
             begun = time.monotonic()
-            await asyncio.gather(*(run_in_turn(one, show(job)) for one, job in each.items()))
+            await asyncio.gather(*(run_serially(one, show(job)) for one, job in each.items()))
             return time.monotonic() - begun
 
         assert run(main()) < 2.0
@@ -544,7 +544,7 @@ def test_what_is_asked_of_a_service_in_trouble_is_bounded(
 
     async def main() -> Counter[str]:
         results = await asyncio.gather(
-            *(until_ended(account, wait(job, max_unknown_time=1.2)) for job in jobs),
+            *(watch_job(account, wait(job, max_unknown_time=1.2)) for job in jobs),
             return_exceptions=True,
         )
         return Counter(type(one).__name__ for one in results)

@@ -29,7 +29,7 @@ from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.transport.clock import steady
 from airflow_provider_dli.triggerer import sharing
 from airflow_provider_dli.triggerer.loop import WOKEN, SharedAnswers
-from airflow_provider_dli.triggerer.sharing import until, until_ended
+from airflow_provider_dli.triggerer.sharing import watch_group, watch_job
 
 MANY = 400
 HOUR = 3600.0
@@ -70,7 +70,9 @@ def test_a_clock_that_is_set_neither_stops_the_looks_nor_ends_a_wait(
     clock = MachineClock()
 
     async def main() -> PackageGroup:
-        waiting = asyncio.ensure_future(until(account, wait(deadline=clock() + 60), now=clock))
+        waiting = asyncio.ensure_future(
+            watch_group(account, wait(deadline=clock() + 60), now=clock)
+        )
         await eventually(lambda: emulator.requests)
         clock.set_by = jump
         seen = len(emulator.requests)
@@ -87,11 +89,11 @@ def test_a_wait_that_begins_after_the_clock_was_set_ends_by_the_new_time(
     clock = MachineClock()
 
     async def main() -> None:
-        other = asyncio.ensure_future(until(account, Recorder("other"), now=clock))
+        other = asyncio.ensure_future(watch_group(account, Recorder("other"), now=clock))
         await eventually(lambda: emulator.requests)
         clock.set_by = HOUR
         with pytest.raises(PackageGroupTimeoutError):
-            await until(account, wait(deadline=clock() + 0.3), now=clock)
+            await watch_group(account, wait(deadline=clock() + 0.3), now=clock)
         other.cancel()
         await asyncio.gather(other, return_exceptions=True)
 
@@ -130,7 +132,7 @@ def test_what_is_ready_at_the_deadline_is_ready_although_the_look_before_was_thr
     emulator.put_group("g", {"a.jar": "READY"})
     emulator.add_fault(Fault("throttled", retry_after=600))
 
-    run(until(account, wait(deadline=time.time() + 1.8)))
+    run(watch_group(account, wait(deadline=time.time() + 1.8)))
 
     assert len(emulator.requests) == 2
 
@@ -142,7 +144,7 @@ def test_a_last_look_does_not_wait_for_the_turn_that_the_account_is_given(
     pace = pace_of(account)
     pace.throttled(time.time(), 60)
 
-    assert run(until(account, wait(deadline=time.time() + 1.5))).name == "g"
+    assert run(watch_group(account, wait(deadline=time.time() + 1.5))).name == "g"
 
 
 def test_neither_does_the_last_look_at_a_job(emulator: Emulator, account: Account) -> None:
@@ -150,7 +152,7 @@ def test_neither_does_the_last_look_at_a_job(emulator: Emulator, account: Accoun
     pace = pace_of(account)
     pace.throttled(time.time(), 60)
 
-    found = run(until_ended(account, JobWait(job, deadline=time.time() + 1.5)))
+    found = run(watch_job(account, JobWait(job, deadline=time.time() + 1.5)))
 
     assert found.raw_state == "success"
 
@@ -163,7 +165,7 @@ def test_a_look_that_began_before_the_deadline_is_not_the_last(
     emulator.add_fault(Fault("hang", method="GET", when="after", seconds=0.8))
 
     async def main() -> PackageGroup:
-        waiting = asyncio.ensure_future(until(account, wait(deadline=time.time() + 1.3)))
+        waiting = asyncio.ensure_future(watch_group(account, wait(deadline=time.time() + 1.3)))
         await eventually(lambda: emulator.requests)
         emulator.put_group("g", {"a.jar": "READY"})
         return await waiting
@@ -180,7 +182,7 @@ def test_no_retry_after_outlasts_a_deadline(
 
     async def main() -> None:
         with pytest.raises(PackageGroupTimeoutError, match=r"The last look failed: GET .* 429"):
-            await until(account, wait(deadline=time.time() + 1.5))
+            await watch_group(account, wait(deadline=time.time() + 1.5))
 
     run(main(), seconds=1.5 + LAST_LOOK + 1)
 
@@ -215,7 +217,7 @@ def test_waits_that_end_in_one_look_wake_in_turns(
     ended: list[PackageGroup] = []
 
     async def one(number: int) -> None:
-        ended.append(await until(account, Recorder(f"g{number % groups}", until=after(1))))
+        ended.append(await watch_group(account, Recorder(f"g{number % groups}", until=after(1))))
 
     async def main() -> int:
         async with most_in_a_turn(lambda: len(ended)) as grown:
@@ -235,7 +237,7 @@ def test_waits_that_are_failed_by_one_look_wake_in_turns(
 
     async def one(number: int) -> None:
         try:
-            await until(account, wait(f"g{number}"))
+            await watch_group(account, wait(f"g{number}"))
         except DliError as error:
             failed.append(error)
 

@@ -58,13 +58,13 @@ class Recorder:
         self._raise("next_look")
         return now + self.poll_interval
 
-    def see(self, found: PackageGroup | None, now: float) -> PackageGroup | None:
+    def on_result(self, found: PackageGroup | None, now: float) -> PackageGroup | None:
         return self._note("see", found or PackageGroup(self.key))
 
-    def see_again(self, now: float) -> PackageGroup | None:
-        return self._note("see_again", PackageGroup(self.key))
+    def on_unchanged(self, now: float) -> PackageGroup | None:
+        return self._note("on_unchanged", PackageGroup(self.key))
 
-    def miss(self, error: DliError, now: float) -> PackageGroup | None:
+    def on_error(self, error: DliError, now: float) -> PackageGroup | None:
         return self._note(f"miss {type(error).__name__}", PackageGroup(self.key))
 
     def expire(self, now: float) -> None:

@@ -22,7 +22,7 @@ class JobWait(Wait):
 
     With `auto_recovery` a job is dead only when a second look says so, half a poll interval after
     the first at least: whether `dead` may be seen before `recovering` is not documented. `observe`
-    is given each job that `see` finds. `project` says where it is looked for, in words.
+    is given each job that `on_result` finds. `project` says where it is looked for, in words.
     """
 
     batch_id: str
@@ -42,7 +42,7 @@ class JobWait(Wait):
         """What is waited for, in a sentence."""
         return f"Spark job {self.batch_id}"
 
-    def see(self, found: SparkBatch | None, now: float) -> SparkBatch | None:
+    def on_result(self, found: SparkBatch | None, now: float) -> SparkBatch | None:
         """Take a look at the job, `None` where nobody knows it; gives it when it has ended.
 
         Raises `SparkBatchLostError` when it is unknown, or in a state that nobody knows, for
@@ -57,29 +57,29 @@ class JobWait(Wait):
             self._dead_since = None
         elif self._is_dead_for_good(now):
             return found
-        self.note(now, is_odd=found is None or found.state is BatchState.UNKNOWN)
+        self.keep_waiting(now, is_odd=found is None or found.state is BatchState.UNKNOWN)
         return None
 
-    def see_again(self, now: float) -> SparkBatch | None:
+    def on_unchanged(self, now: float) -> SparkBatch | None:
         """Take a look that shows what the last one did; gives the job that is still dead."""
         if self._dead_since is not None and self._is_dead_for_good(now):
             return self.batch
-        self.wait_on(now)
+        self.check_time(now)
         return None
 
-    def miss(self, error: DliError, now: float) -> None:
+    def on_error(self, error: DliError, now: float) -> None:
         """Take an error in place of a look.
 
         A job that was just submitted may be unknown for a while, and so may any be for whom the
         service looks in the wrong place.
         """
         if not isinstance(error, NotFoundError):
-            Wait.miss(self, error, now)
+            Wait.on_error(self, error, now)
             return
         if not isinstance(self.last_error, NotFoundError):
             self.trouble(error)
         self._dead_since = None
-        self.note(now, is_odd=True, error=error)
+        self.keep_waiting(now, is_odd=True, error=error)
 
     @property
     def is_open(self) -> bool:

@@ -33,8 +33,8 @@ class GroupWait(Wait):
     """Waits until every one of `names`, or all that the group has, is READY.
 
     `group` is `None` for packages without a group. `accepted` says that DLI took an upload of
-    `names`, so that they may not stay absent. `observe` is given each readiness that `see` finds.
-    `project` says where the group is looked for, in words.
+    `names`, so that they may not stay absent. `observe` is given each readiness that
+    `on_result` finds. `project` says where the group is looked for, in words.
     """
 
     group: str | None
@@ -54,7 +54,7 @@ class GroupWait(Wait):
         """What is waited for, in a sentence."""
         return title(self.group)
 
-    def see(self, found: PackageGroup | None, now: float) -> PackageGroup | None:
+    def on_result(self, found: PackageGroup | None, now: float) -> PackageGroup | None:
         """Take a look at the group, `None` where the listing lacks it; gives it when it is ready.
 
         Raises `PackageGroupFailedError` for a package that is FAILED, is gone after it was seen, or
@@ -74,12 +74,12 @@ class GroupWait(Wait):
             # Without names of its own a wait would not show what the group has no longer.
             states = {**readiness.states, **dict.fromkeys(gone, ABSENT)}
             raise failed(self.group, Readiness(Verdict.FAILED, states), PackageGroupLostError)
-        self.note(now, is_odd=self._is_odd(readiness))
+        self.keep_waiting(now, is_odd=self._is_odd(readiness))
         return None
 
-    def see_again(self, now: float) -> PackageGroup | None:
+    def on_unchanged(self, now: float) -> PackageGroup | None:
         """Take a look that shows what the last one did; time alone may end the wait."""
-        self.wait_on(now)
+        self.check_time(now)
         return None
 
     @property
@@ -151,7 +151,7 @@ class GroupUpdates:
         self.settled = True
         return now + self.poll_interval
 
-    def see(self, found: PackageGroup | None, now: float) -> PackageGroup | None:
+    def on_result(self, found: PackageGroup | None, now: float) -> PackageGroup | None:
         """Take a look; gives the group when it is READY anew."""
         self._last_error = None
         readiness = judge(found, self.names)
@@ -166,11 +166,11 @@ class GroupUpdates:
         self.last, self.states = time, readiness.states
         return found
 
-    def see_again(self, now: float) -> None:
+    def on_unchanged(self, now: float) -> None:
         """Take a look that shows what the last one did."""
         self._last_error = None
 
-    def miss(self, error: DliError, now: float) -> None:
+    def on_error(self, error: DliError, now: float) -> None:
         """Take an error in place of a look; raises what only another credential mends."""
         if type(error) is not type(self._last_error):
             self.trouble(error)

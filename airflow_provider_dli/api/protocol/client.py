@@ -59,11 +59,11 @@ class Waiting(Protocol[S_contra, F_co]):
         """Return the Unix time of the next look."""
         ...
 
-    def see(self, found: S_contra, now: float) -> F_co | None:
+    def on_result(self, found: S_contra, now: float) -> F_co | None:
         """Take a look; returns what was found when the wait is over."""
         ...
 
-    def miss(self, error: DliError, now: float) -> None:
+    def on_error(self, error: DliError, now: float) -> None:
         """Take an error in place of a look."""
         ...
 
@@ -240,9 +240,9 @@ class Client:
             seen = yield from deadline.cut(self._last_in_time(call, wait.deadline))
         except DliError as error:
             # Of when it began: at the deadline there is one more.
-            wait.miss(error, began)
+            wait.on_error(error, began)
             return None
-        ended = wait.see(seen, began)
+        ended = wait.on_result(seen, began)
         if meanwhile is not None:
             yield from _end_of_look(wait, self.now).cut(meanwhile())
         return ended

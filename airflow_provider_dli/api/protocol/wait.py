@@ -67,7 +67,7 @@ class Wait:
         look = max(now + self._pause * (0.9 + 0.2 * self.jitter()), self._not_before)
         return look if self.deadline is None else max(min(look, self.deadline), now)
 
-    def note(self, now: float, *, is_odd: bool, error: DliError | None = None) -> None:
+    def keep_waiting(self, now: float, *, is_odd: bool, error: DliError | None = None) -> None:
         """Take a look that ends nothing; `is_odd` says that it makes nobody wiser.
 
         `error` is what came in place of it.
@@ -76,16 +76,16 @@ class Wait:
             self._odd_since = None
         elif self._odd_since is None:
             self._odd_since = now
-        self.wait_on(now, error)
+        self.check_time(now, error)
 
-    def wait_on(self, now: float, error: DliError | None = None) -> None:
+    def check_time(self, now: float, error: DliError | None = None) -> None:
         """Go on after a look, unless time alone ends the wait."""
         self._lost_since, self.last_error, self.looked = None, error, True
         if self._odd_since is not None and now - self._odd_since >= self.max_unknown_time:
             raise self.unknown()
         self.expire(now)
 
-    def miss(self, error: DliError, now: float) -> None:
+    def on_error(self, error: DliError, now: float) -> None:
         """Take an error in place of a look: one that may pass keeps the wait going for a while.
 
         Raises the error itself when it cannot pass, or after `max_unknown_time` seconds.

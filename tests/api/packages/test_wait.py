@@ -99,44 +99,44 @@ def test_no_look_is_planned_behind_the_deadline_or_in_the_past(
 
 def test_after_a_throttled_look_the_next_comes_no_earlier_than_asked() -> None:
     begun = wait()
-    begun.miss(error(ThrottledError, retry_after=30), NOW)
+    begun.on_error(error(ThrottledError, retry_after=30), NOW)
 
     assert begun.next_look(NOW) == NOW + 30
 
 
 def test_a_retry_after_does_not_move_the_deadline() -> None:
     begun = wait(deadline=NOW + 10)
-    begun.miss(error(ThrottledError, retry_after=30), NOW)
+    begun.on_error(error(ThrottledError, retry_after=30), NOW)
 
     assert begun.next_look(NOW) == NOW + 10
 
 
 def test_throttled_without_a_retry_after_the_usual_pause_holds() -> None:
     begun = wait()
-    begun.miss(error(ThrottledError), NOW)
+    begun.on_error(error(ThrottledError), NOW)
 
     assert begun.next_look(NOW) == NOW + 1
 
 
 def test_the_ready_group_ends_the_wait() -> None:
-    assert wait().see(READY, NOW) is READY
+    assert wait().on_result(READY, NOW) is READY
 
 
 def test_at_the_deadline_a_look_that_finds_all_ready_counts() -> None:
-    assert wait(deadline=NOW).see(READY, NOW + 5) is READY
+    assert wait(deadline=NOW).on_result(READY, NOW + 5) is READY
 
 
 @pytest.mark.parametrize("found", [None, group({}), UPLOADING, group({"a.jar": "READY"})])
 def test_what_is_not_all_ready_is_waited_for(found: PackageGroup | None) -> None:
-    assert wait().see(found, NOW) is None
+    assert wait().on_result(found, NOW) is None
 
 
 def test_every_look_is_observed_the_last_one_too() -> None:
     seen: list[Readiness] = []
     begun = wait(observe=seen.append)
 
-    begun.see(UPLOADING, NOW)
-    begun.see(READY, NOW)
+    begun.on_result(UPLOADING, NOW)
+    begun.on_result(READY, NOW)
 
     assert [dict(readiness.states) for readiness in seen] == [
         {"a.jar": "READY", "b.jar": "UPLOADING"},
@@ -146,7 +146,7 @@ def test_every_look_is_observed_the_last_one_too() -> None:
 
 def test_a_failed_package_ends_the_wait_at_once_and_is_named() -> None:
     with pytest.raises(PackageGroupFailedError, match=r"'g' failed: b\.jar is FAILED\. DLI gives"):
-        wait().see(group({"a.jar": "READY", "b.jar": "FAILED"}), NOW)
+        wait().on_result(group({"a.jar": "READY", "b.jar": "FAILED"}), NOW)
 
 
 @pytest.mark.parametrize("later", [None, group({"a.jar": "READY"})])
@@ -154,29 +154,29 @@ def test_a_package_that_was_seen_and_is_gone_ends_the_wait_at_once(
     later: PackageGroup | None,
 ) -> None:
     begun = wait()
-    begun.see(UPLOADING, NOW)
+    begun.on_result(UPLOADING, NOW)
 
     with pytest.raises(PackageGroupFailedError, match=r"b\.jar is ABSENT"):
-        begun.see(later, NOW + 1)
+        begun.on_result(later, NOW + 1)
 
 
 def test_a_wait_for_all_names_what_was_seen_and_is_gone() -> None:
     begun = wait(names=None)
-    begun.see(UPLOADING, NOW)
+    begun.on_result(UPLOADING, NOW)
 
     with pytest.raises(
         PackageGroupFailedError,
         match=r"a\.jar is ABSENT, b\.jar is ABSENT|b\.jar is ABSENT, a\.jar is ABSENT",
     ):
-        begun.see(None, NOW + 1)
+        begun.on_result(None, NOW + 1)
 
 
 def test_a_wait_for_all_is_not_over_when_its_only_unready_package_is_gone() -> None:
     begun = wait(names=None)
-    begun.see(UPLOADING, NOW)
+    begun.on_result(UPLOADING, NOW)
 
     with pytest.raises(PackageGroupFailedError, match=r"b\.jar is ABSENT"):
-        begun.see(group({"a.jar": "UPLOADING"}), NOW + 1)
+        begun.on_result(group({"a.jar": "UPLOADING"}), NOW + 1)
 
 
 @pytest.mark.parametrize(
@@ -196,50 +196,50 @@ def test_what_is_not_known_to_go_on_is_waited_for_as_long_as_the_unknown_may_las
     begun = wait(accepted=accepted, max_unknown_time=60)
     found = group(states)
     for seconds in (0, 30, 59.9):
-        begun.see(found, NOW + seconds)
+        begun.on_result(found, NOW + seconds)
 
     if is_limited:
         with pytest.raises(PackageGroupFailedError, match=r"b\.jar is "):
-            begun.see(found, NOW + 60)
+            begun.on_result(found, NOW + 60)
     else:
-        assert begun.see(found, NOW + 6000) is None
+        assert begun.on_result(found, NOW + 6000) is None
 
 
 def test_the_unknown_may_last_anew_after_a_known_state() -> None:
     begun = wait(accepted=True, max_unknown_time=60)
     odd = group({"a.jar": "READY", "b.jar": "PAUSED"})
 
-    begun.see(odd, NOW)
-    begun.see(UPLOADING, NOW + 50)
-    begun.see(odd, NOW + 59)
+    begun.on_result(odd, NOW)
+    begun.on_result(UPLOADING, NOW + 50)
+    begun.on_result(odd, NOW + 59)
 
-    assert begun.see(odd, NOW + 118) is None
+    assert begun.on_result(odd, NOW + 118) is None
 
 
 def test_the_same_look_again_lets_the_unknown_grow_old() -> None:
     begun = wait(accepted=True, max_unknown_time=60)
-    begun.see(group({"a.jar": "READY"}), NOW)
-    begun.see_again(NOW + 59)
+    begun.on_result(group({"a.jar": "READY"}), NOW)
+    begun.on_unchanged(NOW + 59)
 
     with pytest.raises(PackageGroupFailedError, match=r"b\.jar is ABSENT"):
-        begun.see_again(NOW + 60)
+        begun.on_unchanged(NOW + 60)
 
 
 def test_an_error_does_not_let_the_unknown_begin_anew() -> None:
     begun = wait(accepted=True, max_unknown_time=60)
     odd = group({"a.jar": "READY"})
-    begun.see(odd, NOW)
-    begun.miss(error(ServiceError), NOW + 30)
+    begun.on_result(odd, NOW)
+    begun.on_error(error(ServiceError), NOW + 30)
 
     with pytest.raises(PackageGroupFailedError):
-        begun.see(odd, NOW + 60)
+        begun.on_result(odd, NOW + 60)
 
 
-@pytest.mark.parametrize("step", ["see", "see_again", "expire"])
+@pytest.mark.parametrize("step", ["on_result", "on_unchanged", "expire"])
 def test_the_deadline_ends_the_wait_and_names_what_is_not_ready(step: str) -> None:
     begun = wait(deadline=NOW + 60)
-    begun.see(UPLOADING, NOW)
-    arguments = (UPLOADING,) if step == "see" else ()
+    begun.on_result(UPLOADING, NOW)
+    arguments = (UPLOADING,) if step == "on_result" else ()
 
     with pytest.raises(
         PackageGroupTimeoutError,
@@ -263,29 +263,29 @@ def test_an_error_that_may_pass_is_endured_for_a_while(kind: type[DliError]) -> 
     begun = wait(max_unknown_time=60)
 
     for seconds in (0, 30, 59.9):
-        begun.miss(error(kind), NOW + seconds)
+        begun.on_error(error(kind), NOW + seconds)
 
     with pytest.raises(kind, match="GET /resources went wrong") as caught:
-        begun.miss(error(kind), NOW + 60)
+        begun.on_error(error(kind), NOW + 60)
     assert caught.value.__notes__ == ["No look at Package group 'g' for 60 seconds."]
 
 
 @pytest.mark.parametrize("kind", [AuthenticationError, NotFoundError])
 def test_an_error_that_cannot_pass_ends_the_wait_at_once(kind: type[DliError]) -> None:
     with pytest.raises(kind):
-        wait().miss(error(kind), NOW)
+        wait().on_error(error(kind), NOW)
 
 
-@pytest.mark.parametrize("look", ["see", "see_again"])
+@pytest.mark.parametrize("look", ["on_result", "on_unchanged"])
 def test_errors_may_last_anew_after_a_look(look: str) -> None:
     begun = wait(max_unknown_time=60)
-    begun.miss(error(ServiceError), NOW)
-    begun.miss(error(ServiceError), NOW + 59)
-    arguments = (UPLOADING,) if look == "see" else ()
+    begun.on_error(error(ServiceError), NOW)
+    begun.on_error(error(ServiceError), NOW + 59)
+    arguments = (UPLOADING,) if look == "on_result" else ()
     getattr(begun, look)(*arguments, NOW + 59)
 
-    begun.miss(error(ServiceError), NOW + 60)
-    begun.miss(error(ServiceError), NOW + 119)
+    begun.on_error(error(ServiceError), NOW + 60)
+    begun.on_error(error(ServiceError), NOW + 119)
 
 
 def test_trouble_is_told_once_for_each_change() -> None:
@@ -293,22 +293,22 @@ def test_trouble_is_told_once_for_each_change() -> None:
     begun = wait(trouble=told.append)
 
     for kind in (ServiceError, ServiceError, ThrottledError, ServiceError):
-        begun.miss(error(kind), NOW)
-    begun.see(UPLOADING, NOW)
-    begun.miss(error(ServiceError), NOW)
+        begun.on_error(error(kind), NOW)
+    begun.on_result(UPLOADING, NOW)
+    begun.on_error(error(ServiceError), NOW)
 
     assert [type(one) for one in told] == [ServiceError, ThrottledError, ServiceError, ServiceError]
 
 
 def test_a_deadline_that_comes_in_the_middle_of_trouble_says_what_hid_the_group() -> None:
     begun = wait(deadline=NOW + 60)
-    begun.see(UPLOADING, NOW)
+    begun.on_result(UPLOADING, NOW)
 
     with pytest.raises(
         PackageGroupTimeoutError,
         match=r"b\.jar is UPLOADING.*The last look failed: GET /resources w",
     ):
-        begun.miss(error(ServiceError), NOW + 60)
+        begun.on_error(error(ServiceError), NOW + 60)
 
 
 def test_one_error_that_ends_many_waits_speaks_to_each_of_its_own_group() -> None:
@@ -317,9 +317,9 @@ def test_one_error_that_ends_many_waits_speaks_to_each_of_its_own_group() -> Non
     texts = []
     for name in ("first", "second"):
         begun = wait(group=name, max_unknown_time=60)
-        begun.miss(shared, NOW)
+        begun.on_error(shared, NOW)
         with pytest.raises(ServiceError) as caught:
-            begun.miss(shared, NOW + 60)
+            begun.on_error(shared, NOW + 60)
         texts.append(caught.value)
 
     assert [one.as_dict()["notes"] for one in texts] == [
@@ -368,7 +368,7 @@ def test_only_what_became_ready_anew_is_news(
 ) -> None:
     begun = watch(last=last)
 
-    given = [one for one in (begun.see(each, NOW) for each in found) if one]
+    given = [one for one in (begun.on_result(each, NOW) for each in found) if one]
 
     assert [one.update_time for one in given] == news
 
@@ -377,7 +377,7 @@ def test_the_latest_time_of_group_and_packages_counts() -> None:
     begun = watch(last=5)
     package = Package("a.jar", "g", raw_state="READY", update_time=7)
 
-    begun.see(PackageGroup("g", packages=(package,), update_time=6), NOW)
+    begun.on_result(PackageGroup("g", packages=(package,), update_time=6), NOW)
 
     assert begun.last == 7
     assert dict(begun.states) == {"a.jar": "READY"}
@@ -386,18 +386,21 @@ def test_the_latest_time_of_group_and_packages_counts() -> None:
 def test_a_watch_of_some_packages_leaves_the_others_aside() -> None:
     begun = watch(last=5, names=("a.jar",))
 
-    assert begun.see(group({"a.jar": "READY", "b.jar": "FAILED"}, update_time=6), NOW) is not None
+    assert (
+        begun.on_result(group({"a.jar": "READY", "b.jar": "FAILED"}, update_time=6), NOW)
+        is not None
+    )
 
 
-@pytest.mark.parametrize("look", [lambda w: w.see(None, NOW), lambda w: w.see_again(NOW)])
+@pytest.mark.parametrize("look", [lambda w: w.on_result(None, NOW), lambda w: w.on_unchanged(NOW)])
 def test_a_watch_tells_trouble_once_until_a_look_succeeds(look: Any) -> None:
     told: list[DliError] = []
     begun = watch(trouble=told.append)
 
-    begun.miss(error(PermissionDeniedError), NOW)
-    begun.miss(error(PermissionDeniedError), NOW)
+    begun.on_error(error(PermissionDeniedError), NOW)
+    begun.on_error(error(PermissionDeniedError), NOW)
     look(begun)
-    begun.miss(error(PermissionDeniedError), NOW)
+    begun.on_error(error(PermissionDeniedError), NOW)
 
     assert len(told) == 2
 
@@ -407,7 +410,7 @@ def test_a_watch_is_interrupted_by_a_refused_credential() -> None:
     begun = watch(trouble=told.append)
 
     with pytest.raises(AuthenticationError):
-        begun.miss(error(AuthenticationError), NOW)
+        begun.on_error(error(AuthenticationError), NOW)
 
     assert len(told) == 1
 
@@ -427,12 +430,12 @@ def test_a_group_that_does_not_exist_is_named_with_its_project_and_those_that_re
         PackageGroupTimeoutError,
         match=r"UTC: the group 'g1' does not exist yet in project p \(similar names there: 'g12'\)",
     ):
-        begun.see(absent("g12", "other"), NOW)
+        begun.on_result(absent("g12", "other"), NOW)
 
 
 def test_its_packages_are_named_too() -> None:
     begun = wait(group="g1")
-    begun.see(absent(), NOW)
+    begun.on_result(absent(), NOW)
 
     assert str(begun.readiness) == (
         "a.jar is ABSENT, b.jar is ABSENT; the group 'g1' does not exist yet"
@@ -441,14 +444,14 @@ def test_its_packages_are_named_too() -> None:
 
 def test_the_name_of_what_dli_took_is_not_doubted() -> None:
     begun = wait(group="g1", accepted=True)
-    begun.see(absent("g12"), NOW)
+    begun.on_result(absent("g12"), NOW)
 
     assert begun.readiness.hint == ""
 
 
 def test_a_package_that_a_group_lacks_is_named_with_those_that_read_alike() -> None:
     begun = wait(names=["a.jar", "c.jar"])
-    begun.see(group({"a.jar": "READY", "c2.jar": "READY"}), NOW)
+    begun.on_result(group({"a.jar": "READY", "c2.jar": "READY"}), NOW)
 
     assert begun.readiness.hint == (
         "the group has no c.jar yet (similar names there: 'c2.jar', 'a.jar')"
@@ -460,9 +463,9 @@ def test_a_wait_is_open_while_looks_do_not_tell_how_it_is() -> None:
     opened = []
     for step in (UPLOADING, group({"a.jar": "PAUSED"}), None, UPLOADING):
         begun = wait()
-        begun.see(step, NOW)
+        begun.on_result(step, NOW)
         opened.append(begun.is_open)
-    begun.miss(error(ServiceError), NOW)
+    begun.on_error(error(ServiceError), NOW)
 
     assert opened == [False, True, False, False]
     assert begun.is_open
@@ -470,10 +473,10 @@ def test_a_wait_is_open_while_looks_do_not_tell_how_it_is() -> None:
 
 def test_what_is_gone_or_unknown_is_lost_and_what_is_failed_is_not() -> None:
     begun = wait()
-    begun.see(UPLOADING, NOW)
+    begun.on_result(UPLOADING, NOW)
 
     with pytest.raises(PackageGroupLostError):
-        begun.see(None, NOW)
+        begun.on_result(None, NOW)
     with pytest.raises(PackageGroupFailedError) as caught:
-        wait().see(group({"a.jar": "FAILED", "b.jar": "READY"}), NOW)
+        wait().on_result(group({"a.jar": "FAILED", "b.jar": "READY"}), NOW)
     assert type(caught.value) is PackageGroupFailedError
