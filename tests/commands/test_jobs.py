@@ -410,7 +410,7 @@ def test_a_log_goes_through_all_runs_of_the_driver(
     assert main(["jobs", "log", batch_id]) == 0
 
     lines = capsys.readouterr().out.splitlines()
-    assert lines == ["first", "… the driver was started again: run 2", "second"]
+    assert lines == ["first", "… the driver was restarted: run 2", "second"]
 
 
 @pytest.mark.parametrize(("index", "line"), [("0", "first"), ("1", "second")])

@@ -194,7 +194,7 @@ def test_after_a_recovery_the_log_of_the_next_run_is_gone_on_with(
     assert [text for _, text in log.lines if text.startswith("[driver]")] == [
         "[driver] it begins",
         "[driver] it fails",
-        "[driver] … the driver was started again: run 2",
+        "[driver] … the driver was restarted: run 2",
         "[driver] it begins",
         "[driver] it fails",
         "[driver] it goes on",

@@ -118,7 +118,7 @@ def test_a_job_that_is_started_again_is_followed_through_its_runs_without_repeat
     assert lines(told()) == [
         "it begins",
         "it fails",
-        "… the driver was started again: run 2",
+        "… the driver was restarted: run 2",
         "it begins",
         "it ends",
     ]
