@@ -11,7 +11,7 @@ from airflow_provider_dli.api.jobs import calls
 from airflow_provider_dli.api.protocol.errors import DliError, InputError
 from airflow_provider_dli.api.protocol.wait import MAX_UNKNOWN_TIME
 from airflow_provider_dli.hooks.base import DliBaseHook
-from airflow_provider_dli.hooks.batch_log import JobProgress
+from airflow_provider_dli.hooks.progress import JobProgress
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.jobs.driver_log import DriverLog

@@ -109,7 +109,6 @@ def event_of(payload: dict[str, Any]) -> TriggerEvent:
 _NEEDED = (
     "airflow_provider_dli.hooks.progress",
     "airflow_provider_dli.sensors.outcomes",
-    "airflow_provider_dli.hooks.batch_log",
     "airflow_provider_dli.api.checks",
     "airflow_provider_dli.api.packages.wait",
     "airflow_provider_dli.api.jobs.driver_log",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from airflow_provider_dli.api.jobs.wait import JobWait
     from airflow_provider_dli.api.protocol.client import Client
     from airflow_provider_dli.api.protocol.wire import Flow
-    from airflow_provider_dli.hooks.batch_log import JobProgress
+    from airflow_provider_dli.hooks.progress import JobProgress
 
 LAST_READ = 20.0
 """Seconds for which the end of the driver's log is waited for at most: many may ask at once."""
@@ -108,7 +108,7 @@ class SparkBatchTrigger(DliTrigger, BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Give the one event."""
         await loaded()
-        from airflow_provider_dli.hooks.batch_log import JobProgress
+        from airflow_provider_dli.hooks.progress import JobProgress
 
         now = steady()
         try:

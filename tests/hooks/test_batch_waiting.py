@@ -165,7 +165,7 @@ def test_a_wait_goes_on_when_the_log_is_refused(
 
     ended = hook.wait_for_batch(submitted(hook))
 
-    words = "The log of the driver is not followed any more"
+    words = "Could not read the driver log, not trying again"
     assert ended.raw_state == "success"
     assert logged(words).count(words) == 1
     assert requests(emulator, "/log") == 1

@@ -28,7 +28,7 @@ LOST: dict[str, tuple[dict[str, Any], type[DliError]]] = {
 }
 """The fault of the emulator that makes it, and the error. The fixture `dli` keeps silence short."""
 
-WARNING = "The wait goes on in spite of this"
+WARNING = "The wait continues after an error"
 """What a wait logs of each."""
 
 BLIPS = LOST | {"a list": ({"status": 200, "body": "[]"}, UnusableAnswerError)}

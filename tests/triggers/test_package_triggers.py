@@ -278,7 +278,7 @@ def test_a_watch_survives_trouble(
             return watched.events
 
     assert len(asyncio.run(main())) == 1
-    assert "The wait goes on in spite of this" in task_log() + caplog.text
+    assert "The wait continues after an error" in task_log() + caplog.text
 
 
 def test_a_watch_goes_on_when_the_connection_is_mended(

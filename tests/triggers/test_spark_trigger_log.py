@@ -127,9 +127,9 @@ def test_a_job_that_is_started_again_is_followed_through_its_runs_without_repeat
 @pytest.mark.parametrize(
     ("action", "words", "asked_for"),
     [
-        ("forbidden", "The log of the driver is not followed any more", 1),
-        ("unavailable", "The log of the driver cannot be read now", None),
-        ("not-found", "The log of the driver cannot be read now", None),
+        ("forbidden", "Could not read the driver log, not trying again", 1),
+        ("unavailable", "Could not read the driver log, trying again later", None),
+        ("not-found", "Could not read the driver log, trying again later", None),
     ],
 )
 def test_a_log_that_cannot_be_had_is_one_warning_and_the_wait_goes_on(

@@ -77,7 +77,7 @@ def test_it_is_warned_of_once(
 
     assert lookups.call_count >= 2
     # Airflow 2 shows its task log in two places.
-    line = "The wait goes on in spite of this: The connection 'dli_default'"
+    line = "The wait continues after an error: The connection 'dli_default'"
     assert max(caplog.text.count(line), task_log().count(line)) == 1
 
 
