@@ -7,9 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
-from airflow_provider_dli.operators.deferral import TimeLimits, batch_of, limits_of
+from airflow_provider_dli.operators.deferral import TimeLimits, limits_of
 from airflow_provider_dli.operators.job_owner import JobMemory
 from airflow_provider_dli.operators.responsible import Policy, ResponsibleOperator
+from airflow_provider_dli.triggers.events import batch_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

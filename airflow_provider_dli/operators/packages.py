@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_dli.operators.base import DliHookMixin, no_retry_of_wrong_input
-from airflow_provider_dli.operators.deferral import check_complete, states_of
 from airflow_provider_dli.operators.waiting import PackageWaitOperator
+from airflow_provider_dli.triggers.events import check_complete, states_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_dli.operators.deferral import check_complete, states_of
 from airflow_provider_dli.sensors.base import WaitSensor
+from airflow_provider_dli.triggers.events import check_complete, states_of
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
