@@ -1,166 +1,99 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Triggers for package groups: one waits for a task, one watches for an asset."""
+"""Triggers for package groups: one waits for a task, one watches a group for an asset."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
-from airflow.triggers.base import BaseTrigger
+from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_dli.api.protocol.errors import AuthenticationError, DliError, InputError
-from airflow_provider_dli.api.protocol.wait import MAX_UNKNOWN_TIME, Wait
+from airflow_provider_dli.api.protocol.errors import AuthenticationError, InputError
 from airflow_provider_dli.transport.clock import steady
-from airflow_provider_dli.triggers.base import (
-    ConnectionWait,
-    DliTrigger,
-    TaskLog,
-    event_of,
-    loaded,
-    task_log,
-)
+from airflow_provider_dli.triggers.base import DliTrigger, WaitTrigger, load_modules
+from airflow_provider_dli.triggers.events import ready_event
+from airflow_provider_dli.triggers.task_log import task_log
 
 if TYPE_CHECKING:
-    from airflow.triggers.base import TriggerEvent
-
     from airflow_provider_dli.api.access.account import Account
-    from airflow_provider_dli.api.packages.models import PackageGroup
     from airflow_provider_dli.api.packages.wait import GroupUpdates, GroupWait
-    from airflow_provider_dli.triggerer.subscribers import Subscriber
-
 
 DELIVERY = 5.0
-"""Seconds after which Airflow has stored an event: it asks for new ones once in a second."""
+"""Seconds after which Airflow has stored an event: it asks for new ones every second."""
 
 
-class _GroupFields(DliTrigger):
-    """The fields of both, and how to watch the group."""
+class PackageGroupTrigger(WaitTrigger):
+    """Waits until packages are READY; all waits of a triggerer on one account share each listing.
 
-    group: Any
-    packages: Any
-    kind: Any
-    poll_interval: Any
-
-    async def _until(
-        self,
-        watcher: Subscriber[str | None, PackageGroup],
-        connecting: Wait,
-        now: Callable[[], float],
-    ) -> None:
-        async def watch(account: Account) -> None:
-            from airflow_provider_dli.api.packages.wait import GroupWait
-            from airflow_provider_dli.triggerer import sharing
-
-            if isinstance(watcher, GroupWait):
-                watcher.project = account.project
-            await sharing.watch_group(account, watcher, kind=self._kind(), now=now)
-
-        await self.on_account(watch, connecting, now)
-
-    def _names(self) -> tuple[str, ...] | None:
-        from airflow_provider_dli.api import checks
-
-        return None if self.packages is None else checks.package_names(self.packages)
-
-    def _kind(self) -> str | None:
-        from airflow_provider_dli.api import checks
-
-        return checks.optional_kind(self.kind)
-
-
-class PackageGroupTrigger(_GroupFields, BaseTrigger):
-    """Wait until packages are READY; all waits of a triggerer on one account share each listing.
-
-    It owns nothing at DLI, so killing it leaves DLI untouched. It gives one event: a dictionary
-    with ``status`` ``ready`` and ``states``, or ``failed`` with what
-    `restored` makes an error of.
+    It owns nothing at DLI, so killing it leaves DLI untouched. It yields one event: a dictionary
+    with ``status`` ``ready`` and ``states``, or ``failed`` with the error.
 
     :param group: name of the group; ``None`` for packages that belong to no group
     :param packages: names of the packages; ``None`` for all that the group has
-    :param kind: ask the service for packages of this kind only
+    :param kind: list packages of this kind only
     :param dli_conn_id: connection of type ``dli``
-    :param region: wins over the connection's region
-    :param project_id: wins over the connection's project id
+    :param region: overrides the connection's region
+    :param project_id: overrides the connection's project id
     :param poll_interval: seconds between two looks; the first ones come sooner
     :param deadline: Unix seconds at which the wait ends; survives a restart of the triggerer
-    :param max_unknown_time: seconds for which the listing may be out of reach, an accepted package
-        be absent, or a state be a word that nobody knows
-    :param limit: what the deadline comes from, ``timeout`` or ``execution_timeout``; goes into the
-        event, since ``dag.test()`` forgets what a task keeps for itself when it defers
-    :param accepted: DLI took an upload of ``packages``, so they may not stay absent
-    :param looked: the worker had a good answer of DLI before, so that an error which would fail
-        the first look at once is waited out
-    :param silent_fail: go on after an error that a poking sensor with ``silent_fail`` bears
+    :param max_unknown_time: seconds for which the listing may be unavailable, an accepted package
+        be absent, or a state be unknown
+    :param limit: where the deadline comes from, ``timeout`` or ``execution_timeout``; repeated in
+        the event, since ``dag.test()`` keeps nothing of a task when it defers
+    :param accepted: DLI accepted an upload of ``packages``, so they may not stay absent
+    :param looked: the worker had an answer of DLI before, so that an error which would otherwise
+        fail the first look is waited out
+    :param silent_fail: continue after an error that a poking sensor with ``silent_fail`` ignores
     """
 
-    fields: ClassVar[dict[str, Any]] = {
-        "group": None,
-        "packages": None,
-        "kind": None,
-        "dli_conn_id": "dli_default",
-        "region": None,
-        "project_id": None,
-        "poll_interval": 10.0,
-        "deadline": None,
-        "max_unknown_time": MAX_UNKNOWN_TIME,
-        "accepted": False,
-        "limit": "timeout",
-        "looked": False,
-        "silent_fail": False,
-    }
-    deadline: Any
-    max_unknown_time: Any
-    accepted: Any
-    limit: Any
-    looked: Any
+    group: str | None = None
+    packages: Sequence[str] | None = None
+    kind: str | None = None
+    accepted: bool = False
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Give the one event."""
-        await loaded()
-        now = steady()
-        try:
-            wait = self._wait(now)
-            await self._in_spite_of_errors(partial(self._until, wait, wait, now), wait, now)
-        except DliError as error:
-            await TaskLog.written()
-            yield event_of({"status": "failed", "limit": self.limit, **error.as_dict()})
-        else:
-            await TaskLog.written()
-            yield event_of({"status": "ready", "states": dict(wait.readiness.states)})
+    async def _wait(self, now: Callable[[], float]) -> dict[str, Any]:
+        from airflow_provider_dli.api import checks
+        from airflow_provider_dli.triggerer import sharing
+        from airflow_provider_dli.triggers.account import wait_on_account
 
-    def _wait(self, now: Callable[[], float]) -> GroupWait:
+        wait = self._group_wait(now)
+        kind = checks.optional_kind(self.kind)
+
+        async def watch(account: Account) -> None:
+            wait.project = account.project
+            await sharing.watch_group(account, wait, kind=kind, now=now)
+
+        await wait_on_account(self, watch, wait, now)
+        return ready_event(wait.readiness.states)
+
+    def _group_wait(self, now: Callable[[], float]) -> GroupWait:
         from airflow_provider_dli.api import checks
         from airflow_provider_dli.api.packages.wait import GroupWait
         from airflow_provider_dli.hooks.progress import GroupProgress
 
-        self.warn_of_unknown_fields()
         if self.group is None and not self.packages:
             raise InputError("group", None, "name a group, packages, or both")
-        log = GroupProgress(task_log, now)
+        progress = GroupProgress(task_log, now)
         return GroupWait(
             None if self.group is None else checks.stored_name("group", self.group),
-            self._names(),
-            deadline=None if self.deadline is None else checks.seconds("deadline", self.deadline),
-            poll_interval=checks.seconds("poll_interval", self.poll_interval),
-            max_unknown_time=checks.seconds("max_unknown_time", self.max_unknown_time),
-            accepted=checks.boolean("accepted", self.accepted is not None and self.accepted),
-            looked=bool(self.looked),
-            observe=log,
-            trouble=log.trouble,
+            None if self.packages is None else checks.package_names(self.packages),
+            accepted=self.accepted is not None and checks.boolean("accepted", self.accepted),
+            observe=progress,
+            trouble=progress.trouble,
+            **self._wait_arguments(),
         )
 
 
-class PackageGroupUpdatedTrigger(_GroupFields, BaseEventTrigger):
-    """Give an event each time a package group becomes READY anew; for an ``AssetWatcher``.
+class PackageGroupUpdatedTrigger(DliTrigger, BaseEventTrigger):
+    """Yields an event each time a package group becomes READY anew; for an ``AssetWatcher``.
 
-    Anew means that the ``update_time`` of the group or of a package moved. A group that is READY
-    when the watch begins gives no event. On Airflow 3.3 the time is kept in the asset's state, so
-    that what happens while no triggerer runs is noticed later; before 3.3 it is not. It is kept
-    some seconds after the event, so a triggerer that ends in between gives the event once more.
+    Anew means that the ``update_time`` of the group or of a package is later than before. A group
+    that is READY when the watch begins yields no event. On Airflow 3.3 the time is stored in the
+    asset's state, so that an update while no triggerer runs is noticed later; before 3.3 it is not.
+    It is stored some seconds after the event: a triggerer that ends in between repeats the event.
 
     .. code-block:: python
 
@@ -176,94 +109,100 @@ class PackageGroupUpdatedTrigger(_GroupFields, BaseEventTrigger):
 
     :param group: name of the group
     :param packages: names of the packages that have to be READY; ``None`` for all
-    :param kind: ask the service for packages of this kind only
+    :param kind: list packages of this kind only
     :param dli_conn_id: connection of type ``dli``
-    :param region: wins over the connection's region
-    :param project_id: wins over the connection's project id
+    :param region: overrides the connection's region
+    :param project_id: overrides the connection's project id
     :param poll_interval: seconds between two looks
     """
 
-    fields: ClassVar[dict[str, Any]] = {
-        "group": None,
-        "packages": None,
-        "kind": None,
-        "dli_conn_id": "dli_default",
-        "region": None,
-        "project_id": None,
-        "poll_interval": 60.0,
-    }
+    group: str | None = None
+    packages: Sequence[str] | None = None
+    kind: str | None = None
+    # Without an annotation: the field keeps its place in the row.
+    poll_interval = 60.0
 
     delivery: ClassVar[float] = DELIVERY
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Give an event for each update, for ever."""
-        await loaded()
+        """Yields an event for each update, without end."""
+        await load_modules()
+        from airflow_provider_dli.api import checks
         from airflow_provider_dli.triggerer import sharing
+        from airflow_provider_dli.triggers.account import ConnectionWait, with_account
 
+        self._warn_of_unknown_fields()
         now = steady()
-        update = self._update(now)
-        update.last = await self._remembered()
+        updates = self._updates(now)
+        updates.last = await self._stored_time()
+        kind = checks.optional_kind(self.kind)
+
+        async def watch(account: Account) -> None:
+            await sharing.watch_group(account, updates, kind=kind, now=now)
+
         while True:
             connecting = ConnectionWait(
-                poll_interval=update.poll_interval,
+                poll_interval=updates.poll_interval,
                 max_unknown_time=math.inf,
-                trouble=update.trouble,
+                trouble=updates.trouble,
             )
             try:
-                await self._until(update, connecting, now)
+                await with_account(self, watch, connecting, now)
             except AuthenticationError:
-                # Somebody will mend the connection: a watch has no end.
-                await sharing.pause(update.poll_interval)
+                # The watch has no end, and somebody will correct the connection.
+                await sharing.pause(updates.poll_interval)
                 continue
-            yield event_of(
-                {"group": self.group, "update_time": update.last, "states": dict(update.states)}
-            )
-            # Airflow takes the event now, and stores it within some seconds. Who is killed before
-            # gives it again: twice rather than never.
+            payload = {
+                "group": self.group,
+                "update_time": updates.last,
+                "states": dict(updates.states),
+            }
+            yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow does not type it
+            # Airflow has the event now, but stores it some seconds later. A triggerer that ends
+            # before repeats it: twice rather than never.
             await sharing.pause(self.delivery)
-            await self._remember(update.last)
+            await self._store_time(updates.last)
 
-    def _update(self, now: Callable[[], float]) -> GroupUpdates:
+    def _updates(self, now: Callable[[], float]) -> GroupUpdates:
         from airflow_provider_dli.api import checks
         from airflow_provider_dli.api.packages.wait import GroupUpdates
         from airflow_provider_dli.hooks.progress import GroupProgress
 
-        saving: set[asyncio.Task[None]] = set()
+        storing: set[asyncio.Task[None]] = set()
 
         def began(update_time: int) -> None:
-            task = asyncio.get_running_loop().create_task(self._remember(update_time))
-            saving.add(task)
-            task.add_done_callback(saving.discard)
+            task = asyncio.get_running_loop().create_task(self._store_time(update_time))
+            storing.add(task)
+            task.add_done_callback(storing.discard)
 
         return GroupUpdates(
             checks.stored_name("group", self.group),
-            self._names(),
+            None if self.packages is None else checks.package_names(self.packages),
             checks.seconds("poll_interval", self.poll_interval),
             trouble=GroupProgress(task_log, now).trouble,
             began=began,
         )
 
-    async def _remembered(self) -> int | None:
-        state = getattr(self, "asset_state_store", None)
+    async def _stored_time(self) -> int | None:
+        store = getattr(self, "asset_state_store", None)
         try:
-            value = await state.aget(self._key) if state else None
+            value = await store.aget(self._key) if store else None
         except ValueError:
-            return None  # it watches several assets: there is no one state to keep it in
+            return None  # the trigger of several assets has no state of its own
         return value if isinstance(value, int) else None
 
-    async def _remember(self, update_time: int | None) -> None:
-        state = getattr(self, "asset_state_store", None)
-        if not state or update_time is None:
+    async def _store_time(self, update_time: int | None) -> None:
+        store = getattr(self, "asset_state_store", None)
+        if not store or update_time is None:
             return
         try:
-            await state.aset(self._key, update_time)
+            await store.aset(self._key, update_time)
         except ValueError:
-            return  # it watches several assets
+            return  # the trigger of several assets has no state of its own
         except Exception as error:
-            # The watch goes on: at worst its next one gives an event twice.
-            task_log.warning(
-                "The update of %s is not remembered: %s", self.group, type(error).__name__
-            )
+            # At worst the next watch repeats an event.
+            kind = type(error).__name__
+            task_log.warning("Could not store the update time of %s: %s", self.group, kind)
 
     @property
     def _key(self) -> str:

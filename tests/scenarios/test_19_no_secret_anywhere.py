@@ -61,6 +61,7 @@ from airflow_provider_dli.operators.spark import CancelSparkBatchOperator, Spark
 from airflow_provider_dli.operators.staging import StagePackagesOperator
 from airflow_provider_dli.sensors.packages import PackageGroupSensor
 from airflow_provider_dli.sensors.spark import SparkBatchSensor
+from airflow_provider_dli.triggerer.accounts import account_of
 from airflow_provider_dli.triggers.packages import (
     PackageGroupTrigger,
     PackageGroupUpdatedTrigger,
@@ -281,7 +282,7 @@ class World:
     def payload(self) -> dict[str, Any]:
         """The event of one wait in the triggerer; `execute_complete` of all tasks takes it."""
         # Its time is up at the first look, whatever that shows.
-        wait = self.trigger(packages=["a.jar"], deadline=time.time())
+        wait = self.trigger(packages=["a.jar"], deadline=time.time(), canary="of another version")
         payload: dict[str, Any] = asyncio.run(self._first(wait))
         return payload
 
@@ -409,15 +410,15 @@ def submitted(world: World) -> object:
     return world.hook.submit_batch(replace(job, name="lost"), known_id=NO_JOB)
 
 
-def account_of(world: World, kind: type) -> object:
+def account_read(world: World) -> object:
     """Read the connection as a trigger does, and do something with what it says."""
 
-    async def shown(account: Account) -> None:
+    async def shown() -> Account:
+        account = await account_of("dli_default", None, None)
         world.trap.show(account)
+        return account
 
-    trigger = world.trigger(kind, canary="of another version")
-    trigger.warn_of_unknown_fields()
-    return asyncio.run(trigger.account()), asyncio.run(trigger.on_account(shown))
+    return asyncio.run(shown())
 
 
 def of_jobs(world: World, *arguments: str) -> object:
@@ -501,7 +502,7 @@ CALLS: dict[str, Callable[[World], object]] = {
         w.deferred(w.sensor(deferrable=True, packages=["a.jar", "z.jar"])),
         w.sensor().execute_complete({}, event=w.payload),
     ),
-    "PackageGroupTrigger.run": lambda w: w.payload,
+    "PackageGroupTrigger.run": lambda w: (w.payload, account_read(w)),
     "PackageGroupTrigger.serialize": lambda w: w.trigger().serialize(),
     "PackageGroupUpdatedTrigger.run": lambda w: w.watched(),
     "PackageGroupUpdatedTrigger.serialize": lambda w: w.trigger(PackageGroupUpdatedTrigger),
@@ -545,14 +546,6 @@ CALLS: dict[str, Callable[[World], object]] = {
     "SparkBatchTrigger.run": lambda w: w.job_payload,
     "SparkBatchTrigger.serialize": lambda w: w.trigger(SparkBatchTrigger).serialize(),
     "SparkBatchTrigger.on_kill": killed_in_the_triggerer,
-    "SparkBatchTrigger.account": lambda w: account_of(w, SparkBatchTrigger),
-    "PackageGroupTrigger.account": lambda w: account_of(w, PackageGroupTrigger),
-    "PackageGroupUpdatedTrigger.account": lambda w: account_of(w, PackageGroupUpdatedTrigger),
-    **{
-        f"{kind}.{name}": part
-        for kind in ("SparkBatchTrigger", "PackageGroupTrigger", "PackageGroupUpdatedTrigger")
-        for name in ("on_account", "warn_of_unknown_fields")
-    },
     **{
         f"{kind}.project_and_region": part
         for kind in (

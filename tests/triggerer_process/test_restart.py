@@ -50,7 +50,7 @@ class Jobs:
 
     trigger = "airflow_provider_dli.triggers.spark.SparkBatchTrigger"
     # Airflow 3.3 tells a trigger that it ends as it would tell it that somebody ended its task.
-    let_go = Groups.let_go if IS_AIRFLOW_2 else ("is not cancelled: its task is",)
+    let_go = Groups.let_go if IS_AIRFLOW_2 else ("its task is still deferred",)
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator

@@ -114,7 +114,7 @@ def test_a_field_of_a_later_version_is_warned_of_and_left_aside(
     emulator.put_group("g", {"a.jar": "READY"})
 
     assert event(trigger(added_later=1, other=None))["status"] == "ready"
-    assert "Not known to this version: added_later, other" in task_log() + caplog.text
+    assert "Ignored unknown fields: added_later, other" in task_log() + caplog.text
 
 
 def test_each_change_of_state_is_logged(
@@ -362,7 +362,7 @@ def test_a_memory_that_fails_does_not_end_the_watch(
 
     assert len(asyncio.run(main())) == 2
     log = task_log() + caplog.text
-    assert "The update of g is not remembered: ConnectionResetError" in log
+    assert "Could not store the update time of g: ConnectionResetError" in log
     assert "password" not in log
 
 

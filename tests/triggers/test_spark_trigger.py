@@ -179,4 +179,4 @@ def test_a_field_of_a_later_version_is_warned_of_and_left_aside(
     batch_id = emulator.add_batch({}, "success")
 
     assert event(trigger(batch_id, added_later=1))["status"] == "ended"
-    assert "Not known to this version: added_later" in caplog.text
+    assert "Ignored unknown fields: added_later" in caplog.text

@@ -17,8 +17,8 @@ from scenarios.jobs import cancels, looks
 from scenarios.modes import PATIENCE, eventually
 
 from airflow_provider_dli.emulator import Emulator, Fault, running
-from airflow_provider_dli.triggers.base import TaskLog
 from airflow_provider_dli.triggers.spark import SparkBatchTrigger
+from airflow_provider_dli.triggers.task_log import task_log
 
 needs_airflow_3 = pytest.mark.skipif(
     version("apache-airflow").startswith("2."), reason="Airflow 2 tells a trigger nothing"
@@ -73,7 +73,7 @@ async def killed(trigger: SparkBatchTrigger, *, impatience: float = 0.0) -> None
     assert waiting.cancelled()
     # What outlives the trigger.
     await eventually(lambda: asyncio.all_tasks() <= others)
-    await TaskLog.written()
+    await task_log.written()
 
 
 def test_the_job_is_cancelled_once(dli: Emulator, batch_id: str) -> None:
@@ -88,7 +88,7 @@ def test_the_log_of_the_task_says_what_became_of_it(
 ) -> None:
     asyncio.run(killed(trigger(batch_id)))
 
-    assert f"Spark job {batch_id} was cancelled, and is dead" in caplog.text
+    assert f"Cancelled Spark job {batch_id}; its state is dead" in caplog.text
 
 
 def test_a_job_that_is_to_be_left_is_left(dli: Emulator, batch_id: str) -> None:
@@ -124,7 +124,7 @@ def test_so_does_the_look_at_what_came_of_it(
 
     asyncio.run(kill())
 
-    assert f"Spark job {batch_id} was cancelled, and is dead" in caplog.text
+    assert f"Cancelled Spark job {batch_id}; its state is dead" in caplog.text
 
 
 def test_many_jobs_are_cancelled_once_each(dli: Emulator) -> None:
@@ -153,13 +153,13 @@ def test_a_job_that_has_ended_meanwhile_is_no_trouble(
 
     asyncio.run(trigger(batch_id).on_kill())
 
-    assert f"Spark job {batch_id} was cancelled, and is {state}" in said(caplog)
+    assert f"Cancelled Spark job {batch_id}; its state is {state}" in said(caplog)
 
 
 def test_a_job_that_is_gone_is_no_trouble(dli: Emulator, caplog: pytest.LogCaptureFixture) -> None:
     asyncio.run(trigger("0a324461-d9d9-45da-a52a-3b3c7a3d809e").on_kill())
 
-    assert "was cancelled, and is unknown to DLI" in said(caplog)
+    assert "its state is unknown to DLI" in said(caplog)
 
 
 def test_a_job_that_cannot_be_cancelled_is_told_of(
@@ -169,7 +169,7 @@ def test_a_job_that_cannot_be_cancelled_is_told_of(
 
     asyncio.run(trigger(batch_id).on_kill())
 
-    assert f"Spark job {batch_id} could not be cancelled: DELETE" in said(caplog)
+    assert f"Could not cancel Spark job {batch_id}: DELETE" in said(caplog)
 
 
 def test_a_triggerer_that_ends_in_the_middle_of_a_cancel_is_not_held_up(
@@ -233,7 +233,7 @@ def test_a_task_that_is_still_deferred_keeps_its_job(
 ) -> None:
     """A triggerer that stood still lost its triggers to another one."""
     assert not ended(dli, batch_id, Airflow("deferred", batch_id))
-    assert "is not cancelled: its task is still deferred" in said(caplog)
+    assert "its task is still deferred" in said(caplog)
 
 
 @needs_airflow_3
@@ -261,7 +261,7 @@ def test_a_task_of_which_airflow_tells_nothing_loses_its_job(
             raise ConnectionResetError("no Airflow")
 
     assert ended(dli, batch_id, Silent())
-    assert "Airflow does not tell how the task is: ConnectionResetError" in said(caplog)
+    assert "Could not read the state of the task from Airflow: ConnectionResetError" in said(caplog)
 
 
 @needs_airflow_3
@@ -289,10 +289,10 @@ def test_the_log_says_why_the_job_is_cancelled(
 ) -> None:
     asyncio.run(trigger(batch_id).on_kill())
 
-    assert f"The task was marked or cleared: Spark job {batch_id}" in said(caplog)
+    assert f"The task was marked or cleared: cancelling Spark job {batch_id}" in said(caplog)
 
 
 def said(caplog: pytest.LogCaptureFixture) -> str:
     """Read the log, also what is written aside."""
-    asyncio.run(TaskLog.written())
+    asyncio.run(task_log.written())
     return caplog.text

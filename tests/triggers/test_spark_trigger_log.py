@@ -202,4 +202,4 @@ def test_an_end_of_the_log_that_does_not_come_keeps_nobody_waiting_and_is_said(
     only = event(Impatient(batch_id=batch_id, poll_interval=0.1))
 
     assert only["status"] == "ended"
-    assert "The end of the driver's log was not read in time" in told()
+    assert "Could not read the end of the driver log in time" in told()

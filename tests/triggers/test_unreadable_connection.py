@@ -20,9 +20,9 @@ from scenarios.modes import event, events, eventually
 from airflow_provider_dli.api.protocol.errors import NotSentError, restored
 from airflow_provider_dli.emulator import Emulator, running
 from airflow_provider_dli.triggerer import accounts
-from airflow_provider_dli.triggers.base import TaskLog
 from airflow_provider_dli.triggers.packages import PackageGroupTrigger, PackageGroupUpdatedTrigger
 from airflow_provider_dli.triggers.spark import SparkBatchTrigger
+from airflow_provider_dli.triggers.task_log import task_log
 
 NAME = "AIRFLOW_CONN_DLI_DEFAULT"
 Wait = Callable[..., Any]
@@ -169,7 +169,7 @@ def test_a_job_is_cancelled_although_the_connection_cannot_be_read_at_first(
         await asyncio.sleep(0.1)
         monkeypatch.setenv(NAME, connection(emulator))
         await killing
-        await TaskLog.written()
+        await task_log.written()
 
     asyncio.run(main())
     assert cancels(emulator) == 1
