@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.protocol.errors import DliError
 from airflow_provider_dli.api.protocol.wait import MAX_UNKNOWN_TIME
 from airflow_provider_dli.transport.clock import steady
@@ -27,7 +28,6 @@ from airflow_provider_dli.triggers.task_log import task_log
 # In this order, from the small to the large. Airflow reads connections with asgiref.
 _MODULES = (
     "airflow_provider_dli.hooks.progress",
-    "airflow_provider_dli.api.checks",
     "airflow_provider_dli.api.packages.wait",
     "airflow_provider_dli.api.jobs.driver_log",
     "airflow_provider_dli.api.jobs.wait",
@@ -126,8 +126,6 @@ class WaitTrigger(DliTrigger):
 
     def _wait_arguments(self) -> dict[str, Any]:
         """Returns the checked arguments that a wait for anything takes."""
-        from airflow_provider_dli.api import checks
-
         deadline = self.deadline
         return {
             "deadline": None if deadline is None else checks.seconds("deadline", deadline),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.protocol.errors import AuthenticationError, InputError
 from airflow_provider_dli.transport.clock import steady
 from airflow_provider_dli.triggers.base import DliTrigger, WaitTrigger, load_modules
@@ -19,7 +20,7 @@ from airflow_provider_dli.triggers.task_log import task_log
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.access.account import Account
-    from airflow_provider_dli.api.packages.wait import GroupUpdates, GroupWait
+    from airflow_provider_dli.api.packages.wait import GroupUpdates
 
 DELIVERY = 5.0
 """Seconds after which Airflow has stored an event: it asks for new ones every second."""
@@ -55,29 +56,16 @@ class PackageGroupTrigger(WaitTrigger):
     accepted: bool = False
 
     async def _wait(self, now: Callable[[], float]) -> dict[str, Any]:
-        from airflow_provider_dli.api import checks
+        from airflow_provider_dli.api.packages.wait import GroupWait
+        from airflow_provider_dli.hooks.progress import GroupProgress
         from airflow_provider_dli.triggerer import sharing
         from airflow_provider_dli.triggers.account import wait_on_account
 
-        wait = self._group_wait(now)
-        kind = checks.optional_kind(self.kind)
-
-        async def watch(account: Account) -> None:
-            wait.project = account.project
-            await sharing.watch_group(account, wait, kind=kind, now=now)
-
-        await wait_on_account(self, watch, wait, now)
-        return ready_event(wait.readiness.states)
-
-    def _group_wait(self, now: Callable[[], float]) -> GroupWait:
-        from airflow_provider_dli.api import checks
-        from airflow_provider_dli.api.packages.wait import GroupWait
-        from airflow_provider_dli.hooks.progress import GroupProgress
-
         if self.group is None and not self.packages:
             raise InputError("group", None, "name a group, packages, or both")
+        kind = checks.optional_kind(self.kind)
         progress = GroupProgress(task_log, now)
-        return GroupWait(
+        wait = GroupWait(
             None if self.group is None else checks.stored_name("group", self.group),
             None if self.packages is None else checks.package_names(self.packages),
             accepted=self.accepted is not None and checks.boolean("accepted", self.accepted),
@@ -85,6 +73,13 @@ class PackageGroupTrigger(WaitTrigger):
             trouble=progress.trouble,
             **self._wait_arguments(),
         )
+
+        async def watch(account: Account) -> None:
+            wait.project = account.project
+            await sharing.watch_group(account, wait, kind=kind, now=now)
+
+        await wait_on_account(self, watch, wait, now)
+        return ready_event(wait.readiness.states)
 
 
 class PackageGroupUpdatedTrigger(DliTrigger, BaseEventTrigger):
@@ -127,7 +122,6 @@ class PackageGroupUpdatedTrigger(DliTrigger, BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yields an event for each update, without end."""
         await load_modules()
-        from airflow_provider_dli.api import checks
         from airflow_provider_dli.triggerer import sharing
         from airflow_provider_dli.triggers.account import ConnectionWait, with_account
 
@@ -164,7 +158,6 @@ class PackageGroupUpdatedTrigger(DliTrigger, BaseEventTrigger):
             await self._store_time(updates.last)
 
     def _updates(self, now: Callable[[], float]) -> GroupUpdates:
-        from airflow_provider_dli.api import checks
         from airflow_provider_dli.api.packages.wait import GroupUpdates
         from airflow_provider_dli.hooks.progress import GroupProgress
 

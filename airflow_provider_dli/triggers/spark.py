@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.protocol.errors import DliError
 from airflow_provider_dli.transport.clock import steady
 from airflow_provider_dli.triggers.base import WaitTrigger, load_modules
@@ -76,7 +77,6 @@ class SparkBatchTrigger(WaitTrigger):
         return {"batch_id": self.batch_id, "is_new": self.is_new, "started": self.started}
 
     async def _wait(self, now: Callable[[], float]) -> dict[str, Any]:
-        from airflow_provider_dli.api import checks
         from airflow_provider_dli.api.jobs.driver_log import DriverLog
         from airflow_provider_dli.api.jobs.wait import JobWait
         from airflow_provider_dli.hooks.progress import JobProgress
@@ -91,8 +91,8 @@ class SparkBatchTrigger(WaitTrigger):
             **self._wait_arguments(),
         )
         # One for the whole wait, also where the account changes: it knows what was read.
-        lines = DriverLog(wait.batch_id, auto_recovery=wait.auto_recovery)
-        watch = partial(self._watch, wait, progress, lines if self.driver_log else None, now)
+        log = DriverLog(wait.batch_id, auto_recovery=wait.auto_recovery)
+        watch = partial(self._watch, wait, progress, log if self.driver_log else None, now)
         with noting_ctrl_c(self) as is_pressed:
             try:
                 return ended_event(await wait_on_account(self, watch, wait, now))
