@@ -12,7 +12,6 @@ from airflow_provider_dli.api.packages.models import PackageState, state_of
 from airflow_provider_dli.api.packages.readiness import ABSENT, Readiness
 from airflow_provider_dli.api.protocol.errors import AuthenticationError, DliError, NotFoundError
 from airflow_provider_dli.api.protocol.log import Log
-from airflow_provider_dli.api.protocol.retry import TRANSIENT
 from airflow_provider_dli.api.protocol.wire import Call, Flow
 
 if TYPE_CHECKING:
@@ -135,16 +134,16 @@ class JobProgress(Progress):
             lines.recovered()
         try:
             new = yield from lines.read(perform)
-        except (*TRANSIENT, AuthenticationError, NotFoundError) as error:
-            # The next reading may succeed: a driver that has just started has no log yet, and what
-            # a refused credential means for the wait is decided where the job is looked at.
-            if self._log_error is not type(error):
+        except DliError as error:
+            # A driver that has just started has no log yet, and what a refused credential means for
+            # the wait is decided where the job is looked at.
+            may_pass = error.is_transient or isinstance(error, AuthenticationError | NotFoundError)
+            self._is_log_refused = not may_pass
+            if not may_pass:
+                self._log.warning("Could not read the driver log, not trying again: %s", error)
+            elif self._log_error is not type(error):
                 self._log.warning("Could not read the driver log, trying again later: %s", error)
             self._log_error = type(error)
-            return
-        except DliError as error:
-            self._is_log_refused = True
-            self._log.warning("Could not read the driver log, not trying again: %s", error)
             return
         self._log_error = None
         for line in new:

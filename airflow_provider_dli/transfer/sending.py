@@ -22,7 +22,6 @@ from airflow_provider_dli.api.protocol.errors import (
     NotFoundError,
     TransportError,
 )
-from airflow_provider_dli.api.protocol.retry import TRANSIENT
 from airflow_provider_dli.transfer.files import part_of, tags_of, whole
 
 if TYPE_CHECKING:
@@ -201,7 +200,7 @@ class _InParts:
                 raise
             self._is_gone = True
         except (AnswerError, InputError) as error:
-            self._is_refused = not isinstance(error, TRANSIENT)
+            self._is_refused = not error.is_transient
             raise
 
     def clean_up(self, run: Run, bucket: Bucket) -> None:

@@ -83,7 +83,7 @@ def test_keys_that_were_changed_in_the_connection_let_the_wait_and_the_log_go_on
     text, numbers = shown(logged)
     assert result["state"] == "success"
     assert numbers == [*range(30)]
-    assert "not followed any more" not in text
+    assert "no longer followed" not in text
 
 
 def with_token(emulator: Emulator, use: Callable[..., None]) -> str:

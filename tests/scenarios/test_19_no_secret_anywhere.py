@@ -48,7 +48,6 @@ from airflow_provider_dli.api.jobs.driver_log import DriverLog
 from airflow_provider_dli.api.jobs.spark_job import SparkJob
 from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.api.protocol.errors import DliError, InputError
-from airflow_provider_dli.api.protocol.retry import TRANSIENT
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.get_provider_info import get_provider_info
 from airflow_provider_dli.hooks.dli import DliHook
@@ -223,7 +222,7 @@ class World:
         try:
             self.hook.get_batch(self.job)
         except Exception as error:
-            return not isinstance(error, TRANSIENT)
+            return not (isinstance(error, DliError) and error.is_transient)
         return True
 
     @property

@@ -27,7 +27,6 @@ from airflow_provider_dli.api.protocol.errors import (
     PermissionDeniedError,
 )
 from airflow_provider_dli.api.protocol.locks import ProcessLock
-from airflow_provider_dli.api.protocol.retry import TRANSIENT
 from airflow_provider_dli.api.protocol.wire import Call, Flow, Request, send, sleep
 
 T = TypeVar("T")
@@ -138,7 +137,7 @@ class Identity:
                 # Not again at every call: each would wait for a source that is out of reach.
                 self._renew_at = self._at(now) + PAUSE
                 return held
-            if not isinstance(error, TRANSIENT):
+            if not error.is_transient:
                 raise
             raise NotSentError(f"There is no credential to ask with: {error}") from error
         with self._lock:

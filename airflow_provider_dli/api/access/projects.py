@@ -8,8 +8,7 @@ from collections.abc import Callable
 from airflow_provider_dli.api.access import iam
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.identity import Identity
-from airflow_provider_dli.api.protocol.errors import InputError, NotSentError
-from airflow_provider_dli.api.protocol.retry import TRANSIENT
+from airflow_provider_dli.api.protocol.errors import DliError, InputError, NotSentError
 from airflow_provider_dli.api.protocol.wire import Flow
 
 
@@ -29,7 +28,9 @@ def find_project(account: Account, identity: Identity, now: Callable[[], float])
     request = iam.request(call, account.iam_origin)
     try:
         ids = yield from identity.exchange(call, request, now, account.caller)
-    except TRANSIENT as error:
+    except DliError as error:
+        if not error.is_transient:
+            raise
         raise NotSentError(f"The project of {account.region} is not known yet: {error}") from error
     if not ids:
         raise InputError(

@@ -25,8 +25,6 @@ from airflow_provider_dli.api.protocol.errors import (
     EndpointError,
     NotFoundError,
     PermissionDeniedError,
-    ServiceError,
-    ThrottledError,
     TransportError,
     UnusableAnswerError,
 )
@@ -119,9 +117,9 @@ def of_answer(error: AnswerError, credential: Credential) -> Cause:
         return stranger
     if isinstance(error, AuthenticationError):
         return of_refusal(error, credential)
-    if isinstance(error, ThrottledError):
+    if error.is_throttling:
         return Cause.THROTTLED
-    return Cause.SERVICE_FAULT if isinstance(error, ServiceError) else Cause.OTHER
+    return Cause.SERVICE_FAULT if error.fault == "service" else Cause.OTHER
 
 
 def of_fetching(error: DliError, source: Source) -> Cause:

@@ -21,7 +21,6 @@ from airflow_provider_dli.api.protocol.errors import (
     SparkBatchAmbiguousError,
     SparkBatchLostError,
 )
-from airflow_provider_dli.api.protocol.retry import TRANSIENT
 from airflow_provider_dli.api.protocol.wire import Call, Flow, sleep
 
 if TYPE_CHECKING:
@@ -158,7 +157,7 @@ def _found(client: Client, name: str, before: Collection[str], lost: DliError) -
             ]
         except DliError as error:
             trouble = error
-            if isinstance(error, TRANSIENT):
+            if error.is_transient:
                 continue
             break
         trouble = None

@@ -150,7 +150,7 @@ class Client:
             # Retries of the whole process come out of one budget.
             pause = pause if pause is None or self.pace.may_repeat() else None
             if pause is not None:
-                self.log.warning("%s", self.retry.announced(what, failure, pause, attempt))
+                self.log.warning("%s", self.retry.log_line(what, failure, pause, attempt))
                 yield from _rest(pause, failure)
             if done is not None and failure.may_be_done:
                 try:

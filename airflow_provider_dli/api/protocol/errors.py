@@ -1,37 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong, as one tree.
+"""The errors of this package, as one tree.
 
     DliError
-    ├── InputError                  refused here, before any request (also a ValueError)
+    ├── InputError                  a wrong value, refused before any request (also a ValueError)
     ├── WireError                   a part of an answer is not what the API documents
     │   └── RefusedInBodyError
-    ├── TransportError              nothing came back
-    │   ├── NotSentError              no connection: the service never saw the request
-    │   ├── ConnectionSetupError      nor will it: untrusted certificate, unusable proxy or CA
-    │   ├── AnswerLostError           sent, but no whole answer: it may have been carried out
-    │   └── AnswerTooLargeError       sent, and the answer has more bytes than allowed
-    ├── AnswerError                 an answer that is no success
-    │   ├── UnusableAnswerError       success by its status, but not an answer of DLI
-    │   ├── EndpointError             what answered is not DLI: redirect, unknown API, proxy page
+    ├── TransportError              no complete answer was received
+    │   ├── NotSentError              could not connect: the service never saw the request
+    │   ├── ConnectionSetupError      cannot connect: untrusted certificate, unusable proxy or CA
+    │   ├── AnswerLostError           sent, but the answer was lost: it may have been carried out
+    │   └── AnswerTooLargeError       sent, but the answer has more bytes than allowed
+    ├── AnswerError                 an answer that is not a success
+    │   ├── UnusableAnswerError       a success by its status, but not an answer of DLI
+    │   ├── EndpointError             something else than DLI: redirect, unknown API, proxy page
     │   ├── AuthenticationError       the credential was refused
-    │   ├── PermissionDeniedError     the credential is good, the right is missing
+    │   ├── PermissionDeniedError     the credential is valid, but a permission is missing
     │   ├── NotFoundError             package, group, OBS object or user does not exist
     │   ├── AlreadyExistsError
     │   ├── QuotaError
-    │   ├── ThrottledError            too many requests; `retry_after` says when again
+    │   ├── ThrottledError            too many requests
     │   ├── BadRequestError           any other refusal
-    │   ├── ObjectChangedError        an object of OBS was written anew while it was read
-    │   └── ServiceError              a fault of the service; later it may work
-    ├── PackageGroupError           the service works, but the group is not what was asked for
+    │   ├── ObjectChangedError        an OBS object was overwritten while it was read
+    │   └── ServiceError              the service failed
+    ├── PackageGroupError           the service works, but the group is not in the wanted state
     │   ├── PackageGroupFailedError   a package is FAILED, missing or gone
-    │   │   └── PackageGroupLostError     a package is gone, or nobody can tell how it is
-    │   ├── PackageGroupExistsError   it is there already and was not to be
+    │   │   └── PackageGroupLostError     a package is gone, or its state stays unknown
+    │   ├── PackageGroupExistsError   the group exists, and `if_exists` is `fail`
     │   └── PackageGroupTimeoutError  not READY in time (also a TimeoutError)
-    └── SparkBatchError             the service works, but the job is not what was asked for
+    └── SparkBatchError             the service works, but the job is not in the wanted state
         ├── SparkBatchFailedError     it ended without success
-        ├── SparkBatchLostError       whether it runs, or how it ended, nobody can tell
-        ├── SparkBatchAmbiguousError  several jobs bear its name, and none can be chosen
+        ├── SparkBatchLostError       whether it runs, or how it ended, is unknown
+        ├── SparkBatchAmbiguousError  several jobs have its name
         └── SparkBatchTimeoutError    not ended in time (also a TimeoutError)
+
+Every error carries what a handler decides by, so that nobody has to list classes:
+
+    is_transient   whether the same call may succeed later although nobody changed anything
+    may_be_done    whether the service may have carried out the request
+    is_retry_safe  whether any call may be sent again, also one that must not be carried out twice
+    is_throttling  whether the service asks for fewer requests
+    retry_after    the seconds that the service asks to wait, or `None`
+    fault          on whose side the cause is: `caller` (input, credential, permission, quota),
+                   `service`, or `network`, which is everything in between; `None` for the state
+                   of a group or a job
 
 The service's code decides before the HTTP status does: an internal error (DLI.0999) and most of
 "not found" come as 400. Words in a message decide nothing.
@@ -42,29 +53,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeAlias
 
-_SHOWN = 300
+Fault: TypeAlias = Literal["caller", "service", "network"]
+
+_LONGEST_VALUE = 300
 
 
 class DliError(Exception):
-    """Everything that this package raises on its own account.
+    """The base of every error that this package raises itself.
 
-    `may_be_done` says that the service may have carried out what it was asked.
+    The module's docstring explains the attributes that a handler decides by.
     """
 
-    may_be_done: ClassVar[bool] = False
+    is_transient: bool = False
+    may_be_done: bool = False
+    is_throttling: bool = False
+    retry_after: float | None = None
+    fault: Fault | None = None
+
+    @property
+    def is_retry_safe(self) -> bool:
+        """Whether any call may be repeated: it may succeed, and was not carried out before."""
+        return self.is_transient and not self.may_be_done
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Constructors compose the text, so the usual way, calling them with it, would not do.
-        return _made, (type(self), self.args, self.__dict__)
+        # Constructors compose the text, so pickle must not call them with it.
+        return _rebuilt, (type(self), self.args, self.__dict__)
 
     def used_by(self, caller: str) -> DliError:
-        """Give the error as it would have been for another caller of the same account."""
+        """Returns the error as another caller of the same account would have received it."""
         return self
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain JSON from which `restored` makes the error again, in another process."""
+        """Returns plain JSON, from which `restored` rebuilds the error in another process."""
         plain = {name: value for name, value in vars(self).items() if name != "__notes__"}
         notes = list(getattr(self, "__notes__", ()))
         return {
@@ -76,15 +98,15 @@ class DliError(Exception):
 
 
 def restored(plain: Mapping[str, Any]) -> DliError:
-    """Make an error of what `as_dict` gave, also of a class that this version does not have."""
+    """Returns the error that `as_dict` described; a `DliError` for a class unknown here."""
     kind = _classes(DliError).get(str(plain.get("error")), DliError)
-    error = _made(kind, (str(plain.get("message")),), dict(plain.get("fields") or {}))
+    error = _rebuilt(kind, (str(plain.get("message")),), dict(plain.get("fields") or {}))
     for note in plain.get("notes") or ():
         error.add_note(str(note))
     return error
 
 
-def _made(kind: type[DliError], args: tuple[object, ...], fields: dict[str, object]) -> DliError:
+def _rebuilt(kind: type[DliError], args: tuple[object, ...], fields: dict[str, object]) -> DliError:
     error = kind.__new__(kind)
     error.args = args
     error.__dict__.update(fields)
@@ -101,12 +123,14 @@ def _classes(root: type[DliError]) -> dict[str, type[DliError]]:
 class InputError(DliError, ValueError):
     """A wrong value, refused before any request; names the field, the value and the rule."""
 
+    fault = "caller"
+
     def __init__(self, field: str, value: object, rule: str) -> None:
-        super().__init__(f"{field} is {_shown(value)}: {rule}")
+        super().__init__(f"{field} is {_quoted(value)}: {rule}")
         self.field = field
 
     def about(self, field: str) -> InputError:
-        """Give the error with the name under which the caller knows the field."""
+        """Returns the error under the name by which the caller knows the field."""
         other = copy(self)
         other.args = (field + str(self).removeprefix(self.field),)
         other.field = field
@@ -116,9 +140,11 @@ class InputError(DliError, ValueError):
 class WireError(DliError, ValueError):
     """A body, or a part of it, is not what the endpoint answers; says what it is instead.
 
-    Reading an answer turns it into an `UnusableAnswerError`. It stands alone only where a part of
-    a listing is read long after the answer came.
+    Where an answer is read, it becomes an `UnusableAnswerError`. It is raised itself only where a
+    part of a listing is read long after the answer was received.
     """
+
+    fault = "service"
 
 
 class RefusedInBodyError(WireError):
@@ -126,25 +152,30 @@ class RefusedInBodyError(WireError):
 
 
 class TransportError(DliError):
-    """No whole answer came back."""
+    """No complete answer was received."""
+
+    fault = "network"
 
 
 class NotSentError(TransportError):
-    """The service never saw the request: no name, no connection, no TLS."""
+    """The service never saw the request: DNS, the connection or TLS failed."""
+
+    is_transient = True
 
 
 class ConnectionSetupError(TransportError):
-    """This machine's setup forbids the connection: certificate, CA bundle or proxy variables."""
+    """This machine cannot connect as it is set up: certificate, CA bundle or proxy variables."""
 
 
 class AnswerLostError(TransportError):
-    """The request went out, its answer was lost: the service may have carried it out."""
+    """The request was sent, its answer was lost: the service may have carried it out."""
 
+    is_transient = True
     may_be_done = True
 
 
 class AnswerTooLargeError(TransportError):
-    """The answer was broken off, since it has more bytes than `max_answer_size` allows."""
+    """The answer was not read to its end: it has more bytes than `max_answer_size` allows."""
 
     may_be_done = True
 
@@ -153,8 +184,7 @@ class AnswerError(DliError):
     """The service, the gateway or something before it answered, but not with a success.
 
     `status` is the HTTP status; `code` and `message` are the service's own, `request_id` is what
-    support asks for, and each may be empty; `retry_after` is seconds or `None`. `remedy` takes the
-    place of the class's own, which is meant for DLI.
+    support asks for, and each may be empty. `remedy` replaces the class's own, which is about DLI.
     """
 
     remedy: ClassVar[str] = ""
@@ -184,7 +214,7 @@ class AnswerError(DliError):
         self.caller = caller
 
     def used_by(self, caller: str) -> AnswerError:
-        """Give the error as it would have been for another caller of the same account."""
+        """Returns the error as another caller of the same account would have received it."""
         if not self.names_caller or not self.caller or caller == self.caller:
             return self
         other = copy(self)
@@ -197,14 +227,17 @@ class UnusableAnswerError(AnswerError):
     """A success by its status whose body is not what DLI answers: HTML, a list, cut off, empty."""
 
     remedy = "Check that the endpoint is DLI's and that no proxy answers in its place."
+    is_transient = True
     may_be_done = True
+    fault = "service"
 
 
 class EndpointError(AnswerError):
-    """What answered is not DLI: a redirect, an API that is unknown there, a page of a proxy."""
+    """Something else than DLI answered: a redirect, an unknown API, the page of a proxy."""
 
     remedy = "Check cloud, region and endpoint of the connection; redirects are never followed."
     names_caller = True
+    fault = "network"
 
 
 class AuthenticationError(AnswerError):
@@ -216,6 +249,7 @@ class AuthenticationError(AnswerError):
         "and this machine's clock (at most 15 minutes off)."
     )
     names_caller = True
+    fault = "caller"
 
 
 class PermissionDeniedError(AnswerError):
@@ -223,50 +257,63 @@ class PermissionDeniedError(AnswerError):
 
     remedy = "Check project and region, and ask the owner of the group or package for the right."
     names_caller = True
+    fault = "caller"
 
 
 class NotFoundError(AnswerError):
-    """What was named does not exist, or this user may not see it."""
+    """The named resource does not exist, or this user may not see it."""
 
-    remedy = "Check the name, and that region and project are those where it was made."
+    remedy = "Check the name, and that region and project are those where it was created."
     names_caller = True
+    fault = "caller"
 
 
 class AlreadyExistsError(AnswerError):
-    """What was to be made is there already."""
+    """A resource of this name exists already."""
+
+    fault = "caller"
 
 
 class QuotaError(AnswerError):
     """A quota or limit of the account is used up."""
 
-    remedy = "Delete what is not needed any more, or ask for a higher quota."
+    remedy = "Delete what is no longer needed, or request a higher quota."
+    fault = "caller"
 
 
 class ThrottledError(AnswerError):
     """Too many requests."""
 
-    remedy = "Ask less often, or from fewer tasks at once."
+    remedy = "Send fewer requests: raise poll_interval, or run fewer tasks at once."
+    is_transient = True
+    is_throttling = True
+    fault = "caller"
 
 
 class BadRequestError(AnswerError):
     """The service refused the request."""
 
+    fault = "caller"
+
 
 class ObjectChangedError(AnswerError):
-    """An object of OBS was written anew while it was read: what was read of it does not go on."""
+    """An OBS object was overwritten while it was read."""
 
     remedy = "The object changed while it was read: read it again from its beginning."
+    fault = "caller"
 
 
 class ServiceError(AnswerError):
-    """A fault on the service's side."""
+    """The service failed."""
 
     remedy = "Try again later."
+    is_transient = True
     may_be_done = True
+    fault = "service"
 
 
 class PackageGroupError(DliError):
-    """The service answered well, but the package group is not what was asked for."""
+    """The service works, but the package group is not in the wanted state."""
 
 
 class PackageGroupFailedError(PackageGroupError):
@@ -274,11 +321,11 @@ class PackageGroupFailedError(PackageGroupError):
 
 
 class PackageGroupLostError(PackageGroupFailedError):
-    """A package is gone after it was seen, or for too long nobody can tell how it is."""
+    """A package is gone after it was seen, or its state was unknown for too long."""
 
 
 class PackageGroupExistsError(PackageGroupError):
-    """The group exists already and the task asked that it should not."""
+    """The group exists already, and `if_exists` is `fail`."""
 
 
 class PackageGroupTimeoutError(PackageGroupError, TimeoutError):
@@ -286,7 +333,7 @@ class PackageGroupTimeoutError(PackageGroupError, TimeoutError):
 
 
 class SparkBatchError(DliError):
-    """The service answered well, but the Spark job is not what was asked for.
+    """The service works, but the Spark job is not in the wanted state.
 
     `batch_id` is the id of the job, empty where it is not known.
     """
@@ -299,8 +346,8 @@ class SparkBatchError(DliError):
 class SparkBatchFailedError(SparkBatchError):
     """The job ended without success: it failed, was cancelled, or never got resources.
 
-    `cause` is the key of what its log tells of that, and empty where it tells nothing;
-    `is_permanent` says that the same job would fail in the same way again.
+    `cause` is the key of the cause found in its log, such as `missing-class`, or empty;
+    `is_permanent` means that the same job would fail in the same way again.
     """
 
     def __init__(
@@ -312,13 +359,13 @@ class SparkBatchFailedError(SparkBatchError):
 
 
 class SparkBatchLostError(SparkBatchError):
-    """Nobody can tell whether the job runs, or how it ended."""
+    """Whether the job runs, or how it ended, is unknown."""
 
     may_be_done = True
 
 
 class SparkBatchAmbiguousError(SparkBatchError):
-    """Several jobs bear the name of this one, and to choose one of them would be a guess."""
+    """Several jobs have the name of this one, and choosing one of them would be a guess."""
 
     may_be_done = True
 
@@ -327,6 +374,6 @@ class SparkBatchTimeoutError(SparkBatchError, TimeoutError):
     """The job did not end in time."""
 
 
-def _shown(value: object) -> str:
+def _quoted(value: object) -> str:
     text = "missing" if value is None else repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"

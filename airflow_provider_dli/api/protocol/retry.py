@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What follows a failed try: how many seconds to wait, or giving up."""
+"""What follows a failed attempt: how many seconds to wait, or giving up."""
 
 from __future__ import annotations
 
@@ -7,28 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from airflow_provider_dli.api.protocol.errors import (
-    AnswerError,
-    AnswerLostError,
-    AnswerTooLargeError,
-    ConnectionSetupError,
-    DliError,
-    EndpointError,
-    NotSentError,
-    ServiceError,
-    ThrottledError,
-    UnusableAnswerError,
-)
-
-HARMLESS_AFTER = (NotSentError, ThrottledError)
-"""Failures after which any call may be sent again: the service has not acted on it."""
-
-TRANSIENT = (*HARMLESS_AFTER, AnswerLostError, ServiceError, UnusableAnswerError)
-"""Failures that may pass by themselves."""
-
-OF_THE_WAY = (EndpointError, ConnectionSetupError, AnswerTooLargeError)
-"""Failures of what lies between here and the service: at first they tell of a wrong setup, and once
-the service was reached, of something that may pass."""
+from airflow_provider_dli.api.protocol.errors import DliError
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,30 +36,28 @@ class Retry:
         repeatable: bool,
         is_urgent: bool = False,
     ) -> float | None:
-        """Return the seconds to wait before the next try, or `None` to give up.
+        """Returns the seconds to wait before the next attempt, or `None` to give up.
 
-        `attempt` counts from 1, `elapsed` is seconds since the first try began. An urgent call
+        `attempt` counts from 1, `elapsed` is seconds since the first attempt began. An urgent call
         does not wait for as long as the service asks.
         """
-        if not isinstance(error, TRANSIENT if repeatable else HARMLESS_AFTER):
+        if not (error.is_transient if repeatable else error.is_retry_safe):
             return None
         seconds = self._seconds(error, attempt, is_urgent)
         if attempt >= self.attempts or elapsed + seconds > self.deadline:
             return None
         return seconds
 
-    def announced(self, what: str, error: DliError, pause: float, attempt: int) -> str:
-        """Return the line for the log before the try that follows the `attempt`th."""
-        again = f"gain in {pause:.0f} s, try {attempt + 1} of {self.attempts}"
-        if isinstance(error, ThrottledError):
-            return f"{what} is throttled, a{again}"
-        return f"{error} A{again}"
+    def log_line(self, what: str, error: DliError, pause: float, attempt: int) -> str:
+        """Returns the line for the log before the attempt that follows the `attempt`-th."""
+        cause = f"{what} is throttled." if error.is_throttling else str(error)
+        return f"{cause} Retrying in {pause:.0f} s, attempt {attempt + 1} of {self.attempts}."
 
     def _seconds(self, error: DliError, attempt: int, is_urgent: bool) -> float:
-        if isinstance(error, AnswerError) and error.retry_after is not None and not is_urgent:
+        if error.retry_after is not None and not is_urgent:
             # Never earlier than asked, and not everybody in the same instant.
             return error.retry_after + self.jitter()
-        first = self.throttled_pause if isinstance(error, ThrottledError) else self.first_pause
+        first = self.throttled_pause if error.is_throttling else self.first_pause
         pause = min(first * 2.0 ** min(attempt - 1, 60), self.longest_pause)
         return pause * (1 - self.jitter() / 2)
 

@@ -13,8 +13,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from airflow_provider_dli.api.protocol.errors import AnswerError, DliError, WireError
-from airflow_provider_dli.api.protocol.retry import OF_THE_WAY, TRANSIENT
+from airflow_provider_dli.api.protocol.errors import DliError
 
 FIRST_LOOK = 1.0
 """Seconds until a wait looks for the first time: small uploads are done by then."""
@@ -90,13 +89,12 @@ class Wait:
 
         Raises the error itself when it cannot pass, or after `max_unknown_time` seconds.
         """
-        if not isinstance(error, self._passing):
+        if not self._may_pass(error):
             raise copy(error) from error  # a copy: one error may end many waits
         if type(error) is not type(self.last_error):
             self.trouble(error)
         self.last_error = error
-        if isinstance(error, AnswerError):
-            self._not_before = now + (error.retry_after or 0)
+        self._not_before = now + (error.retry_after or 0)
         if self._lost_since is None:
             self._lost_since = now
         if now - self._lost_since >= self.max_unknown_time:
@@ -105,10 +103,14 @@ class Wait:
             raise last from error
         self.expire(now)
 
-    @property
-    def _passing(self) -> tuple[type[DliError], ...]:
-        """Errors that may pass: where the service was reached before, also those of the way."""
-        return (*TRANSIENT, WireError, *(OF_THE_WAY if self.looked else ()))
+    def _may_pass(self, error: DliError) -> bool:
+        """Whether a later look may succeed without a change by the caller."""
+        # A network error that is not transient means a wrong setup, unless it worked before.
+        return (
+            error.is_transient
+            or error.fault == "service"
+            or (self.looked and error.fault == "network")
+        )
 
     def expire(self, now: float) -> None:
         """Raise when the deadline has come."""

@@ -21,7 +21,6 @@ from airflow_provider_dli.api.protocol.errors import (
     ThrottledError,
     WireError,
 )
-from airflow_provider_dli.api.protocol.retry import TRANSIENT
 from airflow_provider_dli.api.protocol.wire import Response
 
 ASKED = RequestContext("PUT bucket/key", 0.0, "connection c, region eu-de", ("canary-secret",))
@@ -78,7 +77,7 @@ def test_the_code_decides_before_the_status(
 
 @pytest.mark.parametrize("code", ["BadDigest", "IncompleteBody", "SlowDown", "ServiceUnavailable"])
 def test_what_passes_by_itself_may_be_tried_again(code: str) -> None:
-    assert isinstance(refused(ASKED, answer(400, code)), TRANSIENT)
+    assert refused(ASKED, answer(400, code)).is_transient
 
 
 def test_a_refusal_says_what_was_asked_what_came_back_and_what_to_do() -> None:

@@ -54,6 +54,11 @@ def classes() -> dict[str, type[DliError]]:
     }
 
 
+def empty(kind: type[DliError]) -> DliError:
+    """Return an error of a class as it is before anything is set."""
+    return kind.__new__(kind)
+
+
 @pytest.mark.parametrize(("name", "parent"), drawn())
 def test_a_drawn_class_exists_below_the_class_above_it(name: str, parent: str | None) -> None:
     expected = Exception if parent is None else classes()[parent]
@@ -97,6 +102,88 @@ def test_after_these_the_service_has_not_acted(error: type[DliError]) -> None:
     assert not error.may_be_done
 
 
+TRANSIENT = {
+    "NotSentError",
+    "AnswerLostError",
+    "UnusableAnswerError",
+    "ThrottledError",
+    "ServiceError",
+}
+FAULTS = {
+    "caller": {
+        "InputError",
+        "AuthenticationError",
+        "PermissionDeniedError",
+        "NotFoundError",
+        "AlreadyExistsError",
+        "QuotaError",
+        "ThrottledError",
+        "BadRequestError",
+        "ObjectChangedError",
+    },
+    "service": {"WireError", "RefusedInBodyError", "UnusableAnswerError", "ServiceError"},
+    "network": {
+        "TransportError",
+        "NotSentError",
+        "ConnectionSetupError",
+        "AnswerLostError",
+        "AnswerTooLargeError",
+        "EndpointError",
+    },
+}
+
+
+def test_the_transient_errors_are_those_that_may_pass_without_a_change() -> None:
+    assert {name for name, kind in classes().items() if kind.is_transient} == TRANSIENT
+
+
+def test_only_an_error_after_which_nothing_was_done_makes_any_call_safe_to_repeat() -> None:
+    safe = {name for name, kind in classes().items() if empty(kind).is_retry_safe}
+
+    assert safe == {"NotSentError", "ThrottledError"}
+
+
+def test_only_too_many_requests_are_throttling() -> None:
+    assert [name for name, kind in classes().items() if kind.is_throttling] == ["ThrottledError"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_has_its_classes(fault: str) -> None:
+    assert {name for name, kind in classes().items() if kind.fault == fault} == FAULTS[fault]
+
+
+def test_the_state_of_a_group_or_of_a_job_is_no_fault_of_a_call() -> None:
+    without = {kind for kind in classes().values() if kind.fault is None}
+
+    assert without == {DliError, AnswerError} | {
+        kind
+        for kind in classes().values()
+        if issubclass(kind, errors.PackageGroupError | errors.SparkBatchError)
+    }
+
+
+@pytest.mark.parametrize("kind", classes().values())
+def test_every_error_can_be_asked_how_long_to_wait(kind: type[DliError]) -> None:
+    assert empty(kind).retry_after is None
+
+
+def test_what_one_error_carries_beside_its_class_crosses_a_process() -> None:
+    error = DliError("try later")
+    error.is_transient, error.retry_after = True, 3.0
+
+    copies = (pickle.loads(pickle.dumps(error)), errors.restored(error.as_dict()))  # noqa: S301 - made here
+
+    assert [(copy.is_retry_safe, copy.retry_after) for copy in copies] == [(True, 3.0)] * 2
+
+
+def test_an_error_of_version_0_1_is_restored_with_what_it_carries_now() -> None:
+    fields = {"status": 429, "code": "APIG.0308", "retry_after": 3.0, "caller": ""}
+
+    error = errors.restored({"error": "ThrottledError", "message": "busy", "fields": fields})
+
+    assert (error.is_throttling, error.is_retry_safe, error.retry_after) == (True, True, 3.0)
+
+
 def test_a_refusal_names_field_value_and_rule() -> None:
     error = InputError("kind", "jars", "use one of jar, file")
 
@@ -123,7 +210,8 @@ def test_an_answer_error_carries_what_the_service_said() -> None:
 
     assert (error.status, error.code, error.request_id, error.retry_after) == (429, "C", "r1", 2.0)
     assert str(error) == (
-        "GET /x failed (request id r1). Ask less often, or from fewer tasks at once."
+        "GET /x failed (request id r1). Send fewer requests: raise "
+        "poll_interval, or run fewer tasks at once."
     )
 
 

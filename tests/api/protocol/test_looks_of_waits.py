@@ -157,8 +157,8 @@ def test_each_repeat_is_logged_with_the_pause_and_the_number_of_the_try(clock: F
 
     Script(clock, [throttled, BUSY, EMPTY]).run(asking.perform(calls.listing()))
 
-    assert log.lines[0] == "GET /resources is throttled, again in 20 s, try 2 of 5"
-    assert log.lines[1].endswith("Again in 2 s, try 3 of 5")
+    assert log.lines[0] == "GET /resources is throttled. Retrying in 20 s, attempt 2 of 5."
+    assert log.lines[1].endswith(". Retrying in 2 s, attempt 3 of 5.")
     assert "DLI.0999" in log.lines[1]
 
 
