@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from airflow_provider_dli.api import checks
-from airflow_provider_dli.api.packages import calls
+from airflow_provider_dli.api.packages import calls, flows
 from airflow_provider_dli.api.packages.readiness import ABSENT, Verdict, judge
 from airflow_provider_dli.api.packages.wait import GroupWait
 from airflow_provider_dli.api.protocol.errors import InputError, PackageGroupExistsError
@@ -141,7 +141,7 @@ class DliHook(DliBatchHook):
             observe=log,
             trouble=log.trouble,
         )
-        ready = self._run(self._client.until_ready(wait))
+        ready = self._run(flows.until_ready(self._client, wait))
         self.log.info("READY after %.1f s: %s", log.seconds, ", ".join(packages))
         return ready
 
@@ -190,7 +190,7 @@ class DliHook(DliBatchHook):
         :param group: name of the group
         :param kind: ask the service for packages of this kind only
         """
-        return self._run(self._client.find(checks.stored_name("group", group), kind=kind))
+        return self._run(flows.find(self._client, checks.stored_name("group", group), kind=kind))
 
     def delete_package(self, name: str, group: str | None = None) -> None:
         """Delete one package; raises ``NotFoundError`` when there is none.
@@ -198,7 +198,7 @@ class DliHook(DliBatchHook):
         :param name: name of the package
         :param group: its group; ``None`` for a package that belongs to no group
         """
-        self._run(self._client.delete(name, group))
+        self._run(flows.delete(self._client, name, group))
 
     def delete_package_group(
         self, group: str, packages: Collection[str] | None = None
@@ -217,7 +217,7 @@ class DliHook(DliBatchHook):
         names = packages if packages is None else tuple(packages)
         for name in names or ():
             checks.stored_name("packages", name)
-        deleted = self._run(self._client.delete_group(group, names))
+        deleted = self._run(flows.delete_group(self._client, group, names))
         self.log.info("Deleted of package group %r: %s", group, ", ".join(deleted) or "nothing")
         return deleted
 
@@ -248,7 +248,7 @@ class DliHook(DliBatchHook):
         urls = self.package_names(paths)
         where = "the packages without a group" if group is None else f"package group {group!r}"
         if if_exists != "replace":
-            found = self._run(self._client.find(group, urls))
+            found = self._run(flows.find(self._client, group, urls))
             if found is not None and found.packages:
                 if if_exists == "fail":
                     raise PackageGroupExistsError(
@@ -265,4 +265,4 @@ class DliHook(DliBatchHook):
             self.project_id,
             ", ".join(urls.values()),
         )
-        return self._run(self._client.upload(call, group, tuple(urls)))
+        return self._run(flows.upload(self._client, call, group, tuple(urls)))

@@ -17,6 +17,7 @@ import os, signal, sys, threading
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.identity import identity_of
 from airflow_provider_dli.api.access.sources import Password
+from airflow_provider_dli.api.packages import calls
 from airflow_provider_dli.api.protocol.client import Client
 from airflow_provider_dli.api.protocol.locks import ProcessLock
 from airflow_provider_dli.api.protocol.pace import pace_of
@@ -44,7 +45,7 @@ child = os.fork()
 if not child:
     signal.alarm(30)  # ends a child that waits for ever
     with lock:
-        BlockingTransport().run(client.look())
+        BlockingTransport().run(client.once(calls.listing()))
     os._exit(0)
 os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) and 1)
 """

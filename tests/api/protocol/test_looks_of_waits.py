@@ -25,7 +25,7 @@ from fake_clock import FakeClock
 
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey
-from airflow_provider_dli.api.packages import calls
+from airflow_provider_dli.api.packages import calls, flows
 from airflow_provider_dli.api.packages.wait import GroupWait
 from airflow_provider_dli.api.protocol.client import Client
 from airflow_provider_dli.api.protocol.errors import (
@@ -45,7 +45,7 @@ def test_a_look_whose_turn_would_come_too_late_is_made_at_the_deadline(clock: Fa
     script = Script(clock, [listed(a="READY")])
     waiting = GroupWait("tools", ["a.jar"], deadline=clock.now() + 60, jitter=lambda: 0.5)
 
-    assert script.run(asking.until_ready(waiting)).name == "tools"
+    assert script.run(flows.until_ready(asking, waiting)).name == "tools"
     assert clock.slept == [1.0, 59.0]
 
 
@@ -57,7 +57,7 @@ def test_a_wait_looks_once_more_at_its_deadline_however_late_it_wakes(late: floa
     script = Script(clock, repeat(lambda: listed(a=ready_after(clock, began, 6.5))))
     waiting = GroupWait("tools", ["a.jar"], deadline=began + 7.8, jitter=lambda: 0.5)
 
-    assert script.run(client(clock).until_ready(waiting)).name == "tools"
+    assert script.run(flows.until_ready(client(clock), waiting)).name == "tools"
 
 
 def test_no_429_is_blamed_where_there_was_none() -> None:
@@ -66,7 +66,7 @@ def test_no_429_is_blamed_where_there_was_none() -> None:
     waiting = GroupWait("tools", ["a.jar"], deadline=clock.now() + 7.8, jitter=lambda: 0.5)
 
     with pytest.raises(PackageGroupTimeoutError) as caught:
-        script.run(client(clock).until_ready(waiting))
+        script.run(flows.until_ready(client(clock), waiting))
 
     assert "429" not in str(caught.value)
     assert "The last look failed" not in str(caught.value)
@@ -78,7 +78,7 @@ def test_a_look_that_began_in_time_and_came_late_is_followed_by_the_last_one(
     script = Script(clock, [slow(clock, listed(a="UPLOADING")), listed(a="READY")])
     waiting = GroupWait("tools", ["a.jar"], deadline=clock.now() + 10, jitter=lambda: 0.5)
 
-    assert script.run(client(clock).until_ready(waiting)).name == "tools"
+    assert script.run(flows.until_ready(client(clock), waiting)).name == "tools"
 
 
 def test_each_look_of_a_wait_has_the_time_until_its_deadline(clock: FakeClock) -> None:
@@ -86,7 +86,7 @@ def test_each_look_of_a_wait_has_the_time_until_its_deadline(clock: FakeClock) -
     waiting = GroupWait("tools", ["a.jar"], deadline=clock.now() + 6, jitter=lambda: 0.5)
 
     with pytest.raises(PackageGroupTimeoutError):
-        script.run(client(clock).until_ready(waiting))
+        script.run(flows.until_ready(client(clock), waiting))
 
     assert script.limits == pytest.approx([5.0, 3.5, 2.0, 2.0])
 
@@ -94,7 +94,7 @@ def test_each_look_of_a_wait_has_the_time_until_its_deadline(clock: FakeClock) -
 def test_a_wait_without_an_end_limits_no_look(clock: FakeClock) -> None:
     script = Script(clock, [listed(a="READY")])
 
-    script.run(client(clock).until_ready(GroupWait("tools", ["a.jar"])))
+    script.run(flows.until_ready(client(clock), GroupWait("tools", ["a.jar"])))
 
     assert script.limits == [math.inf]
 
@@ -105,14 +105,16 @@ def test_a_page_in_place_of_a_look_is_waited_out_after_a_good_one(
 ) -> None:
     script = Script(clock, [listed(a="UPLOADING"), trouble, trouble, listed(a="READY")])
 
-    assert script.run(client(clock).until_ready(GroupWait("tools", ["a.jar"]))).name == "tools"
+    assert (
+        script.run(flows.until_ready(client(clock), GroupWait("tools", ["a.jar"]))).name == "tools"
+    )
 
 
 def test_a_page_in_place_of_the_first_look_ends_a_wait_with_what_it_says(clock: FakeClock) -> None:
     script = Script(clock, [Response(404, {}, b"<html>Welcome to nginx</html>")])
 
     with pytest.raises(EndpointError, match="Welcome to nginx"):
-        script.run(client(clock).until_ready(GroupWait("tools", ["a.jar"])))
+        script.run(flows.until_ready(client(clock), GroupWait("tools", ["a.jar"])))
 
 
 def test_a_page_in_place_of_the_first_look_is_waited_out_where_another_looked_before(
@@ -120,7 +122,7 @@ def test_a_page_in_place_of_the_first_look_is_waited_out_where_another_looked_be
 ) -> None:
     script = Script(clock, [Response(404, {}, b"<html>"), listed(a="READY")])
 
-    found = script.run(client(clock).until_ready(GroupWait("tools", ["a.jar"], looked=True)))
+    found = script.run(flows.until_ready(client(clock), GroupWait("tools", ["a.jar"], looked=True)))
 
     assert found.name == "tools"
 
@@ -134,10 +136,10 @@ def test_what_is_wrong_with_the_way_is_waited_out_after_a_good_look(
     clock: FakeClock, error: TransportError
 ) -> None:
     good = [listed(a="UPLOADING"), error, listed(a="READY")]
-    assert Script(clock, good).run(client(clock).until_ready(GroupWait("tools", ["a.jar"])))
+    assert Script(clock, good).run(flows.until_ready(client(clock), GroupWait("tools", ["a.jar"])))
 
     with pytest.raises(type(error)):
-        Script(clock, [error]).run(client(clock).until_ready(GroupWait("tools", ["a.jar"])))
+        Script(clock, [error]).run(flows.until_ready(client(clock), GroupWait("tools", ["a.jar"])))
 
 
 def test_a_page_is_waited_out_for_no_longer_than_is_allowed(clock: FakeClock) -> None:
@@ -145,7 +147,9 @@ def test_a_page_is_waited_out_for_no_longer_than_is_allowed(clock: FakeClock) ->
     began = clock.now()
 
     with pytest.raises(EndpointError):
-        script.run(client(clock).until_ready(GroupWait("tools", ["a.jar"], max_unknown_time=60)))
+        script.run(
+            flows.until_ready(client(clock), GroupWait("tools", ["a.jar"], max_unknown_time=60))
+        )
 
     assert 60 <= clock.now() - began < 90
 
@@ -169,7 +173,7 @@ def test_a_long_wait_for_a_turn_is_logged(clock: FakeClock) -> None:
 
     Script(clock, [EMPTY]).run(asking.perform(calls.listing()))
 
-    assert log.lines == ["GET /resources waits for 30 s, after too many requests (429)"]
+    assert log.lines == ["GET /resources waits 30 s after too many requests (429)"]
 
 
 @pytest.mark.parametrize("said", ["86400", "9999999999", "1e308", "Fri, 31 Dec 9999 23:59:59 GMT"])
