@@ -7,24 +7,25 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from airflow_provider_dli.api.protocol.backoff import Backoff
 from airflow_provider_dli.api.protocol.errors import DliError
+
+BACKOFF = Backoff(1.0, 2.0, longest=20.0, spread=(1.0, 0.5))
+"""Pauses between the attempts of a call."""
+
+WHEN_THROTTLED = Backoff(2.0, 2.0, longest=20.0, spread=(1.0, 0.5))
+"""The same after a 429 without a `Retry-After`: the gateway counts its windows in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How long to go on: at most `attempts` sends, at most `deadline` seconds with the pauses.
 
-    Pauses double from `first_pause` up to `longest_pause` seconds, each shortened by up to a half
-    at random so that many tasks do not come back at once. A `Retry-After` of the service replaces
-    the pause. This is the only layer that repeats anything.
+    A `Retry-After` of the service replaces the pause. This is the only layer that repeats calls.
     """
 
     attempts: int = 5
     deadline: float = 120.0
-    first_pause: float = 1.0
-    longest_pause: float = 20.0
-    # Throttled by the gateway without a Retry-After: its shortest windows are counted in seconds.
-    throttled_pause: float = 2.0
     jitter: Callable[[], float] = random.random
 
     def pause(
@@ -57,9 +58,8 @@ class Retry:
         if error.retry_after is not None and not is_urgent:
             # Never earlier than asked, and not everybody in the same instant.
             return error.retry_after + self.jitter()
-        first = self.throttled_pause if error.is_throttling else self.first_pause
-        pause = min(first * 2.0 ** min(attempt - 1, 60), self.longest_pause)
-        return pause * (1 - self.jitter() / 2)
+        backoff = WHEN_THROTTLED if error.is_throttling else BACKOFF
+        return backoff.spread_out(backoff.pause(attempt), self.jitter())
 
 
 DEFAULT_RETRY = Retry()

@@ -13,13 +13,11 @@ from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from airflow_provider_dli.api.protocol.backoff import Backoff
 from airflow_provider_dli.api.protocol.errors import DliError
 
-FIRST_LOOK = 1.0
-"""Seconds until a wait looks for the first time: small uploads are done by then."""
-
-GROWTH = 1.5
-"""Each pause is that much longer than the one before, up to the poll interval."""
+EARLY_LOOKS = Backoff(1.0, 1.5, spread=(0.9, 1.1))
+"""Pauses of a wait until they reach the poll interval: small uploads are done after the first."""
 
 MAX_UNKNOWN_TIME = 300.0
 """Seconds for which a wait goes on without knowing how it is with what it waits for."""
@@ -44,6 +42,7 @@ class Wait:
     looked: bool = False
     jitter: Callable[[], float] = random.random
     last_error: DliError | None = None
+    _looks: int = field(default=0, repr=False)
     _pause: float = field(default=0.0, repr=False)
     _not_before: float = field(default=0.0, repr=False)
     _odd_since: float | None = field(default=None, repr=False)
@@ -61,9 +60,9 @@ class Wait:
 
     def next_look(self, now: float) -> float:
         """Give the Unix time of the next look: soon at first, never in step with other waits."""
-        grown = self._pause * GROWTH if self._pause else FIRST_LOOK
-        self._pause = min(grown, self.poll_interval)
-        look = max(now + self._pause * (0.9 + 0.2 * self.jitter()), self._not_before)
+        self._looks += 1
+        self._pause = min(EARLY_LOOKS.pause(self._looks), self.poll_interval)
+        look = max(now + EARLY_LOOKS.spread_out(self._pause, self.jitter()), self._not_before)
         return look if self.deadline is None else max(min(look, self.deadline), now)
 
     def keep_waiting(self, now: float, *, is_odd: bool, error: DliError | None = None) -> None:

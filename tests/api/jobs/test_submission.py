@@ -17,7 +17,7 @@ from airflow_provider_dli.api.jobs.submission import (
     PAUSES,
     Submission,
     SubmitRequest,
-    chosen,
+    pick_one,
     submit,
 )
 from airflow_provider_dli.api.protocol.client import Client
@@ -214,7 +214,7 @@ def batch(batch_id: str, state: str, at: int | None) -> SparkBatch:
     ],
 )
 def test_of_jobs_that_ended_the_last_one_counts(found: Iterable[Any], expected: str | None) -> None:
-    one = chosen(NAME, [batch(*fields) for fields in found], with_success=True)
+    one = pick_one(NAME, [batch(*fields) for fields in found], with_success=True)
 
     assert (one and one.id) == expected
 
@@ -281,7 +281,7 @@ def test_nothing_is_submitted_where_the_known_job_cannot_be_looked_at(clock: Fak
 def test_a_job_of_an_earlier_name_is_taken_over(clock: FakeClock, state: str) -> None:
     service = Service(clock, NONE, NONE, listed(job("1", state, name="first")))
 
-    done = service.submit(earlier=["second", "first"])
+    done = service.submit(earlier_names=["second", "first"])
 
     assert (done.batch.id, done.is_new) == ("1", False)
     assert [dict(request.query)["job_name"] for request in service.sent] == [
@@ -294,13 +294,13 @@ def test_a_job_of_an_earlier_name_is_taken_over(clock: FakeClock, state: str) ->
 def test_the_name_of_now_goes_before_earlier_ones(clock: FakeClock) -> None:
     service = Service(clock, listed(job("1")))
 
-    assert service.submit(earlier=["first"]).batch.id == "1"
+    assert service.submit(earlier_names=["first"]).batch.id == "1"
 
 
 def test_a_dead_job_of_an_earlier_name_counts_as_none(clock: FakeClock) -> None:
     service = Service(clock, NONE, listed(job("1", "dead", name="first")), shown("2"))
 
-    assert service.submit(earlier=["first"]).batch.id == "2"
+    assert service.submit(earlier_names=["first"]).batch.id == "2"
 
 
 # After a submission
