@@ -17,10 +17,9 @@ from airflow_provider_dli.hooks.progress import GroupProgress
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.packages.models import Package, PackageGroup, PackageListing
-    from airflow_provider_dli.api.protocol.client import Waiting
+    from airflow_provider_dli.api.protocol.wait import Subscriber
     from airflow_provider_dli.api.protocol.wire import Call
 
-S = TypeVar("S")
 F = TypeVar("F")
 
 
@@ -145,15 +144,16 @@ class DliHook(DliBatchHook):
         self.log.info("READY after %.1f s: %s", log.seconds, ", ".join(packages))
         return ready
 
-    def look_for(self, wait: Waiting[S, F], call: Call[S]) -> F | None:
-        """Take one look of a wait; returns what it saw when the wait is over, `None` before.
+    def look_for(self, wait: Subscriber[Any, F], call: Call[F | None]) -> F | None:
+        """Take one look of a wait. Returns what it found if that ends the wait, else ``None``.
 
         Raises what the wait raises.
 
-        :param wait: what knows from its looks when it is over, and for how long it goes on
+        :param wait: a `GroupWait` or a `JobWait`
         :param call: the call of a look
         """
-        return self._run(self._client.look_for(wait, call))
+        flow = self._client.look_for(wait, call)
+        return self._run(flow)
 
     def sleep(self, seconds: float) -> None:
         """Wait by the hook's clock."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -26,40 +26,11 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.triggers.base import BaseTrigger
 
-    from airflow_provider_dli.api.protocol.errors import DliError
+    from airflow_provider_dli.api.protocol.wait import Subscriber
     from airflow_provider_dli.api.protocol.wire import Call
     from airflow_provider_dli.hooks.dli import DliHook
 
 F = TypeVar("F")
-
-
-class Waiting(Protocol[F]):
-    """A wait of the api room, for a group or for a job."""
-
-    deadline: float | None
-    looked: bool
-    project: str
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the last look shows neither that the wait is over nor that all goes well."""
-        ...
-
-    def next_look(self, now: float) -> float:
-        """Returns the Unix time of the next look."""
-        ...
-
-    def on_result(self, found: F | None, now: float) -> F | None:
-        """Take a look; returns what was found when the wait is over."""
-        ...
-
-    def on_error(self, error: DliError, now: float) -> None:
-        """Take an error in place of a look."""
-        ...
-
-    def expire(self, now: float) -> None:
-        """Raise when the deadline has come."""
-        ...
 
 
 class WaitSensor(DliHookMixin, BaseSensorOperator, Generic[F]):
@@ -165,7 +136,7 @@ class WaitSensor(DliHookMixin, BaseSensorOperator, Generic[F]):
         return hook.look_for(self._wait, self._call())
 
     @cached_property
-    def _wait(self) -> Waiting[F]:
+    def _wait(self) -> Subscriber[Any, F]:
         # While it is deferred, the deadline is the trigger's.
         began = self.hook.now() if self._first_poke is None else self._first_poke
         wait = self._begin(None if self.deferrable else began + self.timeout)
@@ -208,7 +179,7 @@ class WaitSensor(DliHookMixin, BaseSensorOperator, Generic[F]):
         """Returns the call of one look; raises `InputError` for a wrong argument."""
 
     @abstractmethod
-    def _begin(self, deadline: float | None) -> Waiting[F]:
+    def _begin(self, deadline: float | None) -> Subscriber[Any, F]:
         """Returns the wait."""
 
     @abstractmethod

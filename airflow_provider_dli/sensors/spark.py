@@ -78,7 +78,7 @@ class SparkBatchSensor(WaitSensor["SparkBatch"]):
     def _call(self) -> Call[SparkBatch | None]:
         from airflow_provider_dli.api.jobs import calls
 
-        return calls.show(self.batch_id)  # type: ignore[return-value]  # a Call is invariant
+        return calls.show(self.batch_id)
 
     def _begin(self, deadline: float | None) -> JobWait:
         from airflow_provider_dli.api.jobs.wait import JobWait

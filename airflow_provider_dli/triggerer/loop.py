@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work that many waits of an event loop want at the same time: done once, told in turns."""
+"""How work for many waits shares the event loop: in short slices, and once for all who ask."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Hashable
 from copy import copy
+from time import perf_counter
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -14,34 +14,37 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 SLICE = 0.005
-"""Seconds after which whoever works through many waits lets others on the loop have their turn."""
+"""Seconds of work after which other tasks of the loop run."""
 
 WOKEN = 25
-"""Coroutines that are woken in one turn of the loop: each goes on to do something in that turn."""
+"""Waits that may end in one turn of the loop: each goes on to do something in that turn."""
 
 
 class LoopSlice:
-    """A turn on the loop, handed on when it has lasted for long or has woken many."""
+    """Limits how long a loop over many waits keeps other tasks from running."""
 
     def __init__(self) -> None:
         self._begin()
 
     def _begin(self) -> None:
-        self._ends = time.perf_counter() + SLICE
+        self._ends = perf_counter() + SLICE
         self._woken = 0
 
-    async def shared(self, *, woke: bool = False) -> None:
-        """Hand the loop to others, if it is time; `woke` says that one more was woken."""
+    def is_over(self, *, woke: bool = False) -> bool:
+        """Whether it is time to `give_way`; `woke` counts one more wait that ended."""
         self._woken += woke
-        if self._woken >= WOKEN or time.perf_counter() >= self._ends:
-            await asyncio.sleep(0)
-            self._begin()
+        return self._woken >= WOKEN or perf_counter() >= self._ends
+
+    async def give_way(self) -> None:
+        """Runs other tasks, and begins the next slice."""
+        await asyncio.sleep(0)
+        self._begin()
 
 
 class SharedAnswers(Generic[K, T]):
-    """Answers to questions that many ask at once; each question is answered once for all of them.
+    """Answers each question once for all who ask it at the same time.
 
-    Who asks later, when there is an answer already, has it asked anew.
+    A question that comes after the answer is asked again.
     """
 
     def __init__(self) -> None:
@@ -51,9 +54,9 @@ class SharedAnswers(Generic[K, T]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def ask(self, key: K, answer: Callable[[], Awaitable[T]]) -> T:
-        """Return the answer, or raise a copy of the error that came instead.
+        """Returns the answer, or raises a copy of its error.
 
-        Who is cancelled meanwhile leaves the others their answer.
+        A caller that is cancelled does not cancel the answer of the others.
         """
         loop = asyncio.get_running_loop()
         asking = self._asking.setdefault(loop, {})
@@ -83,8 +86,9 @@ class SharedAnswers(Generic[K, T]):
             waiting = asking.pop(key)
         turn = LoopSlice()
         for future in waiting:
-            # Before the next one: nothing may be left to do when the last one wakes.
-            await turn.shared(woke=True)
+            # Before the future is set: no work may be left for this task when the last one wakes.
+            if turn.is_over(woke=True):
+                await turn.give_way()
             if future.done():
                 continue
             if failure is None:

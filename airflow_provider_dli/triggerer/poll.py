@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One poll for all: the waits of an event loop on one account share each look.
+"""One poll for all waits of an event loop on the same account.
 
-DLI has no call for one group, so a look at a group costs the whole listing; and a page of the
-listing of jobs shows a hundred of them. Here it is fetched once for everybody, and a wait is
-touched only when what it watches changed: a coroutine sleeps from its first moment to its end.
+DLI has no call for a single group, so a look at one costs the whole listing; and a page of the
+listing of jobs shows a hundred of them. Each is fetched once for all waits, and a coroutine that
+waits wakes up only at its end.
 """
 
 from __future__ import annotations
@@ -11,292 +11,363 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from math import inf
+from random import random
 from time import monotonic
-from typing import Generic
+from typing import Generic, Protocol, TypeVar
 
-from airflow_provider_dli.api.protocol.client import Client
 from airflow_provider_dli.api.protocol.errors import DliError, ThrottledError
-from airflow_provider_dli.api.protocol.wait import LAST_LOOK
+from airflow_provider_dli.api.protocol.wait import LAST_LOOK, Subscriber
 from airflow_provider_dli.api.protocol.wire import Flow
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
 from airflow_provider_dli.triggerer.loop import LoopSlice
-from airflow_provider_dli.triggerer.subscribers import F, K, Snapshot, Subscriber, Subscription
+
+K = TypeVar("K", bound=Hashable)
+F = TypeVar("F")
+K_contra = TypeVar("K_contra", bound=Hashable, contravariant=True)
+F_co = TypeVar("F_co", covariant=True)
 
 LEAST_GAP = 0.5
 """Seconds between two looks, however many waits begin at once."""
 
+_NOTHING = object()
+
+
+class Snapshot(Protocol[K_contra, F_co]):
+    """What one look found. It may cover more than it was asked for, or less."""
+
+    def covers(self, key: K_contra) -> bool:
+        """Whether it shows this: what there is, that there is nothing, or an error."""
+        ...
+
+    def fingerprint(self, key: K_contra) -> Hashable:
+        """Returns a value that changes when the result of `find` does; raises what `find` does."""
+        ...
+
+    def find(self, key: K_contra) -> F_co | None:
+        """Returns what there is. Raises the `DliError` that concerns this key alone."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Subscription(Generic[K, F]):
+    """A subscriber, the future that its coroutine awaits, and the context that its log needs.
+
+    `offset` is the subscriber's Unix time minus the poll's clock. `joined` and `heard` count looks
+    of the poll: those that had begun when it came, and the last one that concerned it.
+    """
+
+    subscriber: Subscriber[K, F]
+    caller: str
+    offset: float
+    joined: int
+    future: asyncio.Future[F]
+    context: contextvars.Context
+    heard: int = 0
+    fingerprint: Hashable = _NOTHING
+    interval: float | None = None
+    timer: asyncio.TimerHandle | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the wait with an error."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
 
 @dataclass(eq=False)
 class SharedPoll(Generic[K, F]):
-    """Looks as long as somebody watches. Times are seconds of `clock`, which nobody sets.
+    """Looks as long as there are subscriptions.
 
-    Each watcher is told the Unix time, which is that of its coming and goes on evenly from there.
-    `look` is given what to look at. Where a look at few things costs less than one at all,
-    `piecemeal` has it asked for those whose look is due; for all, when the settled ones are due.
+    A subscription that is not settled has an early look at the time that it wants (`_early`). The
+    settled ones share one look per interval, the shortest that any of them has. `look` gets the
+    keys to look at: all of them, or, if `piecemeal`, where a look at few costs less, for an early
+    look those alone that are due.
+
+    `clock` gives seconds that go on evenly. A subscriber gets Unix times: that of its beginning,
+    and from then on what `clock` counts, so that setting the machine's clock changes no wait.
     """
 
-    client: Client
     transport: AsyncTransport
     look: Callable[[Collection[K]], Flow[Snapshot[K, F]]]
     piecemeal: bool = False
     clock: Callable[[], float] = monotonic
-    _places: defaultdict[K, set[Subscription[K, F]]] = field(
-        default_factory=lambda: defaultdict(set)
-    )
-    _last: dict[K, Hashable] = field(default_factory=dict)
+    jitter: Callable[[], float] = random
+    _subscriptions: dict[K, list[Subscription[K, F]]] = field(default_factory=dict)
     _early: list[tuple[float, int, Subscription[K, F]]] = field(default_factory=list)
-    _settled: Counter[float] = field(default_factory=Counter)
     _order: count[int] = field(default_factory=count)
+    _intervals: Counter[float] = field(default_factory=Counter)
     _round: int = 0
-    _sooner: asyncio.Event = field(default_factory=asyncio.Event)
     _looked: float = -inf
     _looked_at_all: float = -inf
     _not_before: float = -inf
-    _ending: set[Subscription[K, F]] = field(default_factory=set)
-    _hurry: asyncio.Event = field(default_factory=asyncio.Event)
     _stretch: float = 1.0
+    _rescheduled: asyncio.Event = field(default_factory=asyncio.Event)
+    _overdue: set[Subscription[K, F]] = field(default_factory=set)
+    _is_overdue: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
 
-    async def until(self, watcher: Subscriber[K, F], caller: str, now: float) -> F:
-        """Watch until the watcher gives what it saw, or raises; `now` is the Unix time."""
-        loop = asyncio.get_running_loop()
-        place: Subscription[K, F] = Subscription(
-            watcher, caller, loop.create_future(), contextvars.copy_context(), now - self.clock()
+    async def until(self, subscriber: Subscriber[K, F], caller: str, now: float) -> F:
+        """Returns what ends the subscriber's wait, or raises what it raises; `now` is Unix time."""
+        subscription: Subscription[K, F] = Subscription(
+            subscriber,
+            caller,
+            now - self.clock(),
+            self._round,
+            asyncio.get_running_loop().create_future(),
+            contextvars.copy_context(),
         )
-        if watcher.deadline is not None:
-            left = max(watcher.deadline - now, 0)
-            place.timer = loop.call_later(left, self._time_is_up, place, watcher.deadline)
         try:
-            self._join(place)
-            return await place.future
+            self._subscribe(subscription, now)
+            return await subscription.future
         finally:
-            if place.timer is not None:
-                place.timer.cancel()
-            self._leave(place)
+            self._unsubscribe(subscription)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody watches."""
-        return not self._places
+        """Whether there are no subscriptions."""
+        return not self._subscriptions
 
     async def close(self) -> None:
-        """Stop polling."""
+        """Stops polling."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
 
-    def _join(self, place: Subscription[K, F]) -> None:
-        self._places[place.watcher.key].add(place)
-        place.joined = self._round
-        self._schedule(place, self.clock())
-        self._sooner.set()
-        if self._task is None or self._task.done():
-            # A context of its own: what it logs belongs to no single wait.
-            self._task = asyncio.get_running_loop().create_task(
-                self._poll(), context=contextvars.Context()
-            )
-            self._task.add_done_callback(self._ended)
-        place.poll = self._task
+    # Who waits for what
 
-    def _time_is_up(self, place: Subscription[K, F], deadline: float) -> None:
-        """Take a last look at the deadline; and should it hang, the wait ends all the same."""
-        if place.future.done():
+    def _subscribe(self, subscription: Subscription[K, F], now: float) -> None:
+        subscriber, loop = subscription.subscriber, asyncio.get_running_loop()
+        self._subscriptions.setdefault(subscriber.key, []).append(subscription)
+        self._schedule(subscription, self.clock())
+        if subscriber.deadline is not None:
+            left = max(subscriber.deadline - now, 0)
+            subscription.timer = loop.call_later(left, self._at_deadline, subscription)
+        if self._task is None:
+            # In a context of its own: what it logs belongs to no single wait.
+            self._task = loop.create_task(self._poll(), context=contextvars.Context())
+
+    def _unsubscribe(self, subscription: Subscription[K, F]) -> None:
+        if subscription.timer is not None:
+            subscription.timer.cancel()
+        self._unsettle(subscription)
+        key = subscription.subscriber.key
+        self._subscriptions[key].remove(subscription)
+        if not self._subscriptions[key]:
+            del self._subscriptions[key]
+        self._overdue.discard(subscription)
+        if not self._overdue:
+            self._is_overdue.clear()
+
+    def _at_deadline(self, subscription: Subscription[K, F]) -> None:
+        """Asks for a last look; if that hangs, the wait ends all the same."""
+        deadline, now = subscription.subscriber.deadline, self.clock()
+        if deadline is None or subscription.future.done():
             return
-        place.last = self._round + 1
-        heapq.heappush(self._early, (self.clock(), next(self._order), place))
-        self._ending.add(place)
-        self._hurry.set()
-        self._sooner.set()
-        place.timer = asyncio.get_running_loop().call_later(
-            LAST_LOOK, self._tell, place, place.watcher.expire, deadline
+        # A look that begins from now on is the last one, however the two clocks are rounded.
+        subscription.offset = max(subscription.offset, deadline - now)
+        self._overdue.add(subscription)
+        self._is_overdue.set()
+        self._look_at(subscription, now)
+        subscription.timer = asyncio.get_running_loop().call_later(
+            LAST_LOOK, self._notify, subscription, subscription.subscriber.expire, deadline
         )
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Let nobody wait for a poll that broke: what broke it is the error of all its waits."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            for place in [place for places in self._places.values() for place in places]:
-                if place.poll is task:
-                    place.fail(error)
+    # When to look
 
-    def _leave(self, place: Subscription[K, F]) -> None:
-        key = place.watcher.key
-        self._places[key].discard(place)
-        if not self._places[key]:
-            del self._places[key]
-            self._last.pop(key, None)
-        self._unsettle(place)
-        self._ending.discard(place)
-        if not self._ending:
-            self._hurry.clear()
-
-    def _schedule(self, place: Subscription[K, F], now: float) -> None:
-        due = place.watcher.next_look(place.time(now)) - place.ahead
-        self._unsettle(place)
-        if place.watcher.settled:
-            if not self._settled:
-                self._looked_at_all = self._looked
-            place.settled = place.watcher.poll_interval
-            self._settled[place.settled] += 1
-        else:
-            heapq.heappush(self._early, (due, next(self._order), place))
-
-    def _unsettle(self, place: Subscription[K, F]) -> None:
-        if place.settled is not None:
-            self._settled[place.settled] -= 1
-            self._settled += Counter()  # drops what fell to zero
-            place.settled = None
-
-    async def _poll(self) -> None:
-        while True:
-            await self._until_due()
-            self._looked = self.clock()
-            self._round += 1
-            await self._look(self._asked())
-            self._stretch = 0.9 + 0.2 * self.client.retry.jitter()
-            await self._advance()
-
-    def _asked(self) -> set[K]:
-        """Give what to look at now; a look a little early counts, too."""
-        soon = self._looked + LEAST_GAP
-        if not self.piecemeal or self._all_due <= soon:
+    def _schedule(self, subscription: Subscription[K, F], now: float) -> None:
+        subscriber = subscription.subscriber
+        due = subscriber.next_look(now + subscription.offset) - subscription.offset
+        self._unsettle(subscription)
+        if not subscriber.settled:
+            self._look_at(subscription, due)
+            return
+        if not self._intervals:
             self._looked_at_all = self._looked
-            return set(self._places)
-        return {
-            place.watcher.key
-            for due, _, place in self._early
-            if due <= soon and not place.future.done()
-        }
+        subscription.interval = subscriber.poll_interval
+        self._intervals[subscription.interval] += 1
+        self._rescheduled.set()
 
-    async def _look(self, asked: set[K]) -> None:
-        try:
-            look = await self.transport.run(self.look(asked), self._rest)
-        except DliError as error:
-            if isinstance(error, ThrottledError):
-                self._not_before = self.clock() + (error.retry_after or 0)
-            await self._show_error(error, asked)
-        else:
-            await asyncio.sleep(0)  # a long listing took a while to read
-            await self._show(look, asked)
+    def _look_at(self, subscription: Subscription[K, F], due: float) -> None:
+        heapq.heappush(self._early, (due, next(self._order), subscription))
+        self._rescheduled.set()
 
-    async def _rest(self, seconds: float) -> None:
-        """Wait within a look, for its turn or for IAM; a last look waits for nothing."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), seconds)
-
-    async def _until_due(self) -> None:
-        while True:
-            self._sooner.clear()
-            due = self._next_due()
-            earliest = self._looked + LEAST_GAP
-            if not self._ending:
-                earliest = max(earliest, self._not_before)
-            seconds = max(due, earliest) - self.clock()
-            if seconds <= 0:
-                return
-            try:
-                await asyncio.wait_for(self._sooner.wait(), seconds)
-            except TimeoutError:
-                return
-
-    def _next_due(self) -> float:
-        while self._early and self._early[0][2].future.done():
-            heapq.heappop(self._early)
-        early = self._early[0][0] if self._early else float("inf")
-        return min(early, self._all_due)
+    def _unsettle(self, subscription: Subscription[K, F]) -> None:
+        interval, subscription.interval = subscription.interval, None
+        if interval is not None:
+            self._intervals[interval] -= 1
+            if not self._intervals[interval]:
+                del self._intervals[interval]
 
     @property
     def _all_due(self) -> float:
-        if not self._settled:
-            return float("inf")
-        return self._looked_at_all + min(self._settled) * self._stretch
+        """When the settled subscriptions want their next look."""
+        if not self._intervals:
+            return inf
+        return self._looked_at_all + min(self._intervals) * self._stretch
 
-    async def _advance(self) -> None:
-        """Let those whose look was due want the next one."""
-        now, turn = self.clock(), LoopSlice()
-        due = []
+    @property
+    def _next_due(self) -> float:
+        while self._early and self._early[0][2].future.done():
+            heapq.heappop(self._early)
+        return min(self._early[0][0] if self._early else inf, self._all_due)
+
+    async def _until_due(self) -> None:
+        while True:
+            self._rescheduled.clear()
+            earliest = self._looked + LEAST_GAP
+            if not self._overdue:
+                earliest = max(earliest, self._not_before)
+            seconds = max(self._next_due, earliest) - self.clock()
+            if seconds <= 0:
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._rescheduled.wait(), seconds)
+
+    # Looking
+
+    async def _poll(self) -> None:
+        try:
+            while True:
+                await self._until_due()
+                await self._look()
+                await self._reschedule()
+        except Exception as error:
+            # Nobody may wait for a poll that broke; who comes from now on begins a new one.
+            self._task = None
+            for subscriptions in self._subscriptions.values():
+                for subscription in subscriptions:
+                    subscription.fail(error)
+
+    async def _look(self) -> None:
+        self._looked = self.clock()
+        self._round += 1
+        keys = self._keys_due()
+        try:
+            snapshot = await self.transport.run(self.look(keys), self._pause)
+        except DliError as error:
+            if isinstance(error, ThrottledError):
+                self._not_before = self.clock() + (error.retry_after or 0)
+            await self._share_error(error, keys)
+        else:
+            await asyncio.sleep(0)  # it took a while to read a long listing
+            await self._share(snapshot, keys)
+
+    def _keys_due(self) -> set[K]:
+        """Returns what to look at now; what is due within `LEAST_GAP` is looked at already."""
+        soon = self._looked + LEAST_GAP
+        if not self.piecemeal or self._all_due <= soon:
+            self._looked_at_all = self._looked
+            self._stretch = 0.9 + 0.2 * self.jitter()
+            return set(self._subscriptions)
+        return {
+            subscription.subscriber.key
+            for due, _, subscription in self._early
+            if due <= soon and not subscription.future.done()
+        }
+
+    async def _pause(self, seconds: float) -> None:
+        """Waits within a look, for its turn or for IAM. A last look waits for neither."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._is_overdue.wait(), seconds)
+
+    async def _reschedule(self) -> None:
+        """Schedules the next look of those whose early look this was."""
+        now, turn, due = self.clock(), LoopSlice(), []
         while self._early and self._early[0][0] <= now + LEAST_GAP:
             due.append(heapq.heappop(self._early))
-            await turn.shared()
+            if turn.is_over():
+                await turn.give_way()
         for entry in due:
-            place = entry[2]
-            if place.future.done():
+            subscription = entry[2]
+            if subscription.future.done():
                 continue
-            if place.heard < self._round:
-                heapq.heappush(self._early, entry)  # it became due while the look was under way
+            if subscription.heard < self._round:
+                heapq.heappush(self._early, entry)  # it became due during the look
                 continue
             try:
-                self._schedule(place, now)
+                self._schedule(subscription, now)
             except Exception as error:
-                place.fail(error)
-            await turn.shared(woke=place.future.done())
+                subscription.fail(error)
+            if turn.is_over(woke=subscription.future.done()):
+                await turn.give_way()
 
-    async def _show(self, look: Snapshot[K, F], asked: set[K]) -> None:
+    # What was found
+
+    async def _share(self, snapshot: Snapshot[K, F], asked: set[K]) -> None:
         turn = LoopSlice()
-        for key in list(self._places):
-            for place in self._shown(key, look, key in asked):
-                await turn.shared(woke=place.future.done())
+        for key in list(self._subscriptions):
+            if snapshot.covers(key):
+                for subscription in self._share_one(key, snapshot):
+                    if turn.is_over(woke=subscription.future.done()):
+                        await turn.give_way()
+            elif key in asked:
+                self._heard(key)  # it has its turn in a later look
 
-    def _shown(self, key: K, look: Snapshot[K, F], was_asked: bool) -> Iterator[Subscription[K, F]]:
-        """Show a look to each watcher of a thing, one step each, for it may be many."""
-        is_covered = look.covers(key)
-        # Who came while the look was under way waits for the next: it may be too old for him.
-        places = [place for place in self._places.get(key, ()) if place.joined < self._round]
-        if not places or not (is_covered or was_asked):
+    def _share_one(self, key: K, snapshot: Snapshot[K, F]) -> Iterator[Subscription[K, F]]:
+        """Notifies the subscriptions of one thing; yields each of them, for they may be many."""
+        subscriptions = self._heard(key)
+        try:
+            fingerprint = snapshot.fingerprint(key)
+            is_new = any(one.fingerprint != fingerprint for one in subscriptions)
+            found = snapshot.find(key) if is_new else None
+        except DliError as error:
+            for subscription in subscriptions:
+                # What comes next is news, even if it is the same as before the error.
+                subscription.fingerprint = _NOTHING
+                self._notify_error(subscription, error)
+                yield subscription
             return
-        for place in places:
-            place.heard = self._round
-        if not is_covered:
+        for subscription in subscriptions:
+            subscriber, time = subscription.subscriber, self._looked + subscription.offset
+            if subscription.fingerprint == fingerprint:
+                self._notify(subscription, subscriber.on_unchanged, time)
+            else:
+                subscription.fingerprint = fingerprint
+                self._notify(subscription, subscriber.on_result, found, time)
+            yield subscription
+
+    async def _share_error(self, error: DliError, asked: set[K]) -> None:
+        turn = LoopSlice()
+        for key in asked:
+            for subscription in self._heard(key):
+                self._notify_error(subscription, error)
+                if turn.is_over(woke=subscription.future.done()):
+                    await turn.give_way()
+
+    def _heard(self, key: K) -> list[Subscription[K, F]]:
+        """Returns whom a look concerns. Who joined during it waits for the next: it may be old."""
+        subscriptions = [
+            subscription
+            for subscription in self._subscriptions.get(key, ())
+            if subscription.joined < self._round
+        ]
+        for subscription in subscriptions:
+            subscription.heard = self._round
+        return subscriptions
+
+    def _notify_error(self, subscription: Subscription[K, F], error: DliError) -> None:
+        own = error.used_by(subscription.caller)
+        time = self._looked + subscription.offset
+        self._notify(subscription, subscription.subscriber.on_error, own, time)
+
+    def _notify(
+        self, subscription: Subscription[K, F], step: Callable[..., F | None], *arguments: object
+    ) -> None:
+        """Calls a method of the subscriber; what it returns or raises ends the wait."""
+        if subscription.future.done():
             return
         try:
-            fingerprint = look.fingerprint(key)
-            changed = key not in self._last or fingerprint != self._last[key]
-            fresh = changed or any(not place.looked for place in places)
-            found = look.find(key) if fresh else None
-        except DliError as error:
-            self._last.pop(key, None)  # what comes next is news, also if it is as it was before
-            yield from self._missed(places, error)
-            return
-        self._last[key] = fingerprint
-        for place in places:
-            if changed or not place.looked:
-                place.looked = True
-                self._tell(place, place.watcher.on_result, found, self._time_of(place))
-            else:
-                self._tell(place, place.watcher.on_unchanged, self._time_of(place))
-            yield place
-
-    def _time_of(self, place: Subscription[K, F]) -> float:
-        """Return the Unix time of a look: when it began, for it shows nothing later.
-
-        At the deadline there is one more.
-        """
-        return place.time(self._looked, self._round)
-
-    def _tell(
-        self, place: Subscription[K, F], step: Callable[..., F | None], *arguments: object
-    ) -> None:
-        place.tell(step, *arguments)
-        if place.future.done():
-            self._unsettle(place)  # it wants no more looks, even before its coroutine wakes
-
-    def _missed(
-        self, places: Iterable[Subscription[K, F]], error: DliError
-    ) -> Iterator[Subscription[K, F]]:
-        for place in places:
-            place.heard = self._round
-            own = error.used_by(place.caller)
-            self._tell(place, place.watcher.on_error, own, self._time_of(place))
-            yield place
-
-    async def _show_error(self, error: DliError, asked: set[K]) -> None:
-        turn = LoopSlice()
-        places = [place for key in asked for place in self._places.get(key, ())]
-        for place in self._missed(places, error):
-            await turn.shared(woke=place.future.done())
+            result = subscription.context.run(step, *arguments)
+        except Exception as error:
+            subscription.fail(error)
+        else:
+            if result is not None:
+                subscription.future.set_result(result)
+        if subscription.future.done():
+            self._unsettle(subscription)  # it wants no more looks, even before its coroutine wakes

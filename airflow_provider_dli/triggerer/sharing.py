@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A desk for each account of an event loop: its watches and their one connection pool."""
+"""What the triggers of an event loop share on one account: polls, connections, and credential."""
 
 from __future__ import annotations
 
@@ -8,41 +8,72 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.identity import Identity, identity_of
-from airflow_provider_dli.api.jobs.looks import BatchLook, BatchLooks
 from airflow_provider_dli.api.jobs.models import SparkBatch
+from airflow_provider_dli.api.jobs.snapshot import JobReader
 from airflow_provider_dli.api.packages import calls
 from airflow_provider_dli.api.packages.models import PackageGroup, PackageListing
 from airflow_provider_dli.api.protocol.client import Client
 from airflow_provider_dli.api.protocol.pace import pace_of
+from airflow_provider_dli.api.protocol.wait import Subscriber
 from airflow_provider_dli.api.protocol.wire import Flow, sleep
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
 from airflow_provider_dli.transport.clock import steady
-from airflow_provider_dli.triggerer.poll import SharedPoll
-from airflow_provider_dli.triggerer.subscribers import F, K, Subscriber
+from airflow_provider_dli.triggerer.poll import F, K, SharedPoll
 
 T = TypeVar("T")
+_Clock: TypeAlias = Callable[[], float]
 
 TURN_GAP = 0.5
-"""Seconds between two of the calls that an account is asked in turn."""
+"""Seconds between two flows of `run_serially` on one account."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SharedAccount:
-    """What those who deal with one account share."""
+    """One account of an event loop. It is closed when its last user leaves."""
 
     account: Account
     transport: AsyncTransport
-    # Held here, so that what was fetched lasts as long as the desk.
+    # Held, so that the credential is fetched once for all users.
     identity: Identity
     users: int = 0
-    watches: dict[Hashable, SharedPoll[Any, Any]] = field(default_factory=dict)
-    in_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    polls: dict[Hashable, SharedPoll[Any, Any]] = field(default_factory=dict)
+    turns: asyncio.Lock = field(default_factory=asyncio.Lock)
     next_turn: float = 0.0
+
+    @classmethod
+    def enter(cls, account: Account) -> SharedAccount:
+        """Returns what is shared on an account. Each user has to `leave` it."""
+        accounts = _accounts.setdefault(asyncio.get_running_loop(), {})
+        # Connections that differ in their id alone share an account.
+        nameless = replace(account, conn_id="")
+        shared = accounts.get(nameless)
+        if shared is None:
+            transport = AsyncTransport(**account.network)
+            shared = accounts[nameless] = cls(nameless, transport, identity_of(account.source))
+        shared.users += 1
+        return shared
+
+    async def leave(self) -> None:
+        """Closes what nobody uses any more."""
+        self.users -= 1
+        idle = [self.polls.pop(name) for name, poll in [*self.polls.items()] if poll.is_empty]
+        if not self.users:
+            del _accounts[asyncio.get_running_loop()][self.account]
+        if idle or not self.users:
+            # Shielded: a trigger that is killed may be cancelled again meanwhile.
+            await asyncio.shield(asyncio.ensure_future(self._close(idle, not self.users)))
+
+    async def _close(self, polls: list[SharedPoll[Any, Any]], is_last: bool) -> None:
+        for poll in polls:
+            await poll.close()
+        if is_last:
+            await self.transport.close()
 
 
 _Accounts: TypeAlias = dict[Account, SharedAccount]
@@ -51,169 +82,128 @@ _accounts: WeakKeyDictionary[asyncio.AbstractEventLoop, _Accounts] = WeakKeyDict
 
 async def watch_group(
     account: Account,
-    watcher: Subscriber[str | None, PackageGroup],
+    subscriber: Subscriber[str | None, PackageGroup],
     *,
     kind: str | None = None,
-    now: Callable[[], float] = time.time,
-    clock: Callable[[], float] = time.monotonic,
+    now: _Clock = time.time,
+    clock: _Clock = time.monotonic,
 ) -> PackageGroup:
-    """Watch a group of an account together with everybody else on this event loop.
+    """Waits for a package group, and shares each listing with all waits of this event loop.
 
-    `now` gives the Unix time as of which the wait begins; from there it goes by `clock`. The last
-    one to leave closes the connections. Raises what the watcher raises.
+    `now` gives the Unix time at which the wait begins; from then on `clock` counts. Raises what the
+    subscriber raises.
     """
-
-    def watch(client: Client, transport: AsyncTransport) -> SharedPoll[str | None, PackageGroup]:
-        def look(_: Collection[str | None]) -> Flow[PackageListing]:
-            return client.once(calls.listing(kind))
-
-        return SharedPoll(client, transport, look, clock=clock)
-
-    return await _until(account, watcher, ("groups", kind), watch, now, clock)
+    begin = partial(_poll_groups, kind)
+    return await _watch(account, subscriber, ("groups", kind), begin, now, clock)
 
 
 async def watch_job(
     account: Account,
-    watcher: Subscriber[str, SparkBatch],
+    subscriber: Subscriber[str, SparkBatch],
     *,
-    now: Callable[[], float] = time.time,
-    clock: Callable[[], float] = time.monotonic,
+    now: _Clock = time.time,
+    clock: _Clock = time.monotonic,
 ) -> SparkBatch:
-    """Watch a Spark job of an account together with everybody else on this event loop.
+    """Waits for a Spark job, and shares each look with all waits of this event loop.
 
-    `now` and `clock` are those of `watch_group`. The last one to leave closes the
-    connections. Raises what the watcher raises.
+    `now` and `clock` are those of `watch_group`. Raises what the subscriber raises.
     """
-
-    def watch(client: Client, transport: AsyncTransport) -> SharedPoll[str, SparkBatch]:
-        looks = BatchLooks()
-
-        def look(ids: Collection[str]) -> Flow[BatchLook]:
-            return looks.look(client.once, ids)
-
-        return SharedPoll(client, transport, look, piecemeal=True, clock=clock)
-
-    return await _until(account, watcher, "jobs", watch, now, clock)
+    return await _watch(account, subscriber, "jobs", _poll_jobs, now, clock)
 
 
 async def run(
     account: Account,
     ask: Callable[[Client], Flow[T]],
     *,
-    now: Callable[[], float] = time.time,
-    clock: Callable[[], float] = time.monotonic,
+    now: _Clock = time.time,
+    clock: _Clock = time.monotonic,
 ) -> T:
-    """Run a flow on the connections that the watches of the account use.
+    """Runs a flow on the connections of the account's polls, and returns its result.
 
-    It begins at the Unix time that `now` gives, and goes by `clock` from there. Gives what the
-    flow gives and raises what it raises.
+    `now` and `clock` are those of `watch_group`. Raises what the flow raises.
     """
-    desk = _enter(account)
+    shared = SharedAccount.enter(account)
     try:
-        return await _run(desk, account, ask, steady(now, clock))
+        return await shared.transport.run(ask(_client(account, now, clock)))
     finally:
-        await _leave(desk)
+        await shared.leave()
 
 
 async def run_serially(
     account: Account,
     ask: Callable[[Client], Flow[T]],
     *,
-    now: Callable[[], float] = time.time,
-    clock: Callable[[], float] = time.monotonic,
+    now: _Clock = time.time,
+    clock: _Clock = time.monotonic,
 ) -> T:
-    """Run a flow that can wait, such as reading a log: one at a time on this account.
+    """Runs a flow that can wait, such as reading a log: one at a time on this account.
 
-    Whoever comes first is served first, and `TURN_GAP` seconds lie between two, so that a
-    thousand of them leave the watches their looks. Gives what the flow gives and raises what it
-    raises.
+    First come, first served, with `TURN_GAP` seconds between two, so that a thousand of them leave
+    the polls room for their looks. Returns and raises what `run` does.
     """
     loop = asyncio.get_running_loop()
-    desk = _enter(account)
+    shared = SharedAccount.enter(account)
     try:
-        async with desk.in_turn:
-            await pause(max(desk.next_turn - loop.time(), 0))
+        async with shared.turns:
+            await pause(max(shared.next_turn - loop.time(), 0))
             try:
-                return await _run(desk, account, ask, steady(now, clock))
+                return await shared.transport.run(ask(_client(account, now, clock)))
             finally:
-                desk.next_turn = loop.time() + TURN_GAP
+                shared.next_turn = loop.time() + TURN_GAP
     finally:
-        await _leave(desk)
+        await shared.leave()
 
 
 @asynccontextmanager
 async def keep_open(account: Account) -> AsyncIterator[None]:
-    """Keep connections and credential of an account from one use to the next."""
-    desk = _enter(account)
+    """Keeps the connections and the credential of an account from one use to the next."""
+    shared = SharedAccount.enter(account)
     try:
         yield
     finally:
-        await _leave(desk)
+        await shared.leave()
 
 
 async def pause(seconds: float) -> None:
-    """Leave the loop to others for some seconds."""
+    """Waits for some seconds."""
     await AsyncTransport().run(sleep(seconds))
 
 
-async def _until(
+async def _watch(
     account: Account,
-    watcher: Subscriber[K, F],
+    subscriber: Subscriber[K, F],
     what: Hashable,
-    begin: Callable[[Client, AsyncTransport], SharedPoll[K, F]],
-    now: Callable[[], float],
-    clock: Callable[[], float],
+    begin: Callable[[Client, AsyncTransport, _Clock], SharedPoll[K, F]],
+    now: _Clock,
+    clock: _Clock,
 ) -> F:
-    desk = _enter(account)
+    shared = SharedAccount.enter(account)
     try:
-        watch: SharedPoll[K, F] | None = desk.watches.get(what)
-        if watch is None:
-            watch = desk.watches[what] = begin(_client(account, steady(now, clock)), desk.transport)
-        return await watch.until(watcher, account.caller, now())
+        poll: SharedPoll[K, F] | None = shared.polls.get(what)
+        if poll is None:
+            poll = begin(_client(account, now, clock), shared.transport, clock)
+            shared.polls[what] = poll
+        return await poll.until(subscriber, account.caller, now())
     finally:
-        await _leave(desk)
+        await shared.leave()
 
 
-async def _run(
-    desk: SharedAccount,
-    account: Account,
-    ask: Callable[[Client], Flow[T]],
-    now: Callable[[], float],
-) -> T:
-    return await desk.transport.run(ask(_client(account, now)))
+def _poll_groups(
+    kind: str | None, client: Client, transport: AsyncTransport, clock: _Clock
+) -> SharedPoll[str | None, PackageGroup]:
+    def look(_: Collection[str | None]) -> Flow[PackageListing]:
+        return client.once(calls.listing(kind))
+
+    return SharedPoll(transport, look, clock=clock)
 
 
-def _client(account: Account, now: Callable[[], float]) -> Client:
+def _poll_jobs(
+    client: Client, transport: AsyncTransport, clock: _Clock
+) -> SharedPoll[str, SparkBatch]:
+    look = partial(JobReader().read, client)
+    return SharedPoll(transport, look, piecemeal=True, clock=clock)
+
+
+def _client(account: Account, now: _Clock, clock: _Clock) -> Client:
     # Pace and identity are the same for all clients of an account.
-    return Client(account, now=now, pace=pace_of(account))
-
-
-def _enter(account: Account) -> SharedAccount:
-    desks = _accounts.setdefault(asyncio.get_running_loop(), {})
-    # Connections that say the same share a desk under whatever name.
-    nameless = replace(account, conn_id="")
-    desk = desks.get(nameless)
-    if desk is None:
-        transport = AsyncTransport(**account.network)
-        desk = desks[nameless] = SharedAccount(nameless, transport, identity_of(account.source))
-    desk.users += 1
-    return desk
-
-
-async def _leave(desk: SharedAccount) -> None:
-    """Close what nobody needs any more."""
-    desk.users -= 1
-    idle = [desk.watches.pop(what) for what, one in [*desk.watches.items()] if one.is_empty]
-    is_last = not desk.users
-    if is_last:
-        del _accounts[asyncio.get_running_loop()][desk.account]
-    if idle or is_last:
-        # A trigger that is killed may be cancelled again meanwhile.
-        await asyncio.shield(asyncio.ensure_future(_close(desk, idle, is_last)))
-
-
-async def _close(desk: SharedAccount, idle: list[SharedPoll[Any, Any]], is_last: bool) -> None:
-    for watch in idle:
-        await watch.close()
-    if is_last:
-        await desk.transport.close()
+    return Client(account, now=steady(now, clock), pace=pace_of(account))

@@ -60,7 +60,7 @@ def test_trouble_that_lasts_fails_with_the_last_error(mode: Mode, dli: Emulator,
         mode.run(mode.upload(max_unknown_time=mode.seconds(40)))
 
     assert caught.value.__notes__ == [
-        f"No look at Package group 'g' for {mode.seconds(40):g} seconds."
+        f"No look at Package group 'g' succeeded for {mode.seconds(40):g} seconds."
     ]
     assert uploads(dli) == 1
 

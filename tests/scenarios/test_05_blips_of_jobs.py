@@ -67,7 +67,7 @@ def test_trouble_that_lasts_fails_with_the_last_error(mode: Mode, dli: Emulator,
         mode.run(mode.spark(max_unknown_time=limit, on_failure="leave"))
 
     assert caught.value.__notes__ == [
-        f"No look at Spark job {job(dli)['id']} for {limit:g} seconds.",
+        f"No look at Spark job {job(dli)['id']} succeeded for {limit:g} seconds.",
         f"Spark job {job(dli)['id']} may still run: the task leaves it.",
     ]
     assert (submissions(dli), cancels(dli)) == (1, 0)

@@ -598,8 +598,8 @@ def test_one_error_that_ends_many_waits_names_each_ones_group(
     failures = run(main())
     assert all(isinstance(failure, ServiceError) for failure in failures)
     assert [failure.__notes__ for failure in failures] == [
-        ["No look at Package group 'first' for 0.4 seconds."],
-        ["No look at Package group 'second' for 0.4 seconds."],
+        ["No look at Package group 'first' succeeded for 0.4 seconds."],
+        ["No look at Package group 'second' succeeded for 0.4 seconds."],
     ]
 
 

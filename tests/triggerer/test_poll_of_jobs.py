@@ -19,8 +19,8 @@ from triggerer.watching import account_of, run
 
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.jobs import calls
-from airflow_provider_dli.api.jobs.looks import MOST_SINGLE_LOOKS
 from airflow_provider_dli.api.jobs.models import SparkBatch
+from airflow_provider_dli.api.jobs.snapshot import MOST_SINGLE_LOOKS
 from airflow_provider_dli.api.jobs.wait import JobWait
 from airflow_provider_dli.api.packages.wait import GroupWait
 from airflow_provider_dli.api.protocol.client import Client

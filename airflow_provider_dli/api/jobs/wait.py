@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One wait for a Spark job: what each look means."""
+"""Waits for a Spark job until it has ended."""
 
 from __future__ import annotations
 
@@ -18,35 +18,34 @@ from airflow_provider_dli.api.protocol.wait import Wait
 
 @dataclass(slots=True)
 class JobWait(Wait):
-    """Waits until a job has ended, well or not.
+    """Waits until a job has ended, whether it succeeded or not.
 
-    With `auto_recovery` a job is dead only when a second look says so, half a poll interval after
-    the first at least: whether `dead` may be seen before `recovering` is not documented. `observe`
-    is given each job that `on_result` finds. `project` says where it is looked for, in words.
+    With `auto_recovery`, `dead` ends the wait only if a second look, at least half a poll interval
+    later, finds the same: it is not documented whether a job may be `dead` before it is
+    `recovering`. `observe` is called with the job of each new result.
     """
 
     batch_id: str
     auto_recovery: bool = False
     observe: Callable[[SparkBatch], None] = lambda _: None
-    project: str = ""
     batch: SparkBatch | None = None
     _dead_since: float | None = field(default=None, repr=False)
 
     @property
     def key(self) -> str:
-        """What a look finds it by."""
+        """The id of the job."""
         return self.batch_id
 
     @property
     def title(self) -> str:
-        """What is waited for, in a sentence."""
+        """The job, as the subject of a sentence."""
         return f"Spark job {self.batch_id}"
 
     def on_result(self, found: SparkBatch | None, now: float) -> SparkBatch | None:
-        """Take a look at the job, `None` where nobody knows it; gives it when it has ended.
+        """Returns the job when it has ended; `found` is `None` if DLI does not know it.
 
-        Raises `SparkBatchLostError` when it is unknown, or in a state that nobody knows, for
-        `max_unknown_time` seconds; `SparkBatchTimeoutError` at the deadline.
+        Raises `SparkBatchLostError` when the job or its state is unknown for `max_unknown_time`
+        seconds, and `SparkBatchTimeoutError` at the deadline.
         """
         if found is not None:
             self.batch = found
@@ -57,21 +56,21 @@ class JobWait(Wait):
             self._dead_since = None
         elif self._is_dead_for_good(now):
             return found
-        self.keep_waiting(now, is_odd=found is None or found.state is BatchState.UNKNOWN)
+        self.keep_waiting(now, is_unknown=found is None or found.state is BatchState.UNKNOWN)
         return None
 
     def on_unchanged(self, now: float) -> SparkBatch | None:
-        """Take a look that shows what the last one did; gives the job that is still dead."""
+        """Returns the job if it is still dead, and checks the limits."""
         if self._dead_since is not None and self._is_dead_for_good(now):
             return self.batch
         self.check_time(now)
         return None
 
     def on_error(self, error: DliError, now: float) -> None:
-        """Take an error in place of a look.
+        """Handles a look that failed.
 
-        A job that was just submitted may be unknown for a while, and so may any be for whom the
-        service looks in the wrong place.
+        A job that DLI does not know counts as one whose state is unknown: DLI may not know a job
+        that was just submitted.
         """
         if not isinstance(error, NotFoundError):
             Wait.on_error(self, error, now)
@@ -79,20 +78,20 @@ class JobWait(Wait):
         if not isinstance(self.last_error, NotFoundError):
             self.trouble(error)
         self._dead_since = None
-        self.keep_waiting(now, is_odd=True, error=error)
+        self.keep_waiting(now, is_unknown=True, error=error)
 
     @property
     def is_open(self) -> bool:
-        """Whether the last look shows neither that the wait is over nor that all goes well."""
-        is_odd = self.batch is None or self.batch.state is BatchState.UNKNOWN
-        return is_odd or self.last_error is not None or self._dead_since is not None
+        """Whether the last look failed, left the state unknown, or found the job dead at first."""
+        is_unknown = self.batch is None or self.batch.state is BatchState.UNKNOWN
+        return is_unknown or self.last_error is not None or self._dead_since is not None
 
     @property
     def _unknown(self) -> str:
         return "DLI does not know it" + (self.project and f" in {self.project}")
 
     def unknown(self) -> SparkBatchLostError:
-        """Say that nobody knows for too long what the job does."""
+        """Returns the error for a job whose state was unknown for too long."""
         if self.batch is None:
             seen = self._unknown
         elif self.batch.state is BatchState.UNKNOWN:
@@ -107,15 +106,15 @@ class JobWait(Wait):
         )
 
     def timed_out(self) -> SparkBatchTimeoutError:
-        """Say how the job was when time was up."""
-        unseen = "not seen" if self._odd_since is None else self._unknown
+        """Returns the error for a job that has not ended at the deadline."""
+        unseen = "not seen" if self._unknown_since is None else self._unknown
         state = self.batch.raw_state if self.batch else unseen
         return SparkBatchTimeoutError(
             f"{self.title} had not ended by {self.end}: {state}.{self.hidden}", self.batch_id
         )
 
     def _is_dead_for_good(self, now: float) -> bool:
-        """Whether a job that is dead at this look will not be started again."""
+        """Whether DLI will not start a job again that this look found dead."""
         if self._dead_since is None:
             self._dead_since = now
         is_late = now - self._dead_since >= self.poll_interval / 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a package group may be used: the verdict on a group is the verdict on its members."""
+"""Whether a package group may be used, which depends on its packages."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from enum import Enum
 from airflow_provider_dli.api.packages.models import Package, PackageGroup, PackageState
 
 ABSENT = "ABSENT"
-"""Shown in place of a state for a package that the listing does not have."""
+"""The state shown for a package that the listing lacks."""
 
 
 class Verdict(Enum):
-    """What to do about a group: use it, wait, or give up."""
+    """Whether to use a group, to wait for it, or to give up."""
 
     READY = "ready"
     PENDING = "pending"
@@ -23,9 +23,10 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The verdict, and the state of each package by its name (`ABSENT` where there is none).
+    """The verdict, and the state of each package by its name.
 
-    `hint` is a sentence about a name that DLI does not know, without capital and full stop.
+    `group_failed` means that the group is FAILED and no package explains it. `hint` is a clause
+    about a name that DLI does not know.
     """
 
     verdict: Verdict
@@ -34,7 +35,7 @@ class Readiness:
     hint: str = ""
 
     def __str__(self) -> str:
-        """Name every package that is not READY."""
+        """Returns a list of the packages that are not READY."""
         shown = [f"{name} is {state}" for name, state in self.states.items() if state != "READY"]
         if self.group_failed:
             shown.append("the group itself is FAILED")
@@ -44,17 +45,17 @@ class Readiness:
 
 
 def judge(group: PackageGroup | None, wanted: Collection[str] | None = None) -> Readiness:
-    """Judge a group, or `None` for one that the listing does not have.
+    """Returns the readiness of a group, `None` for a group that the listing lacks.
 
-    With `wanted`, those packages count and no others; without it, all that the group has. Ready
-    means that every one of them is READY: a group that is READY beside a package that is FAILED or
-    absent is not ready, and a word that nobody knows is never a success.
+    Only the packages in `wanted` count, or all packages of the group without it. All of them have
+    to be READY: the group's own state may be READY while a package is FAILED or absent, and an
+    undocumented state is never a success.
     """
     packages = {package.name: package for package in (group.packages if group else ())}
     names = packages if wanted is None else wanted
-    states = {name: _shown(packages.get(name)) for name in names}
+    states = {name: _state(packages.get(name)) for name in names}
     failed = {name for name, package in packages.items() if package.state is PackageState.FAILED}
-    # A group that says FAILED fails what was asked for, unless another package explains it.
+    # A FAILED group fails the wanted packages, unless another package explains it.
     group_failed = (
         group is not None
         and group.state is PackageState.FAILED
@@ -67,7 +68,7 @@ def judge(group: PackageGroup | None, wanted: Collection[str] | None = None) -> 
     return Readiness(Verdict.READY if ready else Verdict.PENDING, states)
 
 
-def _shown(package: Package | None) -> str:
+def _state(package: Package | None) -> str:
     if package is None:
         return ABSENT
     if package.state is PackageState.UNKNOWN:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which names somebody may have meant who gave one that does not exist."""
+"""Suggestions for a name that does not exist."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ import heapq
 from collections.abc import Collection
 
 MOST = 3
-"""Names that are offered at most."""
+"""Suggestions at most."""
 
 _CANDIDATES = 200
-"""Names that are compared letter by letter: ten thousand would take a third of a second."""
+"""Names at most that are compared letter by letter: 10,000 would take a third of a second."""
 
 
 def similar_names(name: str, names: Collection[str]) -> tuple[str, ...]:
-    """Returns at most three of the names that read like this one, the most similar first.
-
-    Small and capital letters count as the same.
-    """
+    """Returns the names that are most similar to this one, regardless of case, best first."""
     wanted = name.casefold()
     if len(names) > _CANDIDATES:
         parts = [wanted[start : start + 3] for start in range(max(len(wanted) - 2, 1))]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One wait for packages, and one watch for their next update: what each look means."""
+"""Waits for packages: until they are ready, or until they are updated."""
 
 from __future__ import annotations
 
@@ -25,41 +25,39 @@ from airflow_provider_dli.api.protocol.errors import (
 from airflow_provider_dli.api.protocol.wait import Wait
 
 _HINTS = 5
-"""Packages at most whose similar names are looked for."""
+"""Packages at most for which similar names are searched."""
 
 
 @dataclass(slots=True)
 class GroupWait(Wait):
-    """Waits until every one of `names`, or all that the group has, is READY.
+    """Waits until all of `names`, or all packages of the group, are READY.
 
-    `group` is `None` for packages without a group. `accepted` says that DLI took an upload of
-    `names`, so that they may not stay absent. `observe` is given each readiness that
-    `on_result` finds. `project` says where the group is looked for, in words.
+    `group` is `None` for packages without a group. `accepted` means that DLI accepted an upload of
+    `names`, so they must not stay absent. `observe` is called with each new readiness.
     """
 
     group: str | None
     names: Collection[str] | None
     accepted: bool = False
     observe: Callable[[Readiness], None] = lambda _: None
-    project: str = ""
     readiness: Readiness = field(default_factory=lambda: Readiness(Verdict.PENDING, {}))
 
     @property
     def key(self) -> str | None:
-        """What a look finds it by."""
+        """The name of the group."""
         return self.group
 
     @property
     def title(self) -> str:
-        """What is waited for, in a sentence."""
+        """The group, as the subject of a sentence."""
         return title(self.group)
 
     def on_result(self, found: PackageGroup | None, now: float) -> PackageGroup | None:
-        """Take a look at the group, `None` where the listing lacks it; gives it when it is ready.
+        """Returns the group when it is ready; `found` is `None` if the listing lacks it.
 
-        Raises `PackageGroupFailedError` for a package that is FAILED, is gone after it was seen, or
-        is in no known state for `max_unknown_time` seconds; `PackageGroupTimeoutError` at the
-        deadline.
+        Raises `PackageGroupFailedError` for a package that is FAILED, that is gone after it was
+        seen, or whose state is unknown for `max_unknown_time` seconds, and
+        `PackageGroupTimeoutError` at the deadline.
         """
         seen, readiness = _present(self.readiness), judge(found, self.names)
         readiness = replace(readiness, hint=self._hint(found, readiness))
@@ -71,41 +69,41 @@ class GroupWait(Wait):
         if readiness.verdict is Verdict.FAILED:
             raise failed(self.group, readiness)
         if gone:
-            # Without names of its own a wait would not show what the group has no longer.
+            # A wait without `names` would not show packages that the group no longer has.
             states = {**readiness.states, **dict.fromkeys(gone, ABSENT)}
             raise failed(self.group, Readiness(Verdict.FAILED, states), PackageGroupLostError)
-        self.keep_waiting(now, is_odd=self._is_odd(readiness))
+        self.keep_waiting(now, is_unknown=self._is_unknown(readiness))
         return None
 
     def on_unchanged(self, now: float) -> PackageGroup | None:
-        """Take a look that shows what the last one did; time alone may end the wait."""
+        """Checks the limits: time alone may end the wait."""
         self.check_time(now)
         return None
 
     @property
     def is_open(self) -> bool:
-        """Whether the last look shows neither that the wait is over nor that all goes well."""
-        return self.last_error is not None or self._is_odd(self.readiness)
+        """Whether the last look failed or left a state unknown."""
+        return self.last_error is not None or self._is_unknown(self.readiness)
 
     def unknown(self) -> PackageGroupFailedError:
-        """Say that nobody knows for too long how the packages are."""
+        """Returns the error for packages whose state was unknown for too long."""
         return failed(self.group, self.readiness, PackageGroupLostError)
 
     def timed_out(self) -> PackageGroupTimeoutError:
-        """Say what is not READY, and what hid it, when time is up."""
+        """Returns the error for packages that are not READY at the deadline."""
         return PackageGroupTimeoutError(
-            f"{self.title} was not READY by {self.end}: {self.readiness}. DLI may still be at "
-            f"work; look at the group before you upload it again.{self.hidden}"
+            f"{self.title} was not READY by {self.end}: {self.readiness}. DLI may still be "
+            f"processing it; check the group before you upload it again.{self.hidden}"
         )
 
-    def _is_odd(self, readiness: Readiness) -> bool:
+    def _is_unknown(self, readiness: Readiness) -> bool:
         return any(
             self.accepted if state == ABSENT else state_of(state) is PackageState.UNKNOWN
             for state in readiness.states.values()
         )
 
     def _hint(self, found: PackageGroup | None, readiness: Readiness) -> str:
-        """What is said of a name that may be wrong: that of an upload is not."""
+        """Returns a hint at a name that may be wrong. That of an accepted upload is not."""
         if self.accepted or self.group is None or found is None:
             return ""
         if isinstance(found, AbsentGroup):
@@ -119,11 +117,11 @@ class GroupWait(Wait):
 
 @dataclass(slots=True)
 class GroupUpdates:
-    """Watches for a group that is READY with a later update time than the `last` one known.
+    """Waits until a group is READY with a later update time than `last`.
 
-    It begins with what it finds, unless `last` says what was known before, and it has no end: an
-    error in place of a look is told to `trouble` when it is not of the kind before. `began` is
-    given the time that the first look found.
+    Without `last`, the first look finds what is known already, and `began` is called with its
+    update time. The wait has no end. `trouble` is called with an error when it differs in kind from
+    the one before.
     """
 
     group: str | None
@@ -134,30 +132,33 @@ class GroupUpdates:
     last: int | None = None
     states: Mapping[str, str] = field(default_factory=dict)
     deadline: float | None = None
+    looked: bool = False
+    project: str = ""
     settled: bool = False
-    _began: bool = False
-    _last_error: DliError | None = None
+    last_error: DliError | None = None
 
     @property
     def key(self) -> str | None:
-        """What a look finds it by."""
+        """The name of the group."""
         return self.group
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the last look failed."""
+        return self.last_error is not None
+
     def next_look(self, now: float) -> float:
-        """Look at once, and then every `poll_interval` seconds."""
-        if not self._began:
-            self._began = True
-            return now
-        self.settled = True
-        return now + self.poll_interval
+        """Returns the time of the next look: at once, and then every `poll_interval` seconds."""
+        self.settled, self.looked = self.looked, True
+        return now + self.poll_interval if self.settled else now
 
     def on_result(self, found: PackageGroup | None, now: float) -> PackageGroup | None:
-        """Take a look; gives the group when it is READY anew."""
-        self._last_error = None
+        """Returns the group when it was updated and is READY."""
+        self.last_error = None
         readiness = judge(found, self.names)
         time = _update_time(found) if found and readiness.verdict is Verdict.READY else None
         if self.last is None:
-            # What is READY at the first look is not new; what is not, will be.
+            # A group that is READY at the first look is not new; one that is not READY will be.
             self.last = time or 0
             self.began(self.last)
             return None
@@ -167,19 +168,19 @@ class GroupUpdates:
         return found
 
     def on_unchanged(self, now: float) -> None:
-        """Take a look that shows what the last one did."""
-        self._last_error = None
+        """Forgets the last error."""
+        self.last_error = None
 
     def on_error(self, error: DliError, now: float) -> None:
-        """Take an error in place of a look; raises what only another credential mends."""
-        if type(error) is not type(self._last_error):
+        """Goes on after every error but a refused credential, which is raised."""
+        if type(error) is not type(self.last_error):
             self.trouble(error)
-        self._last_error = error
+        self.last_error = error
         if isinstance(error, AuthenticationError):
-            raise copy(error) from error  # a copy: one error may end many watches
+            raise copy(error) from error  # a copy: one error may end many waits
 
     def expire(self, now: float) -> None:
-        """Do nothing: there is no deadline."""
+        """Does nothing: there is no deadline."""
 
 
 def _present(readiness: Readiness) -> set[str]:
@@ -200,13 +201,13 @@ def failed(
     readiness: Readiness,
     kind: type[PackageGroupFailedError] = PackageGroupFailedError,
 ) -> PackageGroupFailedError:
-    """Say which packages failed. DLI itself gives no reason anywhere."""
+    """Returns the error for packages that failed. DLI gives no reason anywhere."""
     return kind(
         f"{title(group)} failed: {readiness}. DLI gives no reason; check that each object exists "
-        "in OBS, is readable for DLI, and that nobody deletes the group meanwhile."
+        "in OBS, that DLI may read it, and that nobody deletes the group meanwhile."
     )
 
 
 def title(group: str | None) -> str:
-    """Name a group in a sentence."""
+    """Returns a name for a group, as the subject of a sentence."""
     return "The upload without a group" if group is None else f"Package group {group!r}"

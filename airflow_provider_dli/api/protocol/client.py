@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import Lease
@@ -30,37 +30,16 @@ from airflow_provider_dli.api.protocol.log import Log
 from airflow_provider_dli.api.protocol.pace import Pace
 from airflow_provider_dli.api.protocol.retry import DEFAULT_RETRY, Retry
 from airflow_provider_dli.api.protocol.service import DLI, Service
-from airflow_provider_dli.api.protocol.wait import LAST_LOOK
+from airflow_provider_dli.api.protocol.wait import LAST_LOOK, Subscriber
 from airflow_provider_dli.api.protocol.wire import Call, Flow, sleep
 
 T = TypeVar("T")
-S = TypeVar("S")
 F = TypeVar("F")
-S_contra = TypeVar("S_contra", contravariant=True)
-F_co = TypeVar("F_co", covariant=True)
 
 LONG_PAUSE = 5.0
 """Pauses of so many seconds and more are logged."""
 
 _log: Log = logging.getLogger(__name__)
-
-
-class Waiting(Protocol[S_contra, F_co]):
-    """What looks at one thing until it is as it should be, or time is up."""
-
-    deadline: float | None
-
-    def next_look(self, now: float) -> float:
-        """Return the Unix time of the next look."""
-        ...
-
-    def on_result(self, found: S_contra, now: float) -> F_co | None:
-        """Take a look; returns what was found when the wait is over."""
-        ...
-
-    def on_error(self, error: DliError, now: float) -> None:
-        """Take an error in place of a look."""
-        ...
 
 
 @dataclass(slots=True)
@@ -160,14 +139,14 @@ class Client:
 
     def wait_for(
         self,
-        wait: Waiting[S, F],
-        call: Call[S],
+        wait: Subscriber[Any, F],
+        call: Call[F | None],
         meanwhile: Callable[[], Flow[None]] | None = None,
     ) -> Flow[F]:
-        """Send a call until the wait is over, and return what it saw last.
+        """Sends a call until the wait ends, and returns what the last look found.
 
-        The wait itself repeats, so each look is sent once. `meanwhile` follows each look that had
-        an answer. Raises what the wait raises.
+        Each look is sent once, for the wait repeats it. `meanwhile` runs after each look that
+        succeeded. Raises what the wait raises.
         """
         while True:
             now = self.now()
@@ -178,17 +157,17 @@ class Client:
 
     def look_for(
         self,
-        wait: Waiting[S, F],
-        call: Call[S],
+        wait: Subscriber[Any, F],
+        call: Call[F | None],
         meanwhile: Callable[[], Flow[None]] | None = None,
     ) -> Flow[F | None]:
-        """Take one look of a wait; returns what it saw when the wait is over, `None` before."""
+        """Takes one look of a wait. Returns what it found if that ends the wait, else `None`."""
         began = self.now()
         deadline = _end_of_look(wait, self.now)
         try:
             seen = yield from deadline.cut(self._last_in_time(call, wait.deadline))
         except DliError as error:
-            # Of when it began: at the deadline there is one more.
+            # Its time is that of its beginning: one more look follows at the deadline.
             wait.on_error(error, began)
             return None
         ended = wait.on_result(seen, began)
@@ -278,7 +257,7 @@ class Client:
         return lease
 
 
-def _end_of_look(wait: Waiting[S, F], now: Callable[[], float]) -> Deadline:
+def _end_of_look(wait: Subscriber[Any, F], now: Callable[[], float]) -> Deadline:
     """Returns when a look that begins now has to end: at the wait's deadline, or soon after."""
     at = math.inf if wait.deadline is None else max(wait.deadline, now() + LAST_LOOK)
     return Deadline(at, now)

@@ -1,38 +1,97 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a wait looks next, and for how long it goes on. Knows no clock and no transport.
+"""When a wait looks next, and when it gives up. Knows no clock and no transport.
 
-The worker's flow and the triggerer's watch both ask this class, so that a wait ends in the same way
-in both.
+The worker (`Client.wait_for`, a poking sensor) and the triggerer (`SharedPoll`) drive the same
+objects, so that a wait ends in the same way in both.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol, TypeVar
 
 from airflow_provider_dli.api.protocol.backoff import Backoff
 from airflow_provider_dli.api.protocol.errors import DliError
+
+F = TypeVar("F")
+K_co = TypeVar("K_co", bound=Hashable, covariant=True)
 
 EARLY_LOOKS = Backoff(1.0, 1.5, spread=(0.9, 1.1))
 """Pauses of a wait until they reach the poll interval: small uploads are done after the first."""
 
 MAX_UNKNOWN_TIME = 300.0
-"""Seconds for which a wait goes on without knowing how it is with what it waits for."""
+"""Seconds for which a wait goes on without knowing the state of what it waits for."""
 
 LAST_LOOK = 2.0
 """Seconds that the last look of a wait, which begins at its deadline, may take."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Wait:
-    """What every wait has: when to look, and when to give up.
+class Subscriber(Protocol[K_co, F]):
+    """Waits for one thing: a package group by its name, or a job by its id.
 
-    `deadline` is Unix seconds, or `None` for no end; the others are seconds. `trouble` is given
-    each error that is not of the kind before. `looked` says that there was a good look before: an
-    error that would fail the first look at once is then waited out.
+    The one who drives it asks `next_look` when to look, and calls one of the `on_...` methods after
+    each look. Times are Unix seconds; `now` is the time at which the look began. What a method
+    returns ends the wait, and so does what it raises.
+    """
+
+    deadline: float | None
+    looked: bool
+    project: str
+
+    @property
+    def key(self) -> K_co:
+        """The name or id of what it waits for."""
+        ...
+
+    @property
+    def poll_interval(self) -> float:
+        """Seconds between two looks, once the wait is settled."""
+        ...
+
+    @property
+    def settled(self) -> bool:
+        """Whether it wants a look every `poll_interval` seconds from now on."""
+        ...
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the last look left the state unknown, so that another one should follow soon."""
+        ...
+
+    def next_look(self, now: float) -> float:
+        """Returns the time of the next look."""
+        ...
+
+    def on_result(self, found: F | None, now: float) -> F | None:
+        """Handles a look that found something new, or that there is nothing (`None`)."""
+        ...
+
+    def on_unchanged(self, now: float) -> F | None:
+        """Handles a look that found the same as the last one."""
+        ...
+
+    def on_error(self, error: DliError, now: float) -> None:
+        """Handles a look that failed."""
+        ...
+
+    def expire(self, now: float) -> None:
+        """Raises an error when the deadline has passed."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Wait(ABC):
+    """The schedule and the limits of a wait.
+
+    `deadline` is Unix seconds, or `None` for no end; the others are seconds. `trouble` is called
+    with an error when it differs in kind from the one before. `looked` means that a look succeeded
+    before: errors of the network path that would fail the first look are then waited out.
+    `project` names the project in error messages.
     """
 
     deadline: float | None = None
@@ -40,53 +99,63 @@ class Wait:
     max_unknown_time: float = MAX_UNKNOWN_TIME
     trouble: Callable[[DliError], None] = lambda _: None
     looked: bool = False
+    project: str = ""
     jitter: Callable[[], float] = random.random
     last_error: DliError | None = None
     _looks: int = field(default=0, repr=False)
     _pause: float = field(default=0.0, repr=False)
     _not_before: float = field(default=0.0, repr=False)
-    _odd_since: float | None = field(default=None, repr=False)
-    _lost_since: float | None = field(default=None, repr=False)
+    _unknown_since: float | None = field(default=None, repr=False)
+    _failing_since: float | None = field(default=None, repr=False)
 
     @property
+    @abstractmethod
     def title(self) -> str:
-        """What is waited for, in a sentence."""
-        raise NotImplementedError
+        """What is waited for, as the subject of a sentence."""
+
+    @abstractmethod
+    def timed_out(self) -> DliError:
+        """Returns the error for a deadline that passed, with the last known state."""
+
+    def unknown(self) -> DliError:
+        """Returns the error for a state that was unknown for `max_unknown_time` seconds."""
+        return self.timed_out()
 
     @property
     def settled(self) -> bool:
-        """Whether the pauses have grown to the poll interval."""
+        """Whether the pauses have reached the poll interval."""
         return self._pause >= self.poll_interval
 
     def next_look(self, now: float) -> float:
-        """Give the Unix time of the next look: soon at first, never in step with other waits."""
+        """Returns the Unix time of the next look: soon at first, and out of step with others."""
         self._looks += 1
         self._pause = min(EARLY_LOOKS.pause(self._looks), self.poll_interval)
         look = max(now + EARLY_LOOKS.spread_out(self._pause, self.jitter()), self._not_before)
         return look if self.deadline is None else max(min(look, self.deadline), now)
 
-    def keep_waiting(self, now: float, *, is_odd: bool, error: DliError | None = None) -> None:
-        """Take a look that ends nothing; `is_odd` says that it makes nobody wiser.
+    def keep_waiting(self, now: float, *, is_unknown: bool, error: DliError | None = None) -> None:
+        """Records a look that does not end the wait, and checks the limits.
 
-        `error` is what came in place of it.
+        `is_unknown` means that the look did not show a known state; `error` is what it failed with.
         """
-        if not is_odd:
-            self._odd_since = None
-        elif self._odd_since is None:
-            self._odd_since = now
+        if not is_unknown:
+            self._unknown_since = None
+        elif self._unknown_since is None:
+            self._unknown_since = now
         self.check_time(now, error)
 
     def check_time(self, now: float, error: DliError | None = None) -> None:
-        """Go on after a look, unless time alone ends the wait."""
-        self._lost_since, self.last_error, self.looked = None, error, True
-        if self._odd_since is not None and now - self._odd_since >= self.max_unknown_time:
+        """Raises an error when the state was unknown for too long, or at the deadline."""
+        self._failing_since, self.last_error, self.looked = None, error, True
+        if self._unknown_since is not None and now - self._unknown_since >= self.max_unknown_time:
             raise self.unknown()
         self.expire(now)
 
     def on_error(self, error: DliError, now: float) -> None:
-        """Take an error in place of a look: one that may pass keeps the wait going for a while.
+        """Handles a look that failed.
 
-        Raises the error itself when it cannot pass, or after `max_unknown_time` seconds.
+        Raises the error when it is permanent, or when looks have failed for `max_unknown_time`
+        seconds.
         """
         if not self._may_pass(error):
             raise copy(error) from error  # a copy: one error may end many waits
@@ -94,11 +163,13 @@ class Wait:
             self.trouble(error)
         self.last_error = error
         self._not_before = now + (error.retry_after or 0)
-        if self._lost_since is None:
-            self._lost_since = now
-        if now - self._lost_since >= self.max_unknown_time:
+        if self._failing_since is None:
+            self._failing_since = now
+        if now - self._failing_since >= self.max_unknown_time:
             last = copy(error)
-            last.add_note(f"No look at {self.title} for {self.max_unknown_time:g} seconds.")
+            last.add_note(
+                f"No look at {self.title} succeeded for {self.max_unknown_time:g} seconds."
+            )
             raise last from error
         self.expire(now)
 
@@ -112,17 +183,9 @@ class Wait:
         )
 
     def expire(self, now: float) -> None:
-        """Raise when the deadline has come."""
+        """Raises the error of `timed_out` when the deadline has passed."""
         if self.deadline is not None and now >= self.deadline:
             raise self.timed_out()
-
-    def unknown(self) -> DliError:
-        """Say that nobody knows for too long how it is."""
-        raise NotImplementedError
-
-    def timed_out(self) -> DliError:
-        """Say how it was when time was up."""
-        raise NotImplementedError
 
     @property
     def end(self) -> str:
@@ -131,5 +194,5 @@ class Wait:
 
     @property
     def hidden(self) -> str:
-        """What hid the last look, as a sentence."""
+        """The error of the last look as a sentence, empty when the look succeeded."""
         return f" The last look failed: {self.last_error}" if self.last_error else ""

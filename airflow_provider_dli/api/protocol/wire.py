@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from airflow_provider_dli.api.protocol.errors import AnswerError, WireError
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 def encode(text: str) -> str:
@@ -78,7 +79,7 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
+class Call(Generic[T_co]):
     """A request to a service that is not sent yet, with the parser of its answer.
 
     The path is what an account or a source of credentials completes: for DLI, the part behind
@@ -91,7 +92,7 @@ class Call(Generic[T]):
 
     method: str
     path: str
-    parse: Callable[[Response], T]
+    parse: Callable[[Response], T_co]
     query: Query = ()
     body: bytes = field(default=b"", repr=False)
     repeatable: bool = False

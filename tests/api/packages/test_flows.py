@@ -460,7 +460,7 @@ def test_a_failed_package_is_named(clock: FakeClock) -> None:
 
     assert str(error.value) == (
         "Package group 'tools' failed: b.jar is FAILED. DLI gives no reason; check that each "
-        "object exists in OBS, is readable for DLI, and that nobody deletes the group meanwhile."
+        "object exists in OBS, that DLI may read it, and that nobody deletes the group meanwhile."
     )
     assert [readiness.verdict for readiness in seen] == [Verdict.FAILED]
 

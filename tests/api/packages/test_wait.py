@@ -267,7 +267,7 @@ def test_an_error_that_may_pass_is_endured_for_a_while(kind: type[DliError]) -> 
 
     with pytest.raises(kind, match="GET /resources went wrong") as caught:
         begun.on_error(error(kind), NOW + 60)
-    assert caught.value.__notes__ == ["No look at Package group 'g' for 60 seconds."]
+    assert caught.value.__notes__ == ["No look at Package group 'g' succeeded for 60 seconds."]
 
 
 @pytest.mark.parametrize("kind", [AuthenticationError, NotFoundError])
@@ -323,8 +323,8 @@ def test_one_error_that_ends_many_waits_speaks_to_each_of_its_own_group() -> Non
         texts.append(caught.value)
 
     assert [one.as_dict()["notes"] for one in texts] == [
-        ["No look at Package group 'first' for 60 seconds."],
-        ["No look at Package group 'second' for 60 seconds."],
+        ["No look at Package group 'first' succeeded for 60 seconds."],
+        ["No look at Package group 'second' succeeded for 60 seconds."],
     ]
 
 

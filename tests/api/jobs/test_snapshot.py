@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks at many jobs ask as little as they can, and starve nobody."""
+"""Snapshots of many jobs send few requests, and every job has its turn."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import pytest
 
-from airflow_provider_dli.api.jobs.looks import (
-    MEMORY,
+from airflow_provider_dli.api.jobs.snapshot import (
+    FEW,
     MOST_SINGLE_LOOKS,
-    PAGE_COST,
-    BatchLook,
-    BatchLooks,
+    SNAPSHOTS_WITHOUT_LISTING,
+    JobReader,
+    JobSnapshot,
 )
 from airflow_provider_dli.api.protocol.errors import (
     AnswerLostError,
@@ -90,40 +90,40 @@ class Service:
     def requests(self) -> int:
         return self.pages + len(self.asked)
 
-    def look(self, looks: BatchLooks, ids: Collection[str]) -> BatchLook:
-        """Look once, and forget what was asked before."""
+    def read(self, reader: JobReader, ids: Collection[str]) -> JobSnapshot:
+        """Takes a snapshot, and forgets what was asked before."""
         self.pages, self.asked = 0, []
-        flow = looks.look(self.once, ids)
+        flow = reader.read(self, ids)
         with pytest.raises(StopIteration) as end:
             next(flow)
-        look: BatchLook = end.value.value
-        return look
+        snapshot: JobSnapshot = end.value.value
+        return snapshot
 
 
-def seen(look: BatchLook, ids: Iterable[str]) -> list[str]:
-    return [name for name in ids if look.covers(name)]
+def seen(snapshot: JobSnapshot, ids: Iterable[str]) -> list[str]:
+    return [name for name in ids if snapshot.covers(name)]
 
 
-@pytest.mark.parametrize("count", [1, 2, PAGE_COST])
+@pytest.mark.parametrize("count", [1, 2, FEW])
 def test_few_jobs_are_asked_for_singly(count: int) -> None:
     jobs = names(count)
     service = Service(listed=jobs)
 
-    look = service.look(BatchLooks(), jobs)
+    snapshot = service.read(JobReader(), jobs)
 
-    assert seen(look, jobs) == jobs
+    assert seen(snapshot, jobs) == jobs
     assert (service.pages, service.asked) == (0, jobs)
 
 
-@pytest.mark.parametrize("count", [PAGE_COST + 1, 100, 250, 1000])
+@pytest.mark.parametrize("count", [FEW + 1, 100, 250, 1000])
 @pytest.mark.parametrize("counts", [True, False], ids=["total", "no total"])
 def test_many_jobs_are_read_from_the_listing(count: int, counts: bool) -> None:
     jobs = names(count)
     service = Service(listed=jobs, counts=counts)
 
-    look = service.look(BatchLooks(), jobs)
+    snapshot = service.read(JobReader(), jobs)
 
-    assert seen(look, jobs) == jobs
+    assert seen(snapshot, jobs) == jobs
     assert (service.pages, service.asked) == (ceil(count / PAGE), [])
 
 
@@ -131,9 +131,9 @@ def test_the_newest_jobs_of_an_account_that_ran_many_cost_one_page() -> None:
     ours = names(80)
     service = Service(listed=[*ours, *names(20_000, "old")])
 
-    look = service.look(BatchLooks(), ours)
+    snapshot = service.read(JobReader(), ours)
 
-    assert seen(look, ours) == ours
+    assert seen(snapshot, ours) == ours
     assert service.requests == 1
 
 
@@ -141,35 +141,35 @@ def test_the_newest_jobs_are_found_also_when_they_come_last() -> None:
     ours = names(1000)
     service = Service(listed=[*names(3000, "old"), *ours])
 
-    look = service.look(BatchLooks(), ours)
+    snapshot = service.read(JobReader(), ours)
 
-    assert seen(look, ours) == ours
+    assert seen(snapshot, ours) == ours
     assert (service.pages, service.asked) == (40, [])
 
 
 def test_a_listing_in_which_the_jobs_come_far_behind_is_given_up() -> None:
     ours = names(80)
     service = Service(listed=[*names(20_000, "old"), *ours])
-    looks = BatchLooks()
+    reader = JobReader()
 
-    service.look(looks, ours)
+    service.read(reader, ours)
 
     assert service.pages == 1
-    for _ in range(MEMORY):
-        look = service.look(looks, ours)
-        assert seen(look, ours) == ours
+    for _ in range(SNAPSHOTS_WITHOUT_LISTING):
+        snapshot = service.read(reader, ours)
+        assert seen(snapshot, ours) == ours
         assert (service.pages, sorted(service.asked)) == (0, ours)
 
 
 def test_a_listing_that_did_not_pay_is_tried_again_after_some_looks() -> None:
     ours = names(80)
     service = Service(unlisted=set(ours))
-    looks = BatchLooks()
-    for _ in range(1 + MEMORY):
-        service.look(looks, ours)
+    reader = JobReader()
+    for _ in range(1 + SNAPSHOTS_WITHOUT_LISTING):
+        service.read(reader, ours)
 
     service.listed = ours  # it takes a while until a new job is listed
-    service.look(looks, ours)
+    service.read(reader, ours)
 
     assert (service.pages, service.asked) == (1, [])
 
@@ -177,33 +177,86 @@ def test_a_listing_that_did_not_pay_is_tried_again_after_some_looks() -> None:
 def test_a_listing_that_did_not_pay_for_few_is_tried_for_many() -> None:
     ours = names(1000)
     service = Service(listed=ours)
-    looks = BatchLooks()
-    service.look(looks, ["other-1", "other-2", "other-3", "other-4", "other-5", "other-6"])
+    reader = JobReader()
+    service.read(reader, ["other-1", "other-2", "other-3", "other-4", "other-5", "other-6"])
 
-    look = service.look(looks, ours)
+    snapshot = service.read(reader, ours)
 
-    assert seen(look, ours) == ours
+    assert seen(snapshot, ours) == ours
     assert service.pages == 10
 
 
-def test_what_many_cost_says_what_few_cost() -> None:
-    ours = names(1000)
-    service = Service(listed=ours)
-    looks = BatchLooks()
-    service.look(looks, ours)
+def test_a_listing_that_showed_too_few_of_many_is_not_tried_for_fewer() -> None:
+    ours = names(80)
+    service = Service(listed=[*names(20_000, "old"), *ours])
+    reader = JobReader()
+    service.read(reader, ours)
 
-    service.look(looks, ours[:40])
+    service.read(reader, ours[:40])
 
     assert (service.pages, len(service.asked)) == (0, 40)
+
+
+@pytest.mark.parametrize(("shown", "useful"), [(FEW, False), (FEW + 1, True)])
+def test_a_page_has_to_show_more_than_a_few_of_the_jobs(shown: int, useful: bool) -> None:
+    """Otherwise the next snapshots do without the listing."""
+    ours = names(40)
+    service = Service(listed=[*ours[:shown], *names(90, "old")], unlisted=set(ours))
+    reader = JobReader()
+    service.read(reader, ours)
+
+    service.read(reader, ours)
+
+    assert bool(service.pages) is useful
+
+
+@pytest.mark.parametrize(("shown", "pages"), [(FEW, 1), (FEW + 1, 2)])
+@pytest.mark.parametrize("counts", [True, False], ids=["total", "no total"])
+def test_the_next_page_is_read_while_pages_show_more_than_a_few(
+    shown: int, pages: int, counts: bool
+) -> None:
+    ours = names(40)
+    listed = [*ours[:shown], *names(20_000, "old")]
+    service = Service(listed=listed, unlisted=set(ours), counts=counts)
+
+    snapshot = service.read(JobReader(), ours)
+
+    assert seen(snapshot, ours) == ours
+    assert service.pages == pages
+
+
+@pytest.mark.parametrize(("missing", "pages"), [(FEW, 1), (FEW + 1, 2)])
+def test_the_last_page_is_read_for_more_than_a_few(missing: int, pages: int) -> None:
+    ours = names(100 + missing)
+    service = Service(listed=ours)
+
+    snapshot = service.read(JobReader(), ours)
+
+    assert seen(snapshot, ours) == ours
+    assert (service.pages, len(service.asked)) == (pages, missing if pages == 1 else 0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "pages", "asked"), [(2 * FEW, 1, 2 * FEW - 1), (2 * FEW + 1, 3, 0)]
+)
+def test_jobs_that_come_last_are_read_where_that_takes_few_enough_pages(
+    wanted: int, pages: int, asked: int
+) -> None:
+    ours = names(wanted)
+    service = Service(listed=[*names(250, "old"), *ours])
+
+    service.read(JobReader(), ours)
+
+    assert (service.pages, len(service.asked)) == (pages, asked)
 
 
 def test_a_job_that_the_listing_lacks_is_asked_for_singly() -> None:
     ours = names(1000)
     service = Service(listed=ours[1:], unlisted={ours[0]})
 
-    look = service.look(BatchLooks(), ours)
+    snapshot = service.read(JobReader(), ours)
 
-    assert seen(look, ours) == ours
+    assert seen(snapshot, ours) == ours
     assert service.asked == [ours[0]]
     assert service.requests == 11
 
@@ -212,9 +265,9 @@ def test_a_page_is_not_fetched_for_the_last_few() -> None:
     ours = names(203)
     service = Service(listed=ours)
 
-    look = service.look(BatchLooks(), ours)
+    snapshot = service.read(JobReader(), ours)
 
-    assert seen(look, ours) == ours
+    assert seen(snapshot, ours) == ours
     assert (service.pages, service.asked) == (2, ours[200:])
 
 
@@ -230,9 +283,9 @@ def test_a_service_that_gives_the_same_page_for_ever_is_not_asked_for_ever(total
     ours = names(150)
     service = Stuck(listed=ours, counts=total)
 
-    look = service.look(BatchLooks(), ours)
+    snapshot = service.read(JobReader(), ours)
 
-    assert seen(look, ours) == ours
+    assert seen(snapshot, ours) == ours
     assert (service.pages, len(service.asked)) == (2, 50)
 
 
@@ -240,21 +293,21 @@ def test_who_had_no_turn_is_told_nothing() -> None:
     ours = names(1000)
     service = Service(unlisted=set(ours))
 
-    look = service.look(BatchLooks(), ours)
+    snapshot = service.read(JobReader(), ours)
 
-    told = seen(look, ours)
+    told = seen(snapshot, ours)
     assert len(told) == len(service.asked) == MOST_SINGLE_LOOKS
-    assert look.find(next(name for name in ours if name not in told)) is None
+    assert snapshot.find(next(name for name in ours if name not in told)) is None
 
 
 def test_everybody_has_a_turn_in_some_look() -> None:
     ours = names(1000)
     service = Service(unlisted=set(ours))
-    looks = BatchLooks()
+    reader = JobReader()
 
     told: set[str] = set()
     for _ in range(1000 // MOST_SINGLE_LOOKS):
-        told.update(seen(service.look(looks, ours), ours))
+        told.update(seen(service.read(reader, ours), ours))
 
     assert told == set(ours)
 
@@ -273,11 +326,11 @@ def test_no_look_sends_more_requests_than_it_is_asked_for_jobs(
         listed=[*listed, *foreign] if newest_first else [*foreign, *listed],
         unlisted=set(ours) - set(listed),
     )
-    looks = BatchLooks()
+    reader = JobReader()
 
     told: set[str] = set()
-    for _ in range(3 * (1 + MEMORY)):
-        told.update(seen(service.look(looks, ours), ours))
+    for _ in range(3 * (1 + SNAPSHOTS_WITHOUT_LISTING)):
+        told.update(seen(service.read(reader, ours), ours))
         assert 0 < service.requests <= count
 
     assert told >= set(ours) if count <= MOST_SINGLE_LOOKS else told
@@ -287,28 +340,28 @@ def test_other_jobs_that_a_page_shows_are_told_of_too() -> None:
     ours = names(20)
     service = Service(listed=names(100))
 
-    look = service.look(BatchLooks(), ours)
+    snapshot = service.read(JobReader(), ours)
 
-    assert look.covers("job-00099")
+    assert snapshot.covers("job-00099")
 
 
 def test_nobody_asks_for_nothing() -> None:
     service = Service(listed=names(3))
 
-    look = service.look(BatchLooks(), [])
+    snapshot = service.read(JobReader(), [])
 
-    assert not look.covers("job-00000")
+    assert not snapshot.covers("job-00000")
     assert service.requests == 0
 
 
 def test_a_fingerprint_changes_with_the_state_and_not_with_the_time() -> None:
     service = Service(listed=["a"])
-    looks = BatchLooks()
-    first = service.look(looks, ["a"])
-    second = service.look(looks, ["a"])
+    reader = JobReader()
+    first = service.read(reader, ["a"])
+    second = service.read(reader, ["a"])
     service.states["a"] = "dead"
 
-    third = service.look(looks, ["a"])
+    third = service.read(reader, ["a"])
 
     assert first.fingerprint("a") == second.fingerprint("a") != third.fingerprint("a")
 
@@ -316,9 +369,9 @@ def test_a_fingerprint_changes_with_the_state_and_not_with_the_time() -> None:
 def test_a_single_look_shows_what_a_listing_shows() -> None:
     ours = names(10)
     service = Service(listed=ours, states=dict.fromkeys(ours, "Success"))
-    looks = BatchLooks()
+    reader = JobReader()
 
-    listed, single = service.look(looks, ours), service.look(looks, ours[:1])
+    listed, single = service.read(reader, ours), service.read(reader, ours[:1])
 
     assert listed.fingerprint(ours[0]) == single.fingerprint(ours[0])
     job = listed.find(ours[0])
@@ -330,23 +383,23 @@ def test_a_single_look_shows_what_a_listing_shows() -> None:
 def test_a_refusal_of_one_job_is_its_own(kind: type[DliError]) -> None:
     service = Service(listed=names(3), failing={"job-00001": refused(kind)})
 
-    look = service.look(BatchLooks(), names(3))
+    snapshot = service.read(JobReader(), names(3))
 
-    for find in (look.find, look.fingerprint):
+    for find in (snapshot.find, snapshot.fingerprint):
         with pytest.raises(kind):
             find("job-00001")
-    assert look.find("job-00000")
-    assert look.find("job-00002")
+    assert snapshot.find("job-00000")
+    assert snapshot.find("job-00002")
 
 
 def test_a_name_that_is_no_id_is_trouble_for_itself() -> None:
     service = Service(listed=["a"])
 
-    look = service.look(BatchLooks(), ["..", "a"])
+    snapshot = service.read(JobReader(), ["..", "a"])
 
     with pytest.raises(InputError):
-        look.find("..")
-    assert look.find("a")
+        snapshot.find("..")
+    assert snapshot.find("a")
 
 
 @pytest.mark.parametrize(
@@ -357,23 +410,23 @@ def test_an_error_of_the_service_ends_the_look_and_stands_for_the_rest(
 ) -> None:
     service = Service(listed=names(5), failing={"job-00002": refused(kind)})
 
-    look = service.look(BatchLooks(), names(5))
+    snapshot = service.read(JobReader(), names(5))
 
     assert service.asked == names(3)
-    assert look.find("job-00001")
+    assert snapshot.find("job-00001")
     for name in names(5)[2:]:
         with pytest.raises(kind):
-            look.find(name)
+            snapshot.find(name)
 
 
 def test_errors_that_stand_for_many_do_not_grow() -> None:
     service = Service(listed=names(5), failing={"job-00001": refused(ServiceError)})
-    look = service.look(BatchLooks(), names(5))
+    snapshot = service.read(JobReader(), names(5))
 
     raised = []
     for name in names(5)[1:]:
         with pytest.raises(ServiceError) as caught:
-            look.find(name)
+            snapshot.find(name)
         raised.append(caught.value)
 
     assert len(set(map(id, raised))) == 4
@@ -384,7 +437,7 @@ def test_where_nothing_was_seen_the_error_is_everybodys() -> None:
     service = Service(failing={"every job": refused(ServiceError)})
 
     with pytest.raises(ServiceError):
-        next(BatchLooks().look(service.once, ["a", "b"]))
+        next(JobReader().read(service, ["a", "b"]))
 
 
 @pytest.mark.parametrize("kind", [ServiceError, UnusableAnswerError, AnswerLostError])
@@ -392,13 +445,13 @@ def test_a_job_that_ends_every_look_keeps_the_others_from_one_look_only(
     kind: type[DliError],
 ) -> None:
     service = Service(listed=names(5), failing={"job-00001": refused(kind)})
-    looks = BatchLooks()
-    service.look(looks, names(5))
+    reader = JobReader()
+    service.read(reader, names(5))
 
     for _ in range(3):
-        look = service.look(looks, names(5))
+        snapshot = service.read(reader, names(5))
 
-        assert [name for name in names(5) if name in look.jobs] == [
+        assert [name for name in names(5) if name in snapshot.jobs] == [
             name for name in names(5) if name != "job-00001"
         ]
 
@@ -407,24 +460,24 @@ def test_a_page_that_fails_leaves_the_jobs_of_the_pages_before() -> None:
     ours = names(1000)
     service = Service(listed=ours, failing={"page 3": refused(ServiceError)})
 
-    look = service.look(BatchLooks(), ours)
+    snapshot = service.read(JobReader(), ours)
 
-    assert look.find(ours[199])
+    assert snapshot.find(ours[199])
     with pytest.raises(ServiceError):
-        look.find(ours[200])
+        snapshot.find(ours[200])
     assert service.requests == 3
 
 
 def test_a_listing_that_fails_is_everybodys_error_and_then_it_goes_on_singly() -> None:
     ours = names(50)
     service = Service(listed=ours, failing={"every page": refused(AnswerLostError)})
-    looks = BatchLooks()
+    reader = JobReader()
     with pytest.raises(AnswerLostError):
-        next(looks.look(service.once, ours))
+        next(reader.read(service, ours))
 
-    look = service.look(looks, ours)
+    snapshot = service.read(reader, ours)
 
-    assert seen(look, ours) == ours
+    assert seen(snapshot, ours) == ours
     assert service.pages == 0
 
 
@@ -433,10 +486,10 @@ def test_who_may_not_list_asks_for_each(kind: type[DliError]) -> None:
     """A user may have the right to see a job, and not the right to see all."""
     ours = names(50)
     service = Service(listed=ours, failing={"every page": refused(kind)})
-    looks = BatchLooks()
+    reader = JobReader()
 
-    first = service.look(looks, ours)
-    second = service.look(looks, ours)
+    first = service.read(reader, ours)
+    second = service.read(reader, ours)
 
     assert len(seen(first, ours)) == 49
     assert seen(second, ours) == ours
