@@ -515,7 +515,8 @@ def test_a_timeout_names_group_time_and_packages(clock: FakeClock) -> None:
 
     assert str(error.value) == (
         "Package group 'tools' was not READY by 2027-01-15 08:01:40 UTC: b.jar is UPLOADING, "
-        "c.jar is Paused. DLI may still be at work; look at the group before you upload it again."
+        "c.jar is Paused. DLI may still be processing it; check the group before you upload it "
+        "again."
     )
 
 
