@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What DLI accepts, checked before anything is sent; each refusal names field, value and rule.
+"""Checks of what DLI accepts, before anything is sent; an error has field, value and rule.
 
 Names: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0253.html, tags:
 https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0130.html. Where Huawei Cloud and OTC
@@ -11,12 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from unicodedata import category
 from urllib.parse import unquote
 
-from airflow_provider_dli.api.access.endpoints import Cloud, obs_url
 from airflow_provider_dli.api.protocol.errors import InputError
+
+if TYPE_CHECKING:
+    from airflow_provider_dli.api.access.endpoints import Cloud
 
 DEFAULT_CONN_ID = "dli_default"
 
@@ -25,7 +27,7 @@ KINDS = ("jar", "pyFile", "file", "modelFile")
 T = TypeVar("T")
 
 _NOTHING = ("none", "null")
-# A file without a suffix may be called null, and a listing gives its name.
+# A file without a suffix may be called null, and then a listing has this name.
 _OF_PACKAGES = ("packages", "name")
 _GROUP = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PACKAGE = re.compile(r"(?!\.)[A-Za-z0-9_!.-]{1,128}")
@@ -36,12 +38,12 @@ _PREFIX = re.compile(rf"/?({_FOLDER}(/{_FOLDER})*/?)?")
 _OBS_URL = re.compile(
     r"https://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\.obs\.[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?/[^?#]*[^/?#]"
 )
-# The key is as it is, also with a question mark in a folder's name; a package's has none.
+# Folders may have a question mark in their names, packages may not.
 _OBS_PATH = re.compile(
     r"obs://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>(?:.*/)?[^/?#\s]+)", re.DOTALL
 )
 LONGEST_KEY = 1024
-"""Bytes that the key of an object has at most, in UTF-8.
+"""Maximum length of an object's key, in bytes of UTF-8.
 
 https://support.huaweicloud.com/intl/en-us/ugobs-obs/obs_41_0017.html
 """
@@ -53,7 +55,7 @@ _PATH_RULE = "give an OBS object, https://bucket.obs.region.host/key or obs://bu
 def given(field: str, value: T) -> T | None:
     """Returns `value`, or `None` for text of nothing but blanks: a template rendered nothing.
 
-    Raises `InputError` for the texts that templates make of a missing value, None and null.
+    Raises `InputError` for None and null as text: templates render a missing value so.
     """
     if not isinstance(value, str):
         return value
@@ -65,17 +67,17 @@ def given(field: str, value: T) -> T | None:
 
 
 def conn_id(value: object) -> str:
-    """Returns the id of the connection that is meant: where none is given, the default's."""
+    """Returns the id of the connection, by default `dli_default`."""
     if not isinstance(value, str | None):
         raise InputError("dli_conn_id", value, "give the id of a connection")
     return (given("dli_conn_id", value) or DEFAULT_CONN_ID).strip()
 
 
 def paths(value: object, cloud: Cloud | None = None, region: str | None = None) -> tuple[str, ...]:
-    """Give the HTTPS forms of the OBS objects in `value`, in their order.
+    """Returns the HTTPS addresses of the OBS objects in `value`, in their order.
 
-    Each must be an OBS object with a legal package name, and no two may share one: which of them
-    the service keeps is not documented.
+    Each must be an OBS object with a legal package name. No two may have the same name: which of
+    them the service keeps is not documented.
     """
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise InputError("paths", value, "give a list of OBS objects")
@@ -93,22 +95,22 @@ def paths(value: object, cloud: Cloud | None = None, region: str | None = None) 
 
 
 def package_name(path: str) -> str:
-    """Give the name under which DLI will know the object: the last segment of its path."""
+    """Returns the package name that DLI derives from an object: the last segment of its path."""
     return path.rsplit("/", 1)[-1]
 
 
 def kind(value: object) -> str:
-    """Give `value` when it is a kind of package."""
+    """Returns `value` if it is a kind of package."""
     return choice("kind", value, KINDS)
 
 
 def optional_kind(value: object) -> str | None:
-    """Returns `value` when it is a kind of package, `None` where none is given."""
+    """Returns `value` if it is a kind of package, `None` if none is given."""
     return None if given("kind", value) is None else kind(value)
 
 
 def group(value: object) -> str:
-    """Give `value` when it may name a group."""
+    """Returns `value` if it is a legal name of a group."""
     given("group", value)
     return _named(
         "group", value, _GROUP, "use 1 to 64 letters, digits, dots, underscores or hyphens"
@@ -116,14 +118,14 @@ def group(value: object) -> str:
 
 
 def choice(field: str, value: object, choices: Sequence[str]) -> str:
-    """Give `value` when it is one of a few words."""
+    """Returns `value` if it is one of `choices`."""
     if value not in choices:
         raise InputError(field, value, f"use one of {', '.join(choices)}")
     return str(value)
 
 
 def bucket(value: object) -> str:
-    """Give `value` when it may name a bucket of OBS.
+    """Returns `value` if it is a legal name of an OBS bucket.
 
     Rules: https://support.huaweicloud.com/intl/en-us/api-obs/obs_04_0021.html
     """
@@ -132,16 +134,15 @@ def bucket(value: object) -> str:
 
 
 def prefix(value: object) -> str:
-    """Give `value` when it may begin the keys of objects; slashes around it do not count."""
+    """Returns `value` if it is a legal prefix of keys, with or without slashes around it."""
     rule = "use letters, digits, dots, underscores and hyphens, with slashes between folders"
     return _named("prefix", value, _PREFIX, rule)
 
 
 def obs_location(path: object, field: str = "paths") -> tuple[str, str]:
-    """Give bucket and key of an OBS object, `https://bucket.obs.region.host/key` or `obs://…`.
+    """Returns bucket and key of an OBS object, `https://bucket.obs.region.host/key` or `obs://…`.
 
-    Its name must be legal for a package; folders may have any name, in `obs://` as it is, in
-    `https://` percent-encoded.
+    Its name must be legal for a package. Folders may have any name, percent-encoded in `https://`.
     """
     if not isinstance(path, str):
         raise InputError(field, path, _PATH_RULE)
@@ -162,7 +163,7 @@ def obs_location(path: object, field: str = "paths") -> tuple[str, str]:
 
 
 def object_key(value: object) -> str:
-    """Returns `value` when an object may have this key, whoever wrote it.
+    """Returns `value` if it is a legal key of an existing object.
 
     https://support.huaweicloud.com/intl/en-us/ugobs-obs/obs_41_0017.html
     """
@@ -173,9 +174,9 @@ def object_key(value: object) -> str:
 
 
 def new_key(value: object) -> str:
-    """Returns `value` when an object may be made under this key here.
+    """Returns `value` if it is a legal key for a new object.
 
-    Nobody can type what is not printable, and many tools take parts that are . or .. for steps.
+    Stricter than OBS: unprintable text cannot be typed, and many tools resolve . and .. in paths.
     """
     key = object_key(value)
     if not _is_plain(key):
@@ -185,9 +186,9 @@ def new_key(value: object) -> str:
 
 
 def key_of_copy(key: str, value: object) -> str:
-    """Returns `value` when a copy of the object `key` may have this key.
+    """Returns `value` if it is a legal key for a copy of the object `key`.
 
-    A name that somebody gave may stay when the object goes to another place.
+    A name that is not allowed for new objects may be kept when the object is copied.
     """
     return new_key(value) if _is_plain(key) else object_key(value)
 
@@ -209,7 +210,7 @@ def _is_plain(key: str) -> bool:
 
 
 def package(field: str, value: object) -> str:
-    """Give `value` when it may name a package."""
+    """Returns `value` if it is a legal name of a package."""
     rule = (
         "use 1 to 128 letters, digits, underscores, exclamation marks, hyphens or dots, "
         "not beginning with a dot"
@@ -218,9 +219,9 @@ def package(field: str, value: object) -> str:
 
 
 def stored_name(field: str, value: object) -> str:
-    """Give `value` when it may be looked up or deleted: any printable text that is not blank.
+    """Returns `value` if it may be the name of something that DLI stores.
 
-    Looser than the rules for new names, since older packages may break those.
+    Less strict than the rules for new names: older packages may not follow those.
     """
     if field not in _OF_PACKAGES:
         given(field, value)
@@ -231,23 +232,22 @@ def stored_name(field: str, value: object) -> str:
 
 
 def owner(value: object) -> str:
-    """Give `value` when it may name an IAM user."""
+    """Returns `value` if it is a legal name of an IAM user."""
     rule = "use 5 to 32 letters, digits, underscores or hyphens, not beginning with a digit"
     return _named("new_owner", value, _OWNER, rule)
 
 
 def boolean(field: str, value: object) -> bool:
-    """Give `value` when it is a boolean: "false" as text would otherwise count as true."""
+    """Returns `value` if it is a boolean, not text: "false" would count as true."""
     if not isinstance(value, bool):
         raise InputError(field, value, "use True or False")
     return value
 
 
 def package_names(value: object) -> tuple[str, ...]:
-    """Returns the names of packages, of which there has to be one.
+    """Returns the names of packages, at least one.
 
-    Takes what Airflow makes of the output of a mapped task, too: a sequence that reads each item
-    when it is asked for.
+    Also takes the output of a mapped task, which is a lazy sequence.
     """
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise InputError("packages", value, "give a list of package names")
@@ -258,7 +258,7 @@ def package_names(value: object) -> tuple[str, ...]:
 
 
 def seconds(field: str, value: object) -> float:
-    """Give `value` when it is a positive, finite number of seconds."""
+    """Returns `value` if it is a positive, finite number of seconds."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e10:
         return float(value)
     raise InputError(field, value, "give a positive number of seconds")
@@ -271,17 +271,17 @@ class _TagRules:
     bare_values: bool
 
 
-# OTC's page names no "=" and has no rule for blanks around a value; OTC's console allows 20 tags,
-# Huawei Cloud's 10. Without a cloud everything passes that either of them takes.
-_TAG_RULES = {
-    Cloud.HUAWEI: _TagRules(r"_.:=+@ -", at_most=10, bare_values=True),
-    Cloud.OTC: _TagRules(r"_.:+@ -", at_most=20, bare_values=False),
+# OTC's page does not list "=", and has no rule for blanks around a value. OTC's console allows 20
+# tags, Huawei Cloud's 10. If the cloud is not known, what either of them allows is allowed.
+_TAG_RULES: Mapping[str | None, _TagRules] = {
+    "huawei": _TagRules(r"_.:=+@ -", at_most=10, bare_values=True),
+    "otc": _TagRules(r"_.:+@ -", at_most=20, bare_values=False),
     None: _TagRules(r"_.:=+@ -", at_most=20, bare_values=False),
 }
 
 
 def tags(value: object, cloud: Cloud | None = None) -> list[dict[str, str]]:
-    """Give `[{"key": …, "value": …}]` from that form or from a mapping of keys to values."""
+    """Returns `[{"key": …, "value": …}]` for tags in that form, or as a mapping."""
     if isinstance(value, Mapping):
         pairs = [(key, text) for key, text in value.items()]
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
@@ -298,7 +298,7 @@ def tags(value: object, cloud: Cloud | None = None) -> list[dict[str, str]]:
         if not key or key.startswith("_sys_"):
             raise InputError("tags key", key, "may not be empty or begin with _sys_")
         if key in keys:
-            raise InputError("tags key", key, "stands twice; one value for each key")
+            raise InputError("tags key", key, "it is there twice; give one value for each key")
         keys.add(key)
     return [{"key": key, "value": text} for key, text in pairs]
 
@@ -322,6 +322,9 @@ def _tag_text(part: str, text: object, longest: int, rules: _TagRules, *, bare: 
 
 
 def _obs_object(path: object, cloud: Cloud | None, region: str | None) -> str:
+    # Imported here, since DAG files import this module and have no use for endpoints.
+    from airflow_provider_dli.api.access.endpoints import obs_url
+
     bucket, key = obs_location(path)
     return obs_url(bucket, key, cloud, region) if str(path).startswith("obs://") else str(path)
 

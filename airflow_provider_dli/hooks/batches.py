@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow_provider_dli.api import checks
@@ -56,7 +57,7 @@ class DliBatchHook(DliBaseHook):
 
         if not job.name:
             raise InputError("name", job.name, "give the job a name of its own")
-        for warning in job.warnings:
+        for warning in self._warnings(job):
             self.log.warning(warning)
         wanted = SubmitRequest(job.as_wire(), is_first, known_id, tuple(earlier), self._look_for)
         # Looked up first: once the job is submitted nothing may fail before the caller has its id.
@@ -71,6 +72,11 @@ class DliBatchHook(DliBaseHook):
             project_id,
         )
         return done
+
+    def _warnings(self, job: SparkJob) -> tuple[str, ...]:
+        today = datetime.fromtimestamp(self.now(), UTC).date()
+        ended = job.engine and job.engine.support_warning(self.account.cloud, today)
+        return (*job.warnings, ended) if ended else job.warnings
 
     def _look_for(self, lost: DliError) -> None:
         self.log.warning(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.providers.common.compat.sdk import conf as airflow_conf
 
+from airflow_provider_dli.api.jobs.spark_job import FIELDS
 from airflow_provider_dli.links.spark import (
     GROUP_LINK,
     JOB_LINK,
@@ -36,40 +37,10 @@ if TYPE_CHECKING:
 
 OnClear = Literal["resubmit", "reattach"]
 
-# Fields of a job that are spelled otherwise here: with the names of these Airflow's own operators
-# have parameters, the worker's queue and the executor's resources.
-_SPELLED = {"queue": "queue_name", "resources": "package_resources"}
-_JOB = (
-    "file",
-    "class_name",
-    "args",
-    "queue_name",
-    "sc_type",
-    "jars",
-    "py_files",
-    "files",
-    "modules",
-    "package_resources",
-    "groups",
-    "conf",
-    "tags",
-    "driver_memory",
-    "driver_cores",
-    "executor_memory",
-    "executor_cores",
-    "num_executors",
-    "obs_bucket",
-    "auto_recovery",
-    "max_retry_times",
-    "feature",
-    "spark_version",
-    "image",
-    "catalog_name",
-    "execution_agency_urn",
-)
+# Fields of a job by the operator's parameters; `name` begins the name that the task gives its job.
+_JOB = {field.operator_name: name for name, field in FIELDS.items() if name != "name"}
 # What a template makes of an XCom value that nobody pushed.
 _NO_JOB = {"", "None", "null", "[]"}
-_JSON = ("args", "packages", "conf", "tags", "groups", "package_resources")
 
 
 class SparkBatchOperator(FollowingOperator):
@@ -99,8 +70,8 @@ class SparkBatchOperator(FollowingOperator):
         of the ``packages``, or ``group/package`` before Spark 3.3 (templated)
     :param class_name: the main class of a JAR (templated)
     :param args: arguments of the application (templated)
-    :param queue_name: general-purpose queue of DLI on which it runs; ``queue`` is Airflow's own, of
-        its workers (templated)
+    :param queue_name: general-purpose queue of DLI on which the job runs; ``queue`` is Airflow's
+        own, of its workers (templated)
     :param packages: what staging operators returned, one or a list: groups where the engine takes
         them (before Spark 3.3), ``obs://`` paths where it does not (templated)
     :param spark_version: the engine, such as ``3.3.1`` (templated)
@@ -111,23 +82,25 @@ class SparkBatchOperator(FollowingOperator):
     :param jars: more JARs, ``obs://`` or names of packages (templated)
     :param py_files: more Python files, zips and eggs (templated)
     :param files: more plain files (templated)
-    :param modules: system modules of DLI, such as ``sys.datasource.hbase`` (templated)
+    :param modules: system modules of DLI, such as ``sys.datasource.hbase``; before Spark 3.1
+        (templated)
     :param package_resources: packages, ``[{"name": …, "type": …}]``; before Spark 3.3 (templated)
-    :param groups: package groups, ``[{"name": …, "resources": […]}]``; before 3.3 (templated)
+    :param groups: package groups, ``[{"name": …, "resources": […]}]``; before Spark 3.3 (templated)
     :param conf: settings of Spark, ``{"spark.x": "y"}`` (templated)
-    :param tags: ``{"key": "value"}``; go into ``conf`` as ``spark.airflow.tag.key`` (templated)
-    :param driver_memory: with its unit, such as ``2G`` (templated)
+    :param tags: ``{"key": "value"}``; sent in ``conf`` as ``spark.airflow.tag.key`` (templated)
+    :param driver_memory: memory of the driver, with its unit, such as ``2G`` (templated)
     :param driver_cores: cores of the driver (templated)
-    :param executor_memory: with its unit, of each executor (templated)
+    :param executor_memory: memory of each executor, with its unit (templated)
     :param executor_cores: cores of each executor (templated)
-    :param num_executors: how many executors (templated)
+    :param num_executors: number of executors (templated)
     :param obs_bucket: bucket for the logs of the job (templated)
-    :param auto_recovery: let DLI start the job again when its driver fails (templated)
-    :param max_retry_times: how often at most, up to 100 (templated)
+    :param auto_recovery: DLI restarts the job when its driver fails (templated)
+    :param max_retry_times: maximum number of these restarts, up to 100 (templated)
     :param feature: ``basic``, ``custom`` or ``ai`` (templated)
     :param image: ``organisation/name:tag``, with feature ``custom`` (templated)
     :param catalog_name: ``dli`` to use its metadata (templated)
-    :param execution_agency_urn: name of the agency with which Spark 3.3 reads OBS (templated)
+    :param execution_agency_urn: name of the agency with which Spark 3.3 and later read OBS
+        (templated)
     :param on_clear: after a user's clear ``resubmit`` cancels the job of before, if it still runs
         and ``on_kill`` is ``cancel``, and submits a new one; ``reattach`` takes that job, or its
         success, for this one (templated)
@@ -158,7 +131,9 @@ class SparkBatchOperator(FollowingOperator):
         "region",
         "project_id",
     )
-    template_fields_renderers = dict.fromkeys(_JSON, "json")
+    template_fields_renderers = dict.fromkeys(
+        ("packages", *(field.operator_name for field in FIELDS.values() if field.is_json)), "json"
+    )
     operator_extra_links = (SparkJobLink(), PackageGroupLink(), SparkUiLink())
     ui_color = "#fdf1e3"
 
@@ -264,7 +239,7 @@ class SparkBatchOperator(FollowingOperator):
     @property
     def recovers(self) -> bool:
         """Whether DLI starts the job again when its driver fails."""
-        from airflow_provider_dli.api.jobs.fields import boolean
+        from airflow_provider_dli.api.jobs.spark_job import boolean
 
         return self.auto_recovery is not None and boolean("auto_recovery", self.auto_recovery)
 
@@ -321,16 +296,16 @@ class SparkBatchOperator(FollowingOperator):
 
         checks.choice("on_clear", self.on_clear, get_args(OnClear))
         checks.given("name", self.name)
-        given = {field: getattr(self, field) for field in _JOB}
-        renamed = {field: given.pop(spelled) for field, spelled in _SPELLED.items()}
-        fields = with_packages(given | renamed, self.packages)
-        settings = fields["conf"] if fields["conf"] is not None else {}
-        if isinstance(settings, Mapping):  # what is none is left for the job to refuse
-            settings = {**settings, **self._told(owner)}
+        given = {name: getattr(self, parameter) for parameter, name in _JOB.items()}
         try:
+            fields = with_packages(given, self.packages)
+            settings = fields["conf"] if fields["conf"] is not None else {}
+            if isinstance(settings, Mapping):  # otherwise the job raises
+                settings = {**settings, **self._told(owner)}
             return SparkJob(**{**fields, "name": owner.name, "conf": settings})
         except InputError as error:
-            raise error.about(_SPELLED.get(error.field, error.field)) from None
+            known = FIELDS.get(error.field)
+            raise (error.about(known.operator_name) if known else error) from None
 
     def _told(self, owner: Owner) -> dict[str, str]:
         from airflow_provider_dli.api.jobs.names import CONF

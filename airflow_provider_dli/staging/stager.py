@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_dli.api import checks
-from airflow_provider_dli.api.jobs import engines
+from airflow_provider_dli.api.jobs.engines import find_engine
 from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.api.protocol.errors import DliError, InputError, PackageGroupExistsError
 from airflow_provider_dli.staging.cleaning.clean import clean
@@ -345,7 +345,7 @@ class Stager:
 
     def _warn_of_engine(self, order: StagingPlan) -> None:
         version = order.spark_version
-        if order.target == "group" and version and not engines.takes_groups(version):
+        if order.target == "group" and version and not find_engine(version).takes_groups:
             self._log.warning(
                 "Spark %s takes no package groups, only obs:// paths: a job on it cannot use group "
                 "%r. Stage with target='obs' and name the job's files by their obs_path.",

@@ -9,6 +9,7 @@ import pytest
 from fake_clock import FakeClock
 
 from airflow_provider_dli.api.jobs.driver_log import DriverLog
+from airflow_provider_dli.api.jobs.spark_job import SparkJob
 from airflow_provider_dli.api.protocol.errors import (
     InputError,
     NotFoundError,
@@ -18,6 +19,17 @@ from airflow_provider_dli.api.protocol.errors import (
 )
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.dli import DliHook
+
+
+def test_a_job_on_an_engine_that_the_cloud_no_longer_supports_is_warned_of(
+    hook: DliHook, connect: Callable[..., None], task_log: Callable[[], str]
+) -> None:
+    connect(cloud="huawei")
+    job = SparkJob(file="obs://bucket/a.py", queue="q", name="n", spark_version="3.1.1")
+
+    hook.submit_batch(job)
+
+    assert "Support for Spark 3.1.1 has ended on 2024-12-31 on this cloud" in task_log()
 
 
 def test_all_pages_of_a_listing_are_read(hook: DliHook, emulator: Emulator) -> None:

@@ -1,43 +1,150 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the Spark engines of DLI accept."""
+"""The Spark engines of DLI: what each takes and needs, and until when each cloud supports it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
 
 from airflow_provider_dli.api.protocol.errors import InputError
 
 
-def takes_groups(spark_version: str) -> bool:
-    """Say whether jobs on an engine may use package groups: Spark 3.3 and later may not.
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """What a cloud publishes about an engine; a date that it does not publish is `None`.
 
-    There files are named by `obs://` paths, and neither by a group nor by the name of a package.
-    Source: https://support.huaweicloud.com/api-dli/dli_02_0124.html
+    `status` is the word of the page `source`, as it read on the day `as_of`.
     """
-    return _release(spark_version) < (3, 3)
+
+    status: str
+    end_of_sale: date | None
+    end_of_support: date | None
+    source: str
+    as_of: date
+
+    def is_past_support(self, today: date) -> bool:
+        """Whether the support has ended: by the published date, or by the published status."""
+        if self.end_of_support is None:
+            return self.status == "EOS"
+        return today > self.end_of_support
 
 
-def wants_agency(spark_version: str) -> bool:
-    """Say whether jobs on an engine name the agency with which DLI reads OBS: from Spark 3.3 on.
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A Spark version of DLI. The lifecycles are keyed by cloud, `huawei` and `otc`.
 
-    Without one such a job is not scheduled, or cannot load its files. Sources:
-    https://support.huaweicloud.com/intl/en-us/usermanual-dli/dli_01_0616.html,
-    https://support.huaweicloud.com/usermanual-dli/dli_01_0681.html
+    Sources: for `takes_groups` https://support.huaweicloud.com/api-dli/dli_02_0124.html, for
+    `takes_modules` https://support.huaweicloud.com/intl/en-us/usermanual-dli/dli_01_0384.html, for
+    `needs_agency` https://support.huaweicloud.com/intl/en-us/usermanual-dli/dli_01_0616.html and
+    https://support.huaweicloud.com/usermanual-dli/dli_01_0681.html.
     """
-    return _release(spark_version) >= (3, 3)
+
+    version: str
+    takes_groups: bool
+    """Package groups and names of packages in DLI; an engine without takes `obs://` paths only."""
+
+    takes_modules: bool
+    """Data sources as modules; later engines take settings in `conf` instead."""
+
+    needs_agency: bool
+    """An agency to read OBS: without one the job is not scheduled, or cannot load its files."""
+
+    lifecycles: Mapping[str, Lifecycle] = field(default_factory=dict)
+
+    @property
+    def release(self) -> tuple[int, int]:
+        """Major and minor version."""
+        return _release(self.version)
+
+    def support_warning(self, cloud: str | None, today: date) -> str | None:
+        """Returns a sentence if the cloud no longer supports the engine, `None` otherwise."""
+        lifecycle = self.lifecycles.get(cloud or "")
+        if lifecycle is None or not lifecycle.is_past_support(today):
+            return None
+        ended = f" on {lifecycle.end_of_support}" if lifecycle.end_of_support else ""
+        return (
+            f"Support for Spark {self.version} has ended{ended} on this cloud. Move the job to a "
+            f"supported version: {lifecycle.source}"
+        )
 
 
-def takes_modules(spark_version: str) -> bool:
-    """Say whether jobs on an engine load data sources as modules: before Spark 3.1 they do.
+def _huawei(status: str, end_of_sale: date, end_of_support: date) -> Lifecycle:
+    source = "https://support.huaweicloud.com/intl/en-us/bulletin-dli/dli_bulletin_0004.html"
+    return Lifecycle(status, end_of_sale, end_of_support, source, as_of=date(2025, 8, 5))
 
-    Later ones name their class paths in `conf`. Source:
-    https://support.huaweicloud.com/intl/en-us/usermanual-dli/dli_01_0384.html
+
+def _otc(status: str) -> Lifecycle:
+    # The page has a status for each version, and no dates.
+    source = (
+        "https://docs.otc.t-systems.com/data-lake-insight/umn/service_overview/"
+        "notes_and_constraints.html"
+    )
+    return Lifecycle(status, None, None, source, as_of=date(2026, 3, 9))
+
+
+ENGINES = (
+    Engine(
+        "2.3.2",
+        takes_groups=True,
+        takes_modules=True,
+        needs_agency=False,
+        lifecycles={
+            "huawei": _huawei("EOS", date(2022, 6, 30), date(2023, 12, 31)),
+            "otc": _otc("EOS"),
+        },
+    ),
+    Engine(
+        "2.4.5",
+        takes_groups=True,
+        takes_modules=True,
+        needs_agency=False,
+        lifecycles={
+            "huawei": _huawei("EOS", date(2023, 12, 31), date(2024, 12, 31)),
+            "otc": _otc("EOM"),
+        },
+    ),
+    Engine(
+        "3.1.1",
+        takes_groups=True,
+        takes_modules=False,
+        needs_agency=False,
+        lifecycles={
+            "huawei": _huawei("EOS", date(2023, 12, 31), date(2024, 12, 31)),
+            "otc": _otc("EOM"),
+        },
+    ),
+    Engine(
+        "3.3.1",
+        takes_groups=False,
+        takes_modules=False,
+        needs_agency=True,
+        lifecycles={
+            "huawei": _huawei("released", date(2026, 6, 30), date(2027, 6, 30)),
+            "otc": _otc("supported"),
+        },
+    ),
+)
+"""The documented engines, from the oldest to the newest."""
+
+
+def find_engine(version: str) -> Engine:
+    """Returns the engine of a version.
+
+    An undocumented version is like the newest documented engine that is not newer than it, but
+    nothing is known about its support.
     """
-    return _release(spark_version) < (3, 1)
+    for engine in ENGINES:
+        if engine.version == version:
+            return engine
+    release = _release(version)
+    older = [engine for engine in ENGINES if engine.release <= release]
+    return replace((older or ENGINES)[-1 if older else 0], version=version, lifecycles={})
 
 
-def _release(spark_version: str) -> tuple[int, int]:
-    found = re.match(r"(\d+)\.(\d+)(\.|$)", str(spark_version))
-    if not found or not isinstance(spark_version, str):
-        raise InputError("spark_version", spark_version, "give it as 3.1.1 or 3.3.1")
+def _release(version: str) -> tuple[int, int]:
+    found = re.match(r"(\d+)\.(\d+)(\.|$)", str(version))
+    if not found or not isinstance(version, str):
+        raise InputError("spark_version", version, "give it as 3.1.1 or 3.3.1")
     return int(found[1]), int(found[2])

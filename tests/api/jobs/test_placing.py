@@ -266,7 +266,7 @@ def test_a_main_file_that_is_no_package_stays_where_the_engine_may_know_it() -> 
 def test_a_main_file_that_is_no_package_is_refused_where_paths_are_needed() -> None:
     assert refusal("file", staged("a.py", "b.jar"), NEW, file="old.py") == (
         "file is 'old.py': it is none of the packages (a.py, b.jar), and Spark 3.3.1 takes files "
-        "as obs:// paths only: name one of these, or give obs://bucket/key"
+        "as obs:// paths only: name one of these, or use obs://bucket/key"
     )
 
 
@@ -278,7 +278,7 @@ def test_a_name_that_two_groups_bear_is_no_choice() -> None:
     said = refusal("file", [staged("main.py"), staged("main.py", group="h")])
 
     assert said.endswith(
-        "several packages bear this name, g/main.py and h/main.py: give one of these"
+        "several packages have this name, g/main.py and h/main.py: use one of these"
     )
 
 
@@ -340,7 +340,7 @@ def test_what_is_no_result_of_staging_is_refused(packages: object) -> None:
 def test_a_package_of_which_nobody_says_where_it_lies_is_refused() -> None:
     said = refusal("packages", {"packages": [{"name": "a.jar"}]})
 
-    assert said.startswith("packages is 'a.jar': where it lies in OBS is not known")
+    assert said.startswith("packages is 'a.jar': its path in OBS is not known")
 
 
 @pytest.mark.parametrize(

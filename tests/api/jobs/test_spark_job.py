@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_dli.api.jobs import fields
 from airflow_provider_dli.api.jobs.models import SparkBatch
-from airflow_provider_dli.api.jobs.spark_job import SparkJob
+from airflow_provider_dli.api.jobs.spark_job import FIELDS, SparkJob
 from airflow_provider_dli.api.protocol.errors import InputError
 
 PROGRAM = "obs://bucket/spark/main.py"
@@ -42,7 +41,7 @@ def refusal(field: str, make: Callable[..., SparkJob] = job, **fields: Any) -> s
 # what a template made of nothing
 
 
-OPTIONAL = [*sorted(set(fields.FIELDS) - {"file", "queue", "spark_version"}), "tags"]
+OPTIONAL = [*sorted(set(FIELDS) - {"file", "queue", "spark_version"})]
 
 
 @pytest.mark.parametrize("field", OPTIONAL)
@@ -158,10 +157,8 @@ def test_the_documented_request_is_spelled_the_same(golden: Callable[[str], byte
 def test_the_vendors_client_knows_every_field() -> None:
     from huaweicloudsdkdli.v1.model.create_spark_job_request_body import CreateSparkJobRequestBody
 
-    from airflow_provider_dli.api.jobs.fields import FIELDS
-
     theirs = CreateSparkJobRequestBody.attribute_map
-    assert {name: spelled for name, (spelled, _) in FIELDS.items()} == {
+    assert {name: field.wire for name, field in FIELDS.items() if field.wire} == {
         name: spelled for name, spelled in theirs.items() if name != "cluster_name"
     }
 
@@ -231,7 +228,7 @@ def test_what_is_no_program_is_refused(place: Any) -> None:
 def test_an_https_address_is_told_how_to_be_written() -> None:
     said = refusal("file", file="https://bucket.obs.region.example.com/main.py")
 
-    assert said.endswith(": jobs take files of OBS as obs://bucket/key")
+    assert said.endswith(": jobs take files in OBS as obs://bucket/key")
 
 
 @pytest.mark.parametrize("name", [None, ""])
@@ -297,53 +294,53 @@ def test_retries_are_counted_where_there_are_any(times: Any) -> None:
     ("field", "value", "rule"),
     [
         ("queue", None, "every job needs it"),
-        ("queue", " test", "give text without blanks around it"),
+        ("queue", " test", "use text without blanks around it"),
         ("queue", "", "every job needs it"),
         ("queue", "None", "a template rendered nothing"),
         ("name", "n" * 129, "use at most 128 characters"),
-        ("name", "two\nlines", "give text without blanks around it"),
+        ("name", "two\nlines", "use text without blanks around it"),
         ("sc_type", "D", "use one of A, B, C"),
-        ("jars", "a.jar", "give a list"),
-        ("jars", ["/home/me/a.jar"], "give obs://bucket/key, group/package, or the name of a"),
-        ("py_files", iter(["a.py"]), "give a list"),
-        ("files", {"a.txt": 1}, "give a list"),
-        ("files", {"a.txt"}, "give a list"),
-        ("args", {"a"}, "give a list of texts and numbers"),
-        ("files", [None], "give text without blanks"),
-        ("modules", [7], "give text without blanks"),
+        ("jars", "a.jar", "use a list"),
+        ("jars", ["/home/me/a.jar"], "use obs://bucket/key, group/package, or the name of a"),
+        ("py_files", iter(["a.py"]), "use a list"),
+        ("files", {"a.txt": 1}, "use a list"),
+        ("files", {"a.txt"}, "use a list"),
+        ("args", {"a"}, "use a list of texts and numbers"),
+        ("files", [None], "use text without blanks"),
+        ("modules", [7], "use text without blanks"),
         ("resources", ["a.jar"], 'each package is {"name": …, "type": …}'),
         ("resources", [{"name": "a.jar"}], 'each package is {"name": …, "type": …}'),
         ("resources: a type", [{"name": "a", "type": "x"}], "use one of jar, pyFile, file"),
-        ("groups", "g", "give a list"),
+        ("groups", "g", "use a list"),
         ("groups", [7], "or the name of a group"),
         ("groups", [{"group": "g"}], "or the name of a group"),
         ("groups", [{}], "give the name as DLI lists it"),
-        ("groups", [{"name": "g", "resources": "a.jar"}], "give a list"),
-        ("driver_memory", "2", "give a whole number with its unit, such as 2G or 2048M"),
-        ("driver_memory", 2, "give a whole number with its unit"),
-        ("executor_memory", "1.5G", "give a whole number with its unit"),
-        ("executor_memory", "0G", "give a whole number with its unit"),
-        ("driver_cores", 0, "give a whole number from 1 on"),
-        ("executor_cores", 1.5, "give a whole number from 1 on"),
-        ("executor_cores", True, "give a whole number from 1 on"),
-        ("num_executors", "many", "give a whole number from 1 on"),
+        ("groups", [{"name": "g", "resources": "a.jar"}], "use a list"),
+        ("driver_memory", "2", "use a whole number with its unit, such as 2G or 2048M"),
+        ("driver_memory", 2, "use a whole number with its unit"),
+        ("executor_memory", "1.5G", "use a whole number with its unit"),
+        ("executor_memory", "0G", "use a whole number with its unit"),
+        ("driver_cores", 0, "use a whole number of at least 1"),
+        ("executor_cores", 1.5, "use a whole number of at least 1"),
+        ("executor_cores", True, "use a whole number of at least 1"),
+        ("num_executors", "many", "use a whole number of at least 1"),
         ("obs_bucket", "null", "a template rendered nothing"),
         ("modules", ["none"], "a template rendered nothing"),
         ("auto_recovery", "yes", "use True or False"),
-        ("max_retry_times", 101, "give a whole number from 0 to 100"),
-        ("max_retry_times", 5, "it counts only with auto_recovery=True"),
+        ("max_retry_times", 101, "use a whole number from 0 to 100"),
+        ("max_retry_times", 5, "it has no effect without auto_recovery=True"),
         ("feature", "fast", "use one of basic, custom, ai"),
         ("feature", ["ai"], "use one of basic, custom, ai"),
-        ("image", "o/n:t", "it counts only with feature='custom'"),
+        ("image", "o/n:t", "it has no effect without feature='custom'"),
         ("catalog_name", "hive", "use one of dli"),
-        ("execution_agency_urn", " agency", "give text without blanks"),
-        ("spark_version", None, "name the engine, such as 3.3.1: without it DLI takes an old one"),
+        ("execution_agency_urn", " agency", "use text without blanks"),
+        ("spark_version", None, "name the engine, such as 3.3.1: without it DLI uses an old one"),
         ("spark_version", "three", "give it as 3.1.1 or 3.3.1"),
         ("spark_version", 3.3, "give it as 3.1.1 or 3.3.1"),
-        ("tags", ["a"], 'give {"key": "value"}'),
+        ("tags", ["a"], 'use {"key": "value"}'),
         ("tags key", {"a b": "c"}, "use 1 to 128 letters, digits, dots"),
-        ("tags['a']", {"a": 7}, "give text of at most 255 characters"),
-        ("tags['a']", {"a": "x" * 256}, "give text of at most 255 characters"),
+        ("tags['a']", {"a": 7}, "use one line of at most 255 characters"),
+        ("tags['a']", {"a": "x" * 256}, "use one line of at most 255 characters"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(field: str, value: object, rule: str) -> None:
@@ -373,15 +370,15 @@ def test_an_image_of_its_own_need_not_tell_its_engine() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("conf", "spark.secret.key=hidden", "conf is <class 'str'>: give"),
+        ("conf", "spark.secret.key=hidden", "conf is <class 'str'>: use"),
         ("conf", {"spark.secret.key": ["hidden"]}, "conf['spark.secret.key'] is <class 'list'>"),
         ("conf", {"spark.secret.key": None}, "conf['spark.secret.key'] is missing"),
-        ("conf", {"spark.secret.key": "hidden\ud800"}, "it is no Unicode text"),
+        ("conf", {"spark.secret.key": "hidden\ud800"}, "it is not valid Unicode text"),
         ("conf", {7: "hidden"}, "conf: a key is 7"),
-        ("args", "--password hidden", "args is <class 'str'>: give a list of texts and numbers"),
+        ("args", "--password hidden", "args is <class 'str'>: use a list of texts and numbers"),
         ("args", ["ok", {"password": "hidden"}], "args[1] is <class 'dict'>"),
-        ("args", ["hidden", True], "args[1] is <class 'bool'>: give text or a number"),
-        ("args", ["hidden\ud800"], "args[0] is <class 'str'>: it is no Unicode text"),
+        ("args", ["hidden", True], "args[1] is <class 'bool'>: use text or a number"),
+        ("args", ["hidden\ud800"], "args[0] is <class 'str'>: it is not valid Unicode text"),
     ],
 )
 def test_a_refusal_shows_no_argument_and_no_setting(field: str, value: Any, said: str) -> None:
@@ -418,7 +415,7 @@ def test_an_engine_that_takes_paths_only_is_told_the_way_out(field: str, value: 
     said = refusal(field, modern, **{field: value})
 
     assert said.endswith(
-        ": Spark 3.3.1 takes files as obs:// paths only: stage them with target='obs' and give its "
+        ": Spark 3.3.1 takes files as obs:// paths only: stage them with target='obs' and pass its "
         "output as packages, or name them in file, jars, py_files and files as obs://bucket/key"
     )
 
@@ -431,7 +428,7 @@ def test_an_engine_that_takes_paths_only_takes_paths() -> None:
 
 def test_an_engine_that_needs_an_agency_is_warned_of() -> None:
     assert modern().warnings == (
-        "Spark 3.3.1 needs an agency to read OBS, and the job names none: give "
+        "Spark 3.3.1 needs an agency to read OBS, and the job names none: set "
         "execution_agency_urn, or spark.dli.job.agency.name in conf.",
     )
 
@@ -447,7 +444,7 @@ def test_an_agency_may_be_named_in_two_places(fields: dict[str, Any]) -> None:
 
 def test_an_agency_on_an_older_engine_is_warned_of() -> None:
     assert job(execution_agency_urn="a").warnings == (
-        "execution_agency_urn is for Spark 3.3 and later; on Spark 3.1.1 it may not count.",
+        "execution_agency_urn is for Spark 3.3 and later; it may have no effect on Spark 3.1.1.",
     )
 
 
