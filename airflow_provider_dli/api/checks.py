@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from unicodedata import category
 from urllib.parse import unquote
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 DEFAULT_CONN_ID = "dli_default"
 
 KINDS = ("jar", "pyFile", "file", "modelFile")
+IfExists = Literal["replace", "skip", "fail"]
+"""What becomes of an upload to a group that exists."""
 
 T = TypeVar("T")
 

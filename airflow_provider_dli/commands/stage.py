@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Staging from a shell: files to OBS and into a package group, with a table of what was done."""
+"""The command that stages files: to OBS and into a package group."""
 
 from __future__ import annotations
 
@@ -9,19 +9,25 @@ import json
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
-from airflow_provider_dli.commands.command import CONNECTION, JSON, Command, argument, telling
-
-if TYPE_CHECKING:
-    from airflow_provider_dli.staging.plan import StagingPlan
+from airflow_provider_dli.api.fields import Field
+from airflow_provider_dli.commands.command import (
+    CONNECTION,
+    JSON,
+    Argument,
+    Command,
+    argument,
+    telling,
+)
+from airflow_provider_dli.staging.plan import OPTIONS, StagingPlan
 
 _UNITS = {"d": "days", "h": "hours"}
 
 
 @telling
 def run(options: argparse.Namespace, out: TextIO) -> int:
-    """Run the command; gives the exit status."""
+    """Runs the command; returns the exit status."""
     result = _stage(options)
     if options.as_json:
         print(json.dumps(result, indent=2, ensure_ascii=False), file=out)
@@ -36,11 +42,11 @@ def _stage(options: argparse.Namespace) -> dict[str, Any]:
     from airflow_provider_dli.hooks.obs import ObsHook
     from airflow_provider_dli.staging.stager import Stager
 
-    order = _order(options)
+    plan = _plan(options)
     account = {"region": options.region, "project_id": options.project_id}
     with DliHook(options.conn_id, **account) as dli, ObsHook(options.conn_id, **account) as obs:
         stager = Stager(dli, obs)
-        staged = stager.stage(order, dry_run=options.dry_run)
+        staged = stager.stage(plan, dry_run=options.dry_run)
         result = staged.as_dict() | {"dry_run": options.dry_run}
         group, names = staged.found, [package["name"] for package in result["packages"]]
         is_ready = judge(group, names).verdict is Verdict.READY
@@ -48,32 +54,22 @@ def _stage(options: argparse.Namespace) -> dict[str, Any]:
             group = dli.wait_until_ready(staged.group, names, timeout=options.timeout)
         if not options.dry_run:
             listed = None if group is staged.found else group
-            stager.finish(order, result, staged.upload, listed)
+            stager.finish(plan, result, staged.upload, listed)
         states = judge(group, names).states if group else {}
         for package in result["packages"]:
             package["state"] = states.get(package["name"])
         return result
 
 
-def _order(options: argparse.Namespace) -> StagingPlan:
-    from airflow_provider_dli.staging.plan import StagingPlan
-
-    # Names the record of what no group holds: the same files again are the same staging again.
+def _plan(options: argparse.Namespace) -> StagingPlan:
+    given = {name: getattr(options, name) for name, option in OPTIONS.items() if option.is_option}
+    # Names the record of packages without a group: the same files are the same staging again.
     sources = hashlib.sha256("\n".join(options.files).encode()).hexdigest()
     return StagingPlan(
+        **given | {"target": options.target or ("obs" if options.group is None else "group")},
         sources=options.files,
-        bucket=options.bucket,
-        prefix=options.prefix,
-        group=options.group,
-        kind=options.kind,
-        target=options.target or ("obs" if options.group is None else "group"),
-        if_exists=options.if_exists,
-        on_conflict=options.on_conflict,
-        force=options.force,
         delete_after=options.delete_after,
         delete_dry_run=not options.delete,
-        spark_version=options.spark_version,
-        python_version=options.python_version,
         base=Path.cwd(),
         owner="command line",
         task=f"command-line.{sources[:8]}",
@@ -108,11 +104,28 @@ def _show(result: dict[str, Any], out: TextIO) -> None:
 
 
 def _age_or_count(text: str) -> timedelta | int:
-    """Read `30d` or `12h` as an age, `5` as a count."""
+    """Reads `30d` or `12h` as an age, `5` as a count."""
     found = re.fullmatch(r"(\d+)([dh]?)", text)
     if not found or int(found[1]) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is neither an age such as 30d nor a count")
     return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found[2] else int(found[1])
+
+
+def _option(option: Field) -> Argument:
+    """Returns the argument for an option of staging."""
+    # The target follows from the group.
+    default = None if option.name == "target" else option.default
+    words: dict[str, Any] = {"help": option.doc.replace("``", "")}
+    if option.default is False:
+        words["action"] = "store_true"
+    elif option.is_required:
+        words["required"] = True
+    else:
+        words["default"] = default
+        words["help"] += f" (default: {default})" if default else ""
+    if option.choices:
+        words["choices"] = option.choices
+    return argument(f"--{option.name.replace('_', '-')}", **words)
 
 
 COMMAND = Command(
@@ -121,7 +134,7 @@ COMMAND = Command(
     description=(
         "Sends files to OBS, named by their content, and uploads them into a package group of "
         "DLI unless it holds the same bytes already. Then it waits until every package is READY. "
-        "The exit status is 0 when all is well and 1 when something failed."
+        "The exit status is 0 on success and 1 if something failed."
     ),
     arguments=(
         argument(
@@ -130,26 +143,17 @@ COMMAND = Command(
             metavar="FILE",
             help="file, glob, folder of Python code, wheel, requirements.txt, or obs://bucket/key",
         ),
-        argument("--bucket", required=True, help="bucket of OBS"),
-        argument("--prefix", default="", help="folder in the bucket"),
-        argument("--group", help="name of the package group; without one, files go to OBS only"),
-        argument("--target", choices=["group", "obs"], help="obs: for Spark 3.3.1 and later"),
-        argument("--kind", choices=["jar", "pyFile", "file", "modelFile"]),
-        argument("--spark-version", help="engine of the job, to be warned where it fits no group"),
-        argument("--python-version", help="Python of the engine, for dependencies"),
-        argument("--if-exists", choices=["replace", "skip", "fail"], default="replace"),
-        argument("--on-conflict", choices=["fail", "replace", "version"], default="fail"),
-        argument("--force", action="store_true", help="send and upload what is there already"),
+        *(_option(option) for option in OPTIONS.values() if option.is_option),
         argument("--no-wait", action="store_true", help="do not wait for READY"),
         argument("--timeout", type=float, default=1800.0, help="seconds to wait (default: 1800)"),
         argument(
             "--delete-after",
             type=_age_or_count,
             metavar="AGE",
-            help="tell what earlier runs left: older than 30d or 12h, or all but the newest 5",
+            help="show what earlier runs left: older than 30d or 12h, or all but the newest 5",
         ),
-        argument("--delete", action="store_true", help="remove what --delete-after tells"),
-        argument("--dry-run", action="store_true", help="tell what would be done, and do nothing"),
+        argument("--delete", action="store_true", help="remove what --delete-after shows"),
+        argument("--dry-run", action="store_true", help="show what would be done, and do nothing"),
         *CONNECTION,
         JSON,
     ),

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_dli.operators.base import no_retry_of_wrong_input
 from airflow_provider_dli.operators.waiting import PackageWaitOperator
+from airflow_provider_dli.staging.plan import OPTIONS, OnConflict, StagingPlan, Target
 from airflow_provider_dli.triggers.events import check_complete, states_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_dli.api.packages.calls import IfExists, Tags
     from airflow_provider_dli.api.packages.models import PackageGroup
     from airflow_provider_dli.hooks.obs import ObsHook
-    from airflow_provider_dli.staging.plan import OnConflict, StagingPlan, StagingResult, Target
+    from airflow_provider_dli.staging.result import StagingResult
 
 STAGED = "staged"
 """The key of the XCom value that a task has while it waits in the triggerer."""
@@ -55,29 +56,29 @@ class StagePackagesOperator(PackageWaitOperator):
 
     :param sources: files, globs, folders of Python code (each becomes a zip), wheels and
         ``requirements*.txt`` (their pure-Python dependencies become a zip), ``ObjectStoragePath``,
-        and objects in OBS, ``obs://bucket/key`` or ``https://…``. Relative ones count from the
+        and objects in OBS, ``obs://bucket/key`` or ``https://…``. Relative paths start at the
         folder of the DAG file (templated)
     :param bucket: bucket of OBS, in the region of the connection (templated)
     :param prefix: folder in the bucket (templated)
-    :param group: name of the group; does not count with target ``obs`` (templated)
-    :param kind: ``jar``, ``pyFile``, ``file`` or ``modelFile``; ``None`` tells it by the suffixes,
-        where a mixture is ``file`` (templated)
+    :param group: name of the package group; has no effect with target ``obs`` (templated)
+    :param kind: ``jar``, ``pyFile``, ``file`` or ``modelFile``; by default decided by the suffixes,
+        a mixture is ``file`` (templated)
     :param target: ``group``, or ``obs`` for engines that take no groups: Spark 3.3.1 and later
         (templated)
-    :param spark_version: the engine of the job; a group for one that takes none is warned of
+    :param spark_version: the engine of the job; logs a warning if it does not take groups
         (templated)
-    :param python_version: the Python of the engine, such as ``3.9``, for which dependencies are
-        chosen; ``None`` for that of the worker (templated)
-    :param if_exists: for a group in which this DAG staged other bytes before: ``replace``,
-        ``skip`` (keep it when it has every package) or ``fail`` (templated)
+    :param python_version: Python version of the engine, such as ``3.9``, for which dependencies are
+        chosen; by default the one that runs the staging (templated)
+    :param if_exists: for a group in which the same DAG staged other bytes before: ``replace``,
+        ``skip`` (keep it if it has every package) or ``fail`` (templated)
     :param on_conflict: for a group that somebody else filled with other bytes: ``fail``,
         ``replace``, or ``version``, which appends a hash of the content to the name (templated)
-    :param force: send and upload also what is there already
+    :param force: send and upload even if the same bytes are there already
     :param delete_after: remove what earlier runs left below the prefix and nothing uses any more:
-        older than a ``timedelta``, or all but the newest so many versions. Never what a job uses
-        that has not ended
+        older than a ``timedelta``, or all but this number of the newest versions. Never removes
+        what an active job uses
     :param delete_dry_run: only log what would be removed
-    :param is_async: let DLI answer at once and go on uploading
+    :param is_async: DLI answers at once and uploads in the background
     :param tags: ``{"key": "value"}`` or ``[{"key": …, "value": …}]`` for the packages (templated)
     :param wait_for_completion: wait until every package is READY
     :param poll_interval: seconds between two looks; the first ones come sooner
@@ -91,22 +92,14 @@ class StagePackagesOperator(PackageWaitOperator):
     """
 
     template_fields: Sequence[str] = (
-        "sources",
-        "bucket",
-        "prefix",
-        "group",
-        "kind",
-        "target",
-        "spark_version",
-        "python_version",
-        "if_exists",
-        "on_conflict",
-        "tags",
+        *(name for name, option in OPTIONS.items() if option.is_templated),
         "dli_conn_id",
         "region",
         "project_id",
     )
-    template_fields_renderers = {"sources": "json", "tags": "json"}  # noqa: RUF012  # as in Airflow
+    template_fields_renderers = dict.fromkeys(
+        (name for name, option in OPTIONS.items() if option.is_json), "json"
+    )
     ui_color = "#e8f4ea"
 
     def __init__(
@@ -220,27 +213,14 @@ class StagePackagesOperator(PackageWaitOperator):
             return self._finished(result, group)
 
     def _order(self, context: Context) -> StagingPlan:
-        from airflow_provider_dli.staging.plan import StagingPlan
-
         ti, dag = context.get("ti"), context.get("dag")
         # Each of many mapped tasks has its own.
         index = -1 if ti is None or ti.map_index is None else ti.map_index
+        # On Airflow 3.3 an operator has a read-only property `is_async`.
+        given = {name: getattr(self, name) for name in OPTIONS if name != "is_async"}
         return StagingPlan(
-            sources=self.sources,
-            bucket=self.bucket,
-            prefix=self.prefix,
-            group=self.group,
-            kind=self.kind,
-            target=self.target,
+            **given,
             is_async=self.upload_async,
-            tags=self.tags,
-            if_exists=self.if_exists,
-            on_conflict=self.on_conflict,
-            force=self.force,
-            delete_after=self.delete_after,
-            delete_dry_run=self.delete_dry_run,
-            spark_version=self.spark_version,
-            python_version=self.python_version,
             base=Path(dag.fileloc).parent if dag is not None else Path.cwd(),
             owner=f"dag {self.dag_id}",
             task=f"{self.dag_id}.{self.task_id}" + (f".{index}" if index >= 0 else ""),

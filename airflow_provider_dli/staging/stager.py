@@ -18,7 +18,7 @@ from airflow_provider_dli.api.protocol.errors import DliError, InputError, Packa
 from airflow_provider_dli.staging.cleaning.clean import clean
 from airflow_provider_dli.staging.cleaning.plan import Keep
 from airflow_provider_dli.staging.content import LocalPackage, content_id, kind_of
-from airflow_provider_dli.staging.plan import StagedPackage, StagingPlan, StagingResult
+from airflow_provider_dli.staging.plan import StagingPlan
 from airflow_provider_dli.staging.records import filling, tasks
 from airflow_provider_dli.staging.records.decision import Comparison, GroupContent, versioned
 from airflow_provider_dli.staging.records.filling import Look, Outcome, Place, Upload, Verdict
@@ -34,6 +34,7 @@ from airflow_provider_dli.staging.records.steps import (
 )
 from airflow_provider_dli.staging.records.tasks import Record
 from airflow_provider_dli.staging.records.uploads import Folder
+from airflow_provider_dli.staging.result import StagedPackage, StagingResult
 from airflow_provider_dli.staging.sources import collect
 from airflow_provider_dli.staging.stored import Stored
 

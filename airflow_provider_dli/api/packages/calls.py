@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -23,7 +23,7 @@ from airflow_provider_dli.api.protocol.wire import Call, Response, encode
 
 T = TypeVar("T")
 Tags = Mapping[str, str] | Sequence[Mapping[str, str]]
-IfExists = Literal["replace", "skip", "fail"]
+IfExists = checks.IfExists
 
 TYPED_PATHS = {"jar": "jars", "pyFile": "pyfiles", "file": "files"}
 """The kinds that have an upload endpoint of their own, and its last path segment."""

@@ -12,11 +12,11 @@ from airflow_provider_dli.staging.cleaning.plan import (
     Deletion,
     Keep,
     StagedBefore,
-    check_after,
     in_use,
     plan,
 )
 from airflow_provider_dli.staging.content import folder_of
+from airflow_provider_dli.staging.plan import check_delete_after
 from airflow_provider_dli.staging.records.inventory import Inventory, is_record
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def clean(
     :param keep: what this run staged
     :param dry_run: only log what would go
     """
-    check_after(after)
+    check_delete_after(after)
     place = _Place(dli, obs, bucket, prefix)
     deletion, known = place.look(after, keep)
     if deletion and not dry_run:

@@ -15,7 +15,7 @@ import msgspec
 
 from airflow_provider_dli.api.jobs.models import SparkBatch
 from airflow_provider_dli.api.obs.models import StoredObject
-from airflow_provider_dli.api.protocol.errors import InputError, WireError
+from airflow_provider_dli.api.protocol.errors import WireError
 from airflow_provider_dli.staging.content import DIGITS, OLD_DIGITS, folder_of
 from airflow_provider_dli.staging.records.known import Known
 from airflow_provider_dli.staging.records.tasks import Record
@@ -149,19 +149,6 @@ class Deletion:
             _both(self.records, other.records),
             other.kept,
         )
-
-
-def check_after(after: object) -> timedelta | int:
-    """Return `after` when it is an age of at least an hour or a count of at least one.
-
-    What is staged again unchanged is written down only now and then, so that no age may be shorter.
-    """
-    if isinstance(after, timedelta) and after >= timedelta(hours=1):
-        return after
-    if isinstance(after, int) and not isinstance(after, bool) and after > 0:
-        return after
-    rule = "give a timedelta of an hour or more (older goes) or a number from 1 on (so many stay)"
-    raise InputError("delete_after", after, rule)
 
 
 def in_use(batches: Iterable[SparkBatch]) -> InUse:

@@ -11,13 +11,11 @@ import pytest
 
 from airflow_provider_dli.api.jobs.models import SparkBatch
 from airflow_provider_dli.api.obs.models import StoredObject
-from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.staging.cleaning.plan import (
     Deletion,
     InUse,
     Keep,
     StagedBefore,
-    check_after,
     in_use,
     plan,
 )
@@ -359,21 +357,6 @@ def test_all_stays_when_it_is_not_known_what_an_active_job_uses(
 
 
 # the rest
-
-
-@pytest.mark.parametrize("after", [1, 50, timedelta(hours=1), timedelta(days=365)])
-def test_an_age_or_a_count_is_taken(after: timedelta | int) -> None:
-    assert check_after(after) == after
-
-
-@pytest.mark.parametrize(
-    "after", [0, -1, True, False, 1.5, "7", None, timedelta(minutes=59), timedelta(days=-1)]
-)
-def test_what_is_no_age_and_no_count_is_refused(after: object) -> None:
-    with pytest.raises(InputError) as refused:
-        check_after(after)
-
-    assert refused.value.field == "delete_after"
 
 
 def test_two_looks_agree_on_what_both_let_go() -> None:
