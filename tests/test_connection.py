@@ -347,7 +347,7 @@ BARE = {"cloud": None, "region": None, "endpoint": "https://dli.example.com"}
         (PASSWORD, "user", "", "password is missing"),
         (PASSWORD | {"account": None}, "user", "pw", "account is missing: auth_type password"),
         (PASSWORD | {"account": " "}, "user", "pw", "account is missing"),
-        (PASSWORD | BARE, "user", "pw", "iam_endpoint is missing: give it, or cloud and region"),
+        (PASSWORD | BARE, "user", "pw", "iam_endpoint is missing: give it, or give cloud and region"),
         (
             PASSWORD | BARE | {"project_id": None, "iam_endpoint": "https://iam.example.com"},
             "user",
@@ -435,7 +435,7 @@ def test_blanks_around_a_key_are_left_away_with_one_warning(
 
     assert account.source.secrets == secrets
     (warning,) = [record.getMessage() for record in caplog.records]
-    assert warning == f"Connection 'my_dli': {field} has blanks around it, which are left away."
+    assert warning == f"Connection 'my_dli': {field} has blanks around it, which are ignored."
 
 
 def test_blanks_around_a_variable_are_left_away_with_a_warning(

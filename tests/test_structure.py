@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": {"msgspec"},
     "transport": {"api.protocol", "requests", "urllib3", "aiohttp", "certifi", "yarl"},
     "transfer": {"api", "rich", "cryptography"},
-    "connection": {"api", "airflow"},
+    "connection": {"api", "connection_form", "airflow"},
     "connection_form": {"wtforms", "flask_appbuilder"},
     "exceptions": {"api.protocol.errors"},
     "triggerer": {"api", "transport", "connection", "airflow"},
