@@ -5,7 +5,7 @@ VENV ?= .venv
 AIRFLOW ?=
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-triggerer test-browser test-spark format lint-format lint types clean
+.PHONY: demo docs test test-triggerer test-browser test-spark format lint-format lint types clean
 
 demo: $(VENV)/installed
 	$(BIN)/python demo/run.py
@@ -29,11 +29,19 @@ test-browser: $(VENV)/installed
 test-spark: $(VENV)/spark-installed
 	$(BIN)/python -m pytest -m spark
 
+# The tables of the documentation that come from the code.
+docs: $(VENV)/installed
+	$(BIN)/python docs/tables.py
+
 format: $(VENV)/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lint-format: $(VENV)/installed
+lint-# The tables of the documentation that come from the code.
+docs: $(VENV)/installed
+	$(BIN)/python docs/tables.py
+
+format: $(VENV)/installed
 	$(BIN)/ruff format --check .
 
 lint: $(VENV)/installed

@@ -347,7 +347,12 @@ BARE = {"cloud": None, "region": None, "endpoint": "https://dli.example.com"}
         (PASSWORD, "user", "", "password is missing"),
         (PASSWORD | {"account": None}, "user", "pw", "account is missing: auth_type password"),
         (PASSWORD | {"account": " "}, "user", "pw", "account is missing"),
-        (PASSWORD | BARE, "user", "pw", "iam_endpoint is missing: give it, or give cloud and region"),
+        (
+            PASSWORD | BARE,
+            "user",
+            "pw",
+            "iam_endpoint is missing: give it, or give cloud and region",
+        ),
         (
             PASSWORD | BARE | {"project_id": None, "iam_endpoint": "https://iam.example.com"},
             "user",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,13 @@ def test_the_task_of_the_spark_page_runs_a_job(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_test_of_the_emulator_page_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     run(blocks("docs/emulator.md")[0])["test_a_throttled_upload_is_sent_again"](monkeypatch)
+
+
+def test_the_tables_that_come_from_the_code_are_up_to_date() -> None:
+    pages = list(runpy.run_path(str(ROOT / "docs" / "tables.py"))["pages"]())
+
+    assert [page.name for page, _, _ in pages] == ["connection.md", "spark.md", "staging.md"]
+    assert [page.name for page, text, renewed in pages if text != renewed] == [], "run `make docs`"
 
 
 def test_no_block_of_code_is_left_out() -> None:
