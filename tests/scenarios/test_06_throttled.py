@@ -25,6 +25,7 @@ from scenarios.servers import Answer, Asked, listing, serving
 
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey
+from airflow_provider_dli.api.packages import flows
 from airflow_provider_dli.api.packages.wait import GroupWait
 from airflow_provider_dli.api.protocol.client import Client
 from airflow_provider_dli.api.protocol.pace import Pace
@@ -124,7 +125,7 @@ def simulated(limiter: Limiter, ready_after: float) -> Simulation:
     account = Account("https://dli.example", "p", AccessKey("ak", "sk"))
     client = Client(account, now=simulation.now, pace=Pace())
     for _ in range(WAITS):
-        simulation.begin(client.until_ready(GroupWait("g", ["a.jar"], poll_interval=10)))
+        simulation.begin(flows.until_ready(client, GroupWait("g", ["a.jar"], poll_interval=10)))
     simulation.run()
     return simulation
 

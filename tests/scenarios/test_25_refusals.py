@@ -124,4 +124,4 @@ def test_what_a_program_may_ask_of_an_error_survives_the_event(mode: Mode, dli: 
     error = caught.value
     assert (error.status, error.code, error.message) == (400, "DLI.1028", "The quota is exceeded.")
     assert error.retry_after is None
-    assert "Delete what is not needed any more" in str(error)
+    assert "Delete what is no longer needed" in str(error)

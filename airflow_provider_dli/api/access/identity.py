@@ -16,8 +16,8 @@ from airflow_provider_dli.api.access.auth import Credential, Lease
 from airflow_provider_dli.api.access.skew import Skew
 from airflow_provider_dli.api.protocol.answers import (
     RequestContext,
-    believed,
     interpret,
+    plausible_time,
     server_time,
 )
 from airflow_provider_dli.api.protocol.errors import (
@@ -172,13 +172,13 @@ class Identity:
             request = authorise(lease.credential, unsigned, now() + skew)
             response = yield from send(request)
             try:
-                asked = asked_as(lease, self.source, request, now(), caller)
-                return interpret(call, asked, response)
+                context = request_context(lease, self.source, request, now(), caller)
+                return interpret(call, context, response)
             except (AuthenticationError, PermissionDeniedError) as error:
                 if not is_of_credential(error, call):
                     raise
                 # Named nowhere else: its traceback would keep this identity alive.
-                theirs = believed(_named_time(error.message)) or server_time(response)
+                theirs = plausible_time(_named_time(error.message)) or server_time(response)
                 ahead = None if theirs is None else theirs - now()
                 is_signed = lease.credential.is_signing
                 if may_set_clock and is_signed and self._skew.explains(ahead, skew, service):
@@ -217,14 +217,14 @@ def is_of_credential(error: DliError, call: Call[Any]) -> bool:
     return isinstance(error, AuthenticationError)
 
 
-def asked_as(
+def request_context(
     lease: Lease, source: Source, request: Request, now: float, caller: str = ""
 ) -> RequestContext:
-    """Say who asked, with all that the answer may repeat and no message may show."""
-    # A gateway that repeats what it was sent repeats the signature as well.
-    # `Signature=` stands before it in two forms, `OBS key:` in the third.
-    said = request.headers.get("Authorization", "").rpartition("Signature=")[2]
-    signature = said.rpartition(":")[2] if said.startswith("OBS ") else said
+    """Returns what messages say about a request, with the secrets that an answer may repeat."""
+    # A gateway that repeats what it was sent repeats the signature as well. It follows `Signature=`
+    # in two of the forms, and `OBS key:` in the third.
+    value = request.headers.get("Authorization", "").rpartition("Signature=")[2]
+    signature = value.rpartition(":")[2] if value.startswith("OBS ") else value
     secrets = (*lease.credential.secrets, *source.secrets, signature)
     return RequestContext(request.asked, now, caller, secrets)
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from airflow_provider_dli.api.access import iam
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey, Lease, Token
-from airflow_provider_dli.api.access.identity import Source, asked_as
+from airflow_provider_dli.api.access.identity import Source, request_context
 from airflow_provider_dli.api.access.sources import Agency, Password
 from airflow_provider_dli.api.doctor.causes import Cause, Check
 from airflow_provider_dli.api.doctor.findings import Finding, Report, Result, failure
@@ -221,7 +221,7 @@ class _Examination:
     def _ask(self, call: Call[T], request: Request, lease: Lease) -> Flow[T]:
         signed = lease.credential.authorise(request, self._now())
         response = yield from send(signed)
-        asked = asked_as(lease, self._account.source, signed, self._now())
+        asked = request_context(lease, self._account.source, signed, self._now())
         return interpret(call, asked, response)
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from airflow_provider_dli.api.obs import documents
 from airflow_provider_dli.api.obs.models import StoredObject, described, etag_of, is_encrypted
-from airflow_provider_dli.api.obs.refusals import refused
+from airflow_provider_dli.api.obs.refusals import to_error
 from airflow_provider_dli.api.obs.signatures import BODY_HASH, encoded_key
 from airflow_provider_dli.api.protocol.answers import server_time
 from airflow_provider_dli.api.protocol.errors import WireError
@@ -85,7 +85,7 @@ def call(
         repeatable=True,
         headers=headers or {},
         is_bulk=is_bulk,
-        refused=refused,
+        to_error=to_error,
     )
 
 

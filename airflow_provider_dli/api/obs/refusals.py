@@ -14,9 +14,10 @@ from html import unescape
 from airflow_provider_dli.api.protocol.answers import (
     Refusal,
     RequestContext,
-    by_status,
     excerpt,
-    refusal,
+    kind_by_status,
+    refusal_error,
+    unusable_error,
 )
 from airflow_provider_dli.api.protocol.errors import (
     AlreadyExistsError,
@@ -31,12 +32,11 @@ from airflow_provider_dli.api.protocol.errors import (
     RefusedInBodyError,
     ServiceError,
     ThrottledError,
-    UnusableAnswerError,
     WireError,
 )
 from airflow_provider_dli.api.protocol.wire import Response
 
-_LOOKED_AT = 64 * 1024
+_SEARCHED = 64 * 1024
 
 GONE = "NoSuchUpload"
 """The code for an upload in parts that somebody completed or aborted."""
@@ -114,31 +114,29 @@ _REMEDIES: dict[type[AnswerError] | str, str] = {
 }
 
 
-def refused(asked: RequestContext, response: Response, why: WireError | None = None) -> AnswerError:
-    """Return the error for an answer that is no success, or that seems to be one and `why` not."""
+def to_error(
+    context: RequestContext, response: Response, why: WireError | None = None
+) -> AnswerError:
+    """Returns the error for an answer that is not a success; `why` is what its parser raised."""
     if why is not None and not isinstance(why, RefusedInBodyError):
-        return UnusableAnswerError(
-            f"{asked.what} was answered with HTTP {response.status}, but {asked.shown(str(why))}",
-            status=response.status,
-            request_id=_id(response),
-            caller=asked.caller,
-            remedy=OTHER_ANSWERS,
-        )
+        reason = context.redact(str(why))
+        return unusable_error(context, response, reason, _id(response), OTHER_ANSWERS)
     place = _text(response, "Endpoint", "endpoint")
     if place and "location" not in response.headers:
         response = replace(response, headers={**response.headers, "location": f"//{place}"})
-    code = asked.shown(_text(response, "Code", "code"))
-    message = asked.shown(_text(response, "Message", "message"))
-    quote = "" if code else excerpt(asked, response)
+    code = context.redact(_text(response, "Code", "code"))
+    message = context.redact(_text(response, "Message", "message"))
+    quoted = "" if code else excerpt(context, response)
     kind = _kind_of(response, code)
     remedy = _REMEDIES.get(code, _REMEDIES.get(kind))
-    if code == "NoSuchBucket" and asked.caller:
-        remedy = f"Used: {asked.caller}. {remedy}"
-    return refusal(kind, asked, response, Refusal(code, message, _id(response), quote), remedy)
+    if code == "NoSuchBucket" and context.caller:
+        remedy = f"Used: {context.caller}. {remedy}"
+    refusal = Refusal(code, message, _id(response), quoted)
+    return refusal_error(kind, context, response, refusal, remedy)
 
 
 def is_gone(error: Exception) -> bool:
-    """Whether somebody completed or aborted the upload in parts before."""
+    """Whether the upload in parts was completed or aborted before."""
     return isinstance(error, NotFoundError) and error.code == GONE
 
 
@@ -146,11 +144,11 @@ def _kind_of(response: Response, code: str) -> type[AnswerError]:
     by_code = _BY_CODE.get(code)
     if by_code is not None:
         return by_code
-    if response.status == 501:  # nothing that would pass: it is not made for that
+    if response.status == 501:  # permanent, unlike other 5xx: the API does not exist there
         return BadRequestError
     if response.status == 404 and (code or not response.body.strip()):
         return NotFoundError
-    return by_status(response, _BY_STATUS)
+    return kind_by_status(response, _BY_STATUS)
 
 
 def _id(response: Response) -> str:
@@ -160,9 +158,9 @@ def _id(response: Response) -> str:
 
 
 def _text(response: Response, element: str, member: str) -> str:
-    """Return an element of the XML of an error, or a member of its JSON."""
+    """Returns an element of the XML of an error, or a member of its JSON."""
     pattern = rf'<{element}>([^<]*)</{element}>|"{member}"\s*:\s*"([^"]*)"'
-    found = re.search(pattern.encode(), bytes(response.body[:_LOOKED_AT]))
+    found = re.search(pattern.encode(), bytes(response.body[:_SEARCHED]))
     if found is None:
         return ""
     return " ".join(unescape((found[1] or found[2] or b"").decode("utf-8", "replace")).split())[

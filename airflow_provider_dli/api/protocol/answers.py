@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an answer means: the value that a call's own parser makes of it, or an error.
+"""Turns an answer into the value that the call's parser returns, or into an error.
 
 The service's code decides before the HTTP status does: an internal error (DLI.0999) and most of
 "not found" come as 400. Words in a message decide nothing.
@@ -68,189 +68,195 @@ _BY_STATUS: dict[int, type[AnswerError]] = {
     407: EndpointError,
     429: ThrottledError,
 }
-OF_THE_MOMENT = frozenset({408, 421, 425, 499, 502, 503, 504})
-"""Statuses with which something on the way says that it did not get through, or not in time."""
+TEMPORARY_STATUSES = frozenset({408, 421, 425, 499, 502, 503, 504})
+"""Statuses with which a gateway says that it did not reach the service, or not in time."""
 
 LONGEST_RETRY_AFTER = 60.0
-"""Seconds: nobody waits longer for a service that says when to come again."""
+"""Seconds; a longer `Retry-After` counts as this."""
 
-# Of 2020 and of 2100.
+# The Unix times of 2020 and 2100.
 _EARLIEST, _LATEST = 1_577_836_800.0, 4_102_444_800.0
-_EXCERPT = 300
-_IDENTIFIER = 128
-_LOOKED_AT = 64 * 1024
+_LONGEST_MESSAGE = 300
+_LONGEST_ID = 128
+_SEARCHED = 64 * 1024
 _SHORTEST_SECRET = 5
 _CODE_KEYS = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"))
 
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """Who asked what, for messages.
+    """What error messages say about a request.
 
-    `what` is verb and path, `caller` names connection, region and project, `now` is Unix seconds.
-    `secrets` are words that no message may show, even where the service says them.
+    `request` is its verb and path, `caller` names connection, region and project, `now` is Unix
+    seconds. `secrets` are never shown, not even where the service repeats them.
     """
 
-    what: str
+    request: str
     now: float
     caller: str = ""
     secrets: Sequence[str] = field(default=(), repr=False)
 
-    def shown(self, text: str) -> str:
-        """Give a text without the secrets."""
-        # The longest first: one may be a part of another. Shorter ones than Airflow's masker takes
-        # would only spoil the words.
+    def redact(self, text: str) -> str:
+        """Returns a text without the secrets."""
+        # The longest first: one may be a part of another. Airflow's masker, too, ignores shorter
+        # ones, which would only damage other words.
         secrets = {secret for secret in self.secrets if len(secret) >= _SHORTEST_SECRET}
-        # As they were sent, where a body is repeated: a password may hold what JSON escapes.
+        # Also as JSON escapes them, for a service that repeats the body it was sent.
         secrets |= {msgspec.json.encode(secret).decode()[1:-1] for secret in secrets}
         for secret in sorted(secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
 
 
-def interpret(call: Call[T], asked: RequestContext, response: Response) -> T:
-    """Give what the call's parser makes of a success; raise `AnswerError` for all else."""
+def interpret(call: Call[T], context: RequestContext, response: Response) -> T:
+    """Returns what the call's parser makes of a success; raises `AnswerError` for all else."""
     if not 200 <= response.status < 300:
-        if call.refused is not None:
-            raise call.refused(asked, response, None)
-        raise _refusal(asked, response, excerpt(asked, response))
+        if call.to_error is not None:
+            raise call.to_error(context, response, None)
+        raise _refusal_error(context, response, excerpt(context, response))
     try:
         return call.parse(response)
     except WireError as error:
-        if call.refused is not None:
-            raise call.refused(asked, response, error) from error
-        quote = "" if call.answers_secrets else excerpt(asked, response)
+        if call.to_error is not None:
+            raise call.to_error(context, response, error) from error
+        quoted = "" if call.answers_secrets else excerpt(context, response)
         if isinstance(error, RefusedInBodyError):
-            raise _refusal(asked, response, quote) from error
-        raise _unusable(asked, response, str(error), quote) from error
+            raise _refusal_error(context, response, quoted) from error
+        why = f'{error}: "{quoted}"' if quoted else str(error)
+        raise unusable_error(context, response, why, _request_id(response, {})) from error
 
 
 def server_time(response: Response) -> float | None:
-    """Return the Unix time of the server's own clock, if the answer tells one to be believed."""
-    return believed(_http_date(response.headers.get("date", "")))
+    """Returns the Unix time of the server's clock, from the `Date` header if that is plausible."""
+    return plausible_time(_http_date(response.headers.get("date", "")))
 
 
-def believed(time: float | None) -> float | None:
-    """Return the Unix time that a service tells, and `None` for one that cannot be today's.
+def plausible_time(time: float | None) -> float | None:
+    """Returns the Unix time that a service sent, or `None` for one that cannot be today's.
 
-    Signed with that, every later call would be refused, or could not be made at all.
+    If calls were signed with such a time, all later ones would be refused.
     """
     return time if time is not None and _EARLIEST < time < _LATEST else None
 
 
-def _refusal(asked: RequestContext, response: Response, quote: str) -> AnswerError:
-    fields = _json_object(response.body)
-    code, message = _code_and_message(asked, fields)
-    said = Refusal(code, message, _request_id(response, fields), quote)
-    return refusal(_kind_of(response, code), asked, response, said)
-
-
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a service says about a refusal, without secrets; `quote` is what its body begins with.
+    """What a service says about a refusal, without secrets; each field may be empty.
 
-    Each may be empty.
+    `excerpt` is the beginning of the body.
     """
 
     code: str = ""
     message: str = ""
     request_id: str = ""
-    quote: str = ""
+    excerpt: str = ""
 
 
-def refusal(
+def refusal_error(
     kind: type[AnswerError],
-    asked: RequestContext,
+    context: RequestContext,
     response: Response,
-    said: Refusal,
+    refusal: Refusal,
     remedy: str | None = None,
 ) -> AnswerError:
-    """Give the error of an answer that is no success; `remedy` as for `AnswerError`."""
-    code, message = said.code, said.message
-    what = f"{asked.what} was answered with HTTP {response.status}"
-    if code and code != str(response.status):  # IAM repeats it
-        what += f" {code}"
+    """Returns the error for an answer that is not a success; `remedy` as for `AnswerError`."""
+    text = f"{context.request} was answered with HTTP {response.status}"
+    if refusal.code and refusal.code != str(response.status):  # IAM repeats the status
+        text += f" {refusal.code}"
     if 300 <= response.status < 400:
-        what += f", a redirect to {_host(response.headers.get('location', ''))}"
-    elif message or said.quote:
-        what += f': "{message or said.quote}"'
+        text += f", a redirect to {_host(response.headers.get('location', ''))}"
+    elif refusal.message or refusal.excerpt:
+        text += f': "{refusal.message or refusal.excerpt}"'
     return kind(
-        what,
+        text,
         status=response.status,
-        code=code,
-        message=message,
-        request_id=said.request_id,
-        retry_after=_retry_after(response, asked.now),
-        caller=asked.caller,
+        code=refusal.code,
+        message=refusal.message,
+        request_id=refusal.request_id,
+        retry_after=_retry_after(response, context.now),
+        caller=context.caller,
         remedy=remedy,
     )
 
 
-def _unusable(
-    asked: RequestContext, response: Response, why: str, quote: str
+def unusable_error(
+    context: RequestContext,
+    response: Response,
+    why: str,
+    request_id: str,
+    remedy: str | None = None,
 ) -> UnusableAnswerError:
-    shown = f': "{quote}"' if quote else ""
+    """Returns the error for a success whose body cannot be used; `why` continues the sentence."""
     return UnusableAnswerError(
-        f"{asked.what} was answered with HTTP {response.status}, but {why}{shown}",
+        f"{context.request} was answered with HTTP {response.status}, but {why}",
         status=response.status,
-        request_id=_request_id(response, {}),
-        caller=asked.caller,
+        request_id=request_id,
+        caller=context.caller,
+        remedy=remedy,
     )
 
 
-def excerpt(asked: RequestContext, response: Response) -> str:
-    """Give what a body begins with, in one line and without secrets."""
-    # Secrets first: what is left of one that is cut off would not be known as such.
-    text = asked.shown(response.body[:_LOOKED_AT].decode("utf-8", "replace"))
-    shown = " ".join(text[:_EXCERPT].split())
-    return f"{shown}…" if len(text) > _EXCERPT else shown
+def excerpt(context: RequestContext, response: Response) -> str:
+    """Returns the beginning of a body, in one line and without secrets."""
+    # Secrets first: the rest of one that is cut would not be recognised.
+    text = context.redact(response.body[:_SEARCHED].decode("utf-8", "replace"))
+    line = " ".join(text[:_LONGEST_MESSAGE].split())
+    return f"{line}…" if len(text) > _LONGEST_MESSAGE else line
+
+
+def _refusal_error(context: RequestContext, response: Response, quoted: str) -> AnswerError:
+    fields = _json_object(response.body)
+    code, message = _code_and_message(context, fields)
+    refusal = Refusal(code, message, _request_id(response, fields), quoted)
+    return refusal_error(_kind_of(response, code), context, response, refusal)
 
 
 def _kind_of(response: Response, code: str) -> type[AnswerError]:
     by_code = _BY_CODE.get(code.replace("APIG.", "APIGW."))
-    # A gateway that reaches nobody for the moment may call that an API it does not know.
-    if by_code is not None and not (by_code is EndpointError and response.status in OF_THE_MOMENT):
+    # A gateway that cannot reach the service may answer with the code of an unknown API.
+    is_temporary = response.status in TEMPORARY_STATUSES
+    if by_code is not None and not (by_code is EndpointError and is_temporary):
         return by_code
-    # DLI's own 404 carries a code or nothing at all; a page or a foreign JSON is not DLI's.
+    # DLI's own 404 has a code or no body at all; an HTML page or another JSON is not DLI's.
     if response.status == 404 and (code or not response.body.strip()):
         return NotFoundError
-    return by_status(response, _BY_STATUS)
+    return kind_by_status(response, _BY_STATUS)
 
 
-def by_status(response: Response, known: Mapping[int, type[AnswerError]]) -> type[AnswerError]:
-    """Return the class of a refusal whose code says nothing; `known` are those of some statuses."""
+def kind_by_status(response: Response, known: Mapping[int, type[AnswerError]]) -> type[AnswerError]:
+    """Returns the class for a refusal whose code is not known; `known` maps some statuses."""
     status = response.status
     if 300 <= status < 400:
         return EndpointError
-    if status >= 500 or status in OF_THE_MOMENT:
+    if status >= 500 or status in TEMPORARY_STATUSES:
         return ServiceError
-    if status in known and not (status == 403 and is_page(response)):
+    if status in known and not (status == 403 and _is_page(response)):
         return known[status]
-    # What is left of 403 and 404 is the page of something before the service.
+    # The remaining 403 and 404 are pages of a proxy or gateway before the service.
     return EndpointError if status in {403, 404} else BadRequestError
 
 
-def is_page(response: Response) -> bool:
-    """Whether the answer is a page for people: no service, but something before it."""
+def _is_page(response: Response) -> bool:
+    """Whether the answer is an HTML page, which no service sends but a proxy before it does."""
     beginning = bytes(response.body[:64]).lstrip().lower()
     is_html = beginning.startswith((b"<!doctype html", b"<html"))
     return is_html or "html" in response.headers.get("content-type", "").lower()
 
 
-def _code_and_message(asked: RequestContext, fields: Mapping[str, Any]) -> tuple[str, str]:
+def _code_and_message(context: RequestContext, fields: Mapping[str, Any]) -> tuple[str, str]:
     for code_key, message_key in _CODE_KEYS:
         if fields.get(code_key):
-            code = asked.shown(str(fields[code_key]))[:_IDENTIFIER]
-            return code, asked.shown(str(fields.get(message_key) or ""))[:_EXCERPT]
+            code = context.redact(str(fields[code_key]))[:_LONGEST_ID]
+            return code, context.redact(str(fields.get(message_key) or ""))[:_LONGEST_MESSAGE]
     for nested in ("error", "error_json_opt"):
         if isinstance(fields.get(nested), dict):
-            return _code_and_message(asked, fields[nested])
-    return "", asked.shown(str(fields.get("message") or ""))[:_EXCERPT]
+            return _code_and_message(context, fields[nested])
+    return "", context.redact(str(fields.get("message") or ""))[:_LONGEST_MESSAGE]
 
 
 def _request_id(response: Response, fields: Mapping[str, Any]) -> str:
     found = response.headers.get("x-request-id") or fields.get("request_id") or ""
-    return str(found)[:_IDENTIFIER]
+    return str(found)[:_LONGEST_ID]
 
 
 def _json_object(body: bytes | bytearray) -> dict[str, Any]:
@@ -261,9 +267,9 @@ def _json_object(body: bytes | bytearray) -> dict[str, Any]:
 
 
 def _retry_after(response: Response, now: float) -> float | None:
-    """Read `Retry-After`: seconds, also fractions, or an HTTP date on the server's own clock.
+    """Returns the seconds of `Retry-After`, at most `LONGEST_RETRY_AFTER`.
 
-    At most `LONGEST_RETRY_AFTER`.
+    They may have fractions. An HTTP date is by the server's own clock.
     """
     text = response.headers.get("retry-after", "").strip()
     try:
@@ -285,7 +291,7 @@ def _http_date(text: str) -> float | None:
 
 
 def _host(location: str) -> str:
-    """Give the host alone: a redirect may carry a token in its path, query or user part."""
+    """Returns the host alone: a redirect may have a token in its path, query or user part."""
     try:
         return urlsplit(location).netloc.rpartition("@")[2] or "another path"
     except ValueError:

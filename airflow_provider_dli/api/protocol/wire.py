@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes over the wire, and what a flow may ask of the transport that runs it."""
+"""Requests, answers and calls, and what a flow may ask of the transport that runs it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 def encode(text: str) -> str:
-    """Percent-encode everything but RFC 3986's unreserved characters, as the signature asks."""
+    """Percent-encodes all but RFC 3986's unreserved characters, as the signature requires."""
     return quote(text, safe="~")
 
 
 Query: TypeAlias = tuple[tuple[str, str | None], ...]
-"""Names and values; one without a value (`None`) has no `=` either."""
+"""Names and values; a name without a value (`None`) is sent without `=`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP request, complete: `path` and `query_string` are exactly what is sent.
 
-    `direct` says that it goes past every proxy; `is_bulk`, that it or its answer carries an
-    object, which may take long and be large, and goes as it is. `subject` is what it is about,
-    where the path alone does not tell.
+    `direct` means that it bypasses every proxy; `is_bulk`, that it or its answer has an object as
+    its body, which may take long, be large, and is not encoded. `subject` replaces the path in
+    messages where that alone is not clear.
     """
 
     method: str
@@ -46,7 +46,7 @@ class Request:
 
     @property
     def query_string(self) -> str:
-        """Sorted and encoded, so that the sent query and the signed query cannot differ."""
+        """The query, sorted and encoded: what is sent and what is signed cannot differ."""
         return "&".join(
             encode(name) if value is None else f"{encode(name)}={encode(value)}"
             for name, value in sorted(self.query, key=lambda pair: (pair[0], pair[1] or ""))
@@ -65,7 +65,7 @@ class Request:
 
     @property
     def asked(self) -> str:
-        """What was asked, for messages: verb and path, never query values."""
+        """Verb and path, for messages; never query values."""
         return f"{self.method} {self.subject or self.path}"
 
 
@@ -82,12 +82,12 @@ class Response:
 class Call(Generic[T_co]):
     """A request to a service that is not sent yet, with the parser of its answer.
 
-    The path is what an account or a source of credentials completes: for DLI, the part behind
-    `/v2.0/{project_id}`, for OBS, bucket and key. `repeatable` says that sending it twice
-    does no more than sending it once; `answers_secrets`, that no message may quote the answer;
-    `is_urgent`, that it waits for nobody, also where the service asked for fewer calls; `is_bulk`,
-    what it says of a `Request`. `refused` makes the error of an answer that is no success, or of
-    one that its parser refused, and why; without it, the answer is read as DLI's.
+    The service completes the path: for DLI it is the part after `/v2.0/{project_id}`, for OBS
+    bucket and key. `repeatable` means that sending it twice does no more than sending it once;
+    `answers_secrets`, that no message may quote the answer; `is_urgent`, that it is sent at once,
+    also where the service asked for fewer calls; `is_bulk`, the same as for a `Request`.
+    `to_error` makes the error of an answer that is not a success, or that its parser refused with
+    a `WireError`; without it, the answer is read as one of DLI.
     """
 
     method: str
@@ -100,15 +100,15 @@ class Call(Generic[T_co]):
     answers_secrets: bool = False
     is_urgent: bool = False
     is_bulk: bool = False
-    refused: Callable[[RequestContext, Response, WireError | None], AnswerError] | None = None
+    to_error: Callable[[RequestContext, Response, WireError | None], AnswerError] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Asks the transport to send a request and give back its `Response`.
+    """Asks the transport to send a request and to send its `Response` into the flow.
 
-    When no whole answer came the transport throws a `TransportError` into the flow instead. `limit`
-    is the most seconds that the call may take, where the transport itself would allow it more.
+    If no complete answer is received the transport throws a `TransportError` into it instead.
+    `limit` is the most seconds that the call may take, if that is less than the transport allows.
     """
 
     request: Request
@@ -123,28 +123,28 @@ class Sleep:
 
 
 Flow: TypeAlias = Generator[Send | Sleep, Response | None, T]
-"""A piece of protocol that waits for nobody: the worker runs it blocking, a loop awaits it."""
+"""A piece of protocol that does no I/O itself: the worker runs it blocking, a loop awaits it."""
 
 
 class Run(Protocol):
-    """Carries out a flow."""
+    """Runs a flow on a transport."""
 
     def __call__(self, flow: Flow[T]) -> T:
-        """Return its result."""
+        """Returns the result of the flow."""
         ...
 
 
 def send(request: Request, limit: float | None = None) -> Flow[Response]:
-    """Send one request; returns its answer or raises a `TransportError`.
+    """Sends one request; returns its answer, or raises a `TransportError`.
 
     `limit` is the most seconds that it may take.
     """
     response = yield Send(request, limit)
     if response is None:
-        raise TypeError(f"the transport gave nothing back for {request.asked}")
+        raise TypeError(f"the transport returned no answer to {request.asked}")
     return response
 
 
 def sleep(seconds: float) -> Flow[None]:
-    """Wait for `seconds`."""
+    """Waits for `seconds`."""
     yield Sleep(seconds)

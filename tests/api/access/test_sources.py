@@ -74,7 +74,7 @@ def run(flow: Flow[T], clock: FakeClock) -> T:
 
 
 def look(emulator: Emulator, source: Source, clock: FakeClock) -> None:
-    run(client(emulator, source, clock).look(), clock)
+    run(client(emulator, source, clock).once(calls.listing()), clock)
 
 
 def fetch(source: Source, clock: FakeClock) -> Lease:
@@ -94,8 +94,8 @@ def test_what_it_gives_opens_dli_and_is_kept(
 ) -> None:
     it = client(emulator, source(emulator, kind), clock)
 
-    run(it.look(), clock)
-    run(it.look(), clock)
+    run(it.once(calls.listing()), clock)
+    run(it.once(calls.listing()), clock)
 
     assert asked(emulator).count(ISSUED[kind]) == 1
     assert asked(emulator)[-2:] == [DLI, DLI]
@@ -117,7 +117,7 @@ def test_a_call_that_lasts_over_its_end_goes_on(
     it = client(emulator, source(emulator, kind), clock)
 
     for _ in range(30):
-        run(it.look(), clock)
+        run(it.once(calls.listing()), clock)
         clock.time += 3600
 
     statuses = {record.status for record in emulator.requests if record.path == DLI}
@@ -129,10 +129,10 @@ def test_one_that_is_revoked_is_fetched_anew_once(
     emulator: Emulator, clock: FakeClock, kind: str
 ) -> None:
     it = client(emulator, source(emulator, kind), clock)
-    run(it.look(), clock)
+    run(it.once(calls.listing()), clock)
     emulator.expire_credentials()
 
-    run(it.look(), clock)
+    run(it.once(calls.listing()), clock)
 
     assert asked(emulator).count(ISSUED[kind]) == 2
     assert [r.status for r in emulator.requests if r.path == DLI] == [200, 401, 200]
@@ -180,7 +180,7 @@ def test_threads_that_begin_together_fetch_it_once(
         together.wait(10)
         # They wait for each other's fetch in real time.
         with closing(BlockingTransport(sleep=lambda _: os.sched_yield())) as transport:
-            transport.run(it.look())
+            transport.run(it.once(calls.listing()))
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(begin, range(8)))
@@ -199,7 +199,7 @@ def test_coroutines_that_begin_together_fetch_it_once(
         transport = AsyncTransport()
         try:
             them = [client(emulator, its_source, clock) for _ in range(8)]
-            await asyncio.gather(*(transport.run(it.look()) for it in them))
+            await asyncio.gather(*(transport.run(it.once(calls.listing())) for it in them))
         finally:
             await transport.close()
 
@@ -222,7 +222,7 @@ def test_threads_that_are_refused_together_fetch_it_anew_once(
         it = client(emulator, its_source, clock)
         together.wait(10)
         with closing(BlockingTransport(sleep=lambda _: os.sched_yield())) as transport:
-            transport.run(it.look())
+            transport.run(it.once(calls.listing()))
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(begin, range(8)))
@@ -239,14 +239,14 @@ def test_who_is_killed_while_he_fetches_leaves_it_to_the_others(
     async def one_is_killed() -> None:
         transport = AsyncTransport()
         first = client(emulator, its_source, clock)
-        killed = asyncio.create_task(transport.run(first.look()))
+        killed = asyncio.create_task(transport.run(first.once(calls.listing())))
         try:
             while SIGN_IN not in asked(emulator):  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.005)
             killed.cancel()
             await asyncio.wait([killed])
             async with asyncio.timeout(2):
-                await transport.run(client(emulator, its_source, clock).look())
+                await transport.run(client(emulator, its_source, clock).once(calls.listing()))
         finally:
             await transport.close()
 
@@ -267,8 +267,8 @@ def test_a_clock_that_is_wrong_is_found_out_once(
         keys = AccessKey(emulator.access_key, emulator.secret_key)
         it = client(emulator, keys if kind == "keys" else source(emulator, kind), clock)
 
-        run(it.look(), clock)
-        run(it.look(), clock)
+        run(it.once(calls.listing()), clock)
+        run(it.once(calls.listing()), clock)
 
         assert [r.status for r in emulator.requests if r.path == DLI] == [401, 200, 200]
     # With an agency also for the keys with which IAM is asked.
@@ -590,7 +590,7 @@ def test_the_token_of_a_password_serves_dli_and_the_keys(
     password = source(emulator, "password")
     it = client(emulator, password, clock)
 
-    run(it.look(), clock)
+    run(it.once(calls.listing()), clock)
     fetch(TokenKeys(emulator.url, password), clock)
 
     assert asked(emulator).count(SIGN_IN) == 1

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_dli.api.obs.models import StoredObject, described, is_encrypted
-from airflow_provider_dli.api.obs.refusals import is_gone, refused
+from airflow_provider_dli.api.obs.refusals import is_gone, to_error
 from airflow_provider_dli.api.protocol.answers import RequestContext
 from airflow_provider_dli.api.protocol.errors import (
     AlreadyExistsError,
@@ -69,7 +69,7 @@ def answer(status: int, code: str = "", message: str = "words") -> Response:
 def test_the_code_decides_before_the_status(
     status: int, code: str, kind: type[AnswerError]
 ) -> None:
-    error = refused(ASKED, answer(status, code))
+    error = to_error(ASKED, answer(status, code))
 
     assert type(error) is kind
     assert (error.status, error.code) == (status, code)
@@ -77,7 +77,7 @@ def test_the_code_decides_before_the_status(
 
 @pytest.mark.parametrize("code", ["BadDigest", "IncompleteBody", "SlowDown", "ServiceUnavailable"])
 def test_what_passes_by_itself_may_be_tried_again(code: str) -> None:
-    assert refused(ASKED, answer(400, code)).is_transient
+    assert to_error(ASKED, answer(400, code)).is_transient
 
 
 def test_a_refusal_says_what_was_asked_what_came_back_and_what_to_do() -> None:
@@ -86,7 +86,7 @@ def test_a_refusal_says_what_was_asked_what_came_back_and_what_to_do() -> None:
         b"</Message><RequestId>inner</RequestId></Error>"
     )
 
-    error = refused(ASKED, Response(403, {"x-obs-request-id": "r1"}, body))
+    error = to_error(ASKED, Response(403, {"x-obs-request-id": "r1"}, body))
 
     assert str(error) == (
         'PUT bucket/key was answered with HTTP 403 AccessDenied: "Access & Denied" (request id r1).'
@@ -99,25 +99,25 @@ def test_a_refusal_says_what_was_asked_what_came_back_and_what_to_do() -> None:
 def test_an_error_in_json_is_read_as_well() -> None:
     body = b'{"code": "NoSuchBucket", "message": "no such", "request_id": "r1"}'
 
-    error = refused(ASKED, Response(404, {}, body))
+    error = to_error(ASKED, Response(404, {}, body))
 
     assert (error.code, error.message, error.request_id) == ("NoSuchBucket", "no such", "r1")
 
 
 def test_an_absent_bucket_may_be_one_of_another_region() -> None:
-    text = str(refused(ASKED, answer(404, "NoSuchBucket")))
+    text = str(to_error(ASKED, answer(404, "NoSuchBucket")))
 
     assert "Used: connection c, region eu-de. Check the bucket's name, and the region" in text
 
 
 def test_an_absent_bucket_of_nobody_is_told_as_well() -> None:
-    text = str(refused(RequestContext("GET bucket", 0.0), answer(404, "NoSuchBucket")))
+    text = str(to_error(RequestContext("GET bucket", 0.0), answer(404, "NoSuchBucket")))
 
     assert "Used" not in text
 
 
 def test_the_page_of_something_else_is_quoted() -> None:
-    error = refused(ASKED, Response(404, {}, b"<html>sign in\n here</html>"))
+    error = to_error(ASKED, Response(404, {}, b"<html>sign in\n here</html>"))
 
     assert isinstance(error, EndpointError)
     assert '"<html>sign in here</html>"' in str(error)
@@ -129,18 +129,18 @@ def test_the_page_of_something_else_is_quoted() -> None:
 def test_a_secret_that_is_repeated_is_not_told(body: bytes) -> None:
     message = b"<Message>canary-secret</Message>"
 
-    assert "canary" not in str(refused(ASKED, Response(403, {}, body + message)))
+    assert "canary" not in str(to_error(ASKED, Response(403, {}, body + message)))
 
 
 def test_a_throttled_answer_says_when_to_come_again() -> None:
-    error = refused(ASKED, Response(503, {"retry-after": "7"}, answer(503, "SlowDown").body))
+    error = to_error(ASKED, Response(503, {"retry-after": "7"}, answer(503, "SlowDown").body))
 
     assert error.retry_after == 7
 
 
 def test_an_upload_that_is_gone_is_told_from_what_else_is_absent() -> None:
-    assert is_gone(refused(ASKED, answer(404, "NoSuchUpload")))
-    assert not is_gone(refused(ASKED, answer(404, "NoSuchBucket")))
+    assert is_gone(to_error(ASKED, answer(404, "NoSuchUpload")))
+    assert not is_gone(to_error(ASKED, answer(404, "NoSuchBucket")))
     assert not is_gone(ValueError())
 
 

@@ -68,7 +68,7 @@ def test_a_transport_that_gives_nothing_back_is_an_error_of_its_author() -> None
     flow = send(request())
     next(flow)
 
-    with pytest.raises(TypeError, match="the transport gave nothing back for GET /p"):
+    with pytest.raises(TypeError, match="the transport returned no answer to GET /p"):
         flow.send(None)
 
 
