@@ -1,4 +1,4 @@
-"""Which room may import what, as data; and what importing an operator must not bring along."""
+"""Holds the structure of the package: who imports what, and the rules of the house, as data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import json
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,58 +18,120 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "airflow_provider_dli"
 NAME = "airflow_provider_dli"
 
-# The rooms that a room may import from, besides itself. `airflow` stands for Airflow and
-# `third party` for the packages that a room may use; the standard library is free.
+# What a folder or module may import besides itself, from the bottom of the house to its top: each
+# knows only what stands above it in this table. `airflow` is Airflow; the standard library is free.
 MAY_IMPORT: dict[str, set[str]] = {
+    "__init__": set(),
     "api": {"msgspec"},
+    "api.protocol": {"msgspec"},
+    "api.access": {"api.protocol", "msgspec"},
+    # The client signs what it sends: it knows identities, the rest of the protocol does not.
+    "api.protocol.pace": {"api.access", "api.protocol"},
+    "api.protocol.service": {"api.access", "api.protocol"},
+    "api.protocol.client": {"api.access", "api.protocol"},
+    "api.errors": {"api.protocol.errors"},
+    "api.checks": {"api.access", "api.protocol"},
+    "api.packages": {"api.access", "api.checks", "api.protocol", "msgspec"},
+    "api.jobs": {"api.access", "api.checks", "api.packages", "api.protocol", "msgspec"},
+    "api.obs": {"api.access", "api.checks", "api.protocol"},
+    "api.objects": {"api.obs.models"},
+    "api.doctor": {"api.access", "api.packages", "api.protocol"},
+    "exceptions": {"api.protocol.errors"},
     "transport": {"api.protocol", "requests", "urllib3", "aiohttp", "certifi", "yarl"},
     "transfer": {"api", "rich", "cryptography"},
-    "connection": {"api", "connection_form", "airflow"},
     "connection_form": {"wtforms", "flask_appbuilder"},
-    "exceptions": {"api.protocol.errors"},
+    "get_provider_info": {"connection_form"},
+    "connection": {"api", "connection_form", "airflow"},
     "triggerer": {"api", "transport", "connection", "airflow"},
-    "hooks": {
-        "api",
-        "transport",
-        "transfer",
-        "connection",
-        "connection_form",
-        "airflow",
-        "msgspec",
-    },
+    "hooks": {"api", "transport", "transfer", "connection", "connection_form", "airflow"},
     "staging": {"api", "hooks", "transfer.files", "msgspec", "packaging"},
     "fs": {"hooks", "transfer.open_upload", "api", "fsspec", "upath"},
     "links": {"airflow"},
+    "triggers": {
+        *("api", "connection", "transport.clock", "triggerer", "hooks"),
+        *("airflow", "asgiref"),
+    },
     "operators": {"hooks", "triggers", "staging", "links", "api", "airflow"},
     "sensors": {"hooks", "triggers", "operators", "api", "airflow"},
-    "triggers": {
-        "hooks",
-        "triggerer",
-        "sensors.outcomes",
-        "transport.clock",
-        "api",
-        "connection",
-        "airflow",
-        "asgiref",
-    },
     "commands": {"hooks", "staging", "api", "airflow", "rich", "sqlalchemy"},
-    "emulator": {"starlette", "uvicorn"},
     "__main__": {"commands"},
-    "get_provider_info": {"connection_form"},
-    "__init__": set(),
+    # Shares nothing with the client, or it would agree with the client's mistakes.
+    "emulator": {"starlette", "uvicorn"},
+}
+
+LONGEST_FILE = 460
+# A limit, not a goal: Airflow parses DAGs often, so an operator imports its client when it runs.
+MOST_FUNCTION_IMPORTS = 80
+
+# Where a rule may be broken, and why.
+ALLOWED: dict[str, dict[str, str]] = {
+    "__dict__": {"api.protocol.errors": "an error is pickled and restored with all its fields"},
+    "one subclass": {},
+    "long files": {},
+}
+
+# What does not hold yet, while the house is being rebuilt: rule → where. To be emptied.
+STILL: dict[str, set[str]] = {
+    "imports": {
+        "api.protocol.client",  # the flows of packages
+        "triggers.base",  # sensors.outcomes
+    },
+    "docstrings": {
+        *("api.checks", "api.jobs", "api.packages", "api.protocol", "commands", "connection"),
+        *("connection_form", "fs", "hooks", "links", "operators", "staging", "transfer"),
+        *("triggerer", "triggers"),
+        *("api.access", "api.doctor", "emulator", "transport"),
+    },
+    "one subclass": {
+        *("operators.responsible", "operators.following", "operators.deferral"),
+        *("hooks.batches", "fs.listing", "emulator.jobs.controls"),
+    },
+    "NotImplementedError": {"operators.responsible", "operators.following", "api.protocol.wait"},
+    "__dict__": {"hooks.base", "operators.responsible", "sensors.base"},
+    "function imports": {"124"},
 }
 
 
 def modules(*rooms: str) -> Iterator[Path]:
     for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        if not rooms or parts[0] in rooms:
+        if not rooms or path.relative_to(PACKAGE).with_suffix("").parts[0] in rooms:
             yield path
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Give every module that a file imports, ours without the name of the package."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def dotted(path: Path) -> str:
+    """The name of a module, without that of the package."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def room_of(name: str) -> str:
+    """The entry of the table that a module belongs to: the longest that it begins with."""
+    return max((room for room in MAY_IMPORT if is_in(name, room)), key=len)
+
+
+def is_in(name: str, room: str) -> bool:
+    return name == room or name.startswith(f"{room}.")
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def without_type_checking(path: Path) -> Iterator[ast.AST]:
+    """Every node of a module but those that only a type checker sees."""
+    waiting: list[ast.AST] = [tree(path)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting += node.orelse
+            continue
+        yield node
+        waiting += ast.iter_child_nodes(node)
+
+
+def imported(nodes: Iterator[ast.AST]) -> Iterator[str]:
+    """Every name that is imported, ours without the name of the package."""
+    for node in nodes:
         if isinstance(node, ast.ImportFrom):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
@@ -79,30 +143,176 @@ def imported(path: Path) -> Iterator[str]:
                 yield name.removeprefix(f"{NAME}.")
 
 
-@pytest.mark.parametrize("path", list(modules()), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_room_imports_only_what_it_may(path: Path) -> None:
-    room = path.relative_to(PACKAGE).with_suffix("").parts[0]
-    allowed = MAY_IMPORT[room] | {room}
+def is_ours(node: ast.AST) -> bool:
+    return isinstance(node, ast.ImportFrom) and is_in(node.module or "", NAME)
 
-    foreign = [
-        name
-        for name in imported(path)
-        if not any(name == one or name.startswith(f"{one}.") for one in allowed)
+
+def broken(rule: str, found: set[str]) -> set[str]:
+    """Where a rule is broken without leave; `found` begin with the name of the module."""
+    excused = {*ALLOWED.get(rule, ()), *STILL.get(rule, ())}
+    return {where for where in found if not any(is_in(where.split()[0], one) for one in excused)}
+
+
+@pytest.mark.parametrize("path", list(modules()), ids=dotted)
+def test_a_room_imports_only_what_it_may(path: Path) -> None:
+    room = room_of(dotted(path))
+    allowed = MAY_IMPORT[room] | {room}
+    names = imported(ast.walk(tree(path)))
+
+    foreign = {name for name in names if not any(is_in(name, one) for one in allowed)}
+
+    assert broken("imports", {f"{dotted(path)} {name}" for name in foreign}) == set()
+
+
+def test_a_room_may_import_only_from_those_above_it_in_the_table() -> None:
+    rooms = list(MAY_IMPORT)
+
+    upwards = [
+        (room, name)
+        for place, room in enumerate(rooms)
+        for name in MAY_IMPORT[room]
+        if any(is_in(name, other) for other in rooms) and rooms.index(room_of(name)) >= place
     ]
 
-    assert foreign == []
+    assert upwards == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    paths = {dotted(path): path for path in modules()}
+    wanted = {
+        module: {name if name in paths else name.rpartition(".")[0] for name in imported(nodes)}
+        for module, nodes in (
+            (module, without_type_checking(path)) for module, path in paths.items()
+        )
+    }
+
+    free = set(paths)
+    while leaves := {module for module in free if not wanted[module] & free - {module}}:
+        free -= leaves
+
+    assert free == set()
 
 
 def test_only_the_transport_sleeps() -> None:
     sleeping = [
-        str(path.relative_to(PACKAGE))
-        for path in modules(
-            "api", "hooks", "operators", "sensors", "triggers", "transport", "connection"
-        )
+        dotted(path)
+        for path in modules(*(room for room in MAY_IMPORT if room not in {"emulator", "commands"}))
         if re.search(r"\btime\.sleep\b|\basyncio\.sleep\((?!0\))", path.read_text())
     ]
 
-    assert all(path.startswith("transport/") for path in sleeping)
+    assert all(is_in(module, "transport") for module in sleeping)
+
+
+def test_no_module_uses_a_private_name_of_another() -> None:
+    private = set()
+    for path in modules():
+        ours = [alias for node in ast.walk(tree(path)) if is_ours(node) for alias in node.names]
+        names = {alias.asname or alias.name for alias in ours if alias.name[0].islower()}
+        private |= {f"{dotted(path)} {alias.name}" for alias in ours if is_private(alias.name)}
+        private |= {
+            f"{dotted(path)} {node.value.id}.{node.attr}"
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+            if node.value.id in names and is_private(node.attr)
+        }
+
+    assert broken("private names", private) == set()
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def test_docstrings_begin_as_those_of_the_field_do() -> None:
+    riddle = re.compile(r"(Give|Say|Let|Tell)s?\b")
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+    found = {
+        f"{dotted(path)} {getattr(node, 'name', '')}"
+        for path in modules()
+        for node in ast.walk(tree(path))
+        if isinstance(node, kinds) and riddle.match(ast.get_docstring(node) or "")
+    }
+
+    assert broken("docstrings", found) == set()
+
+
+def test_no_class_is_only_the_base_of_one_other() -> None:
+    subclasses: dict[str, set[str]] = defaultdict(set)
+    homes: dict[str, str] = {}
+    used: set[str] = set()
+    for path in modules():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                homes[node.name] = dotted(path)
+                for base in node.bases:
+                    subclasses[name_of(base)].add(node.name)
+        used |= set(used_names(tree(path)))
+
+    lonely = {
+        f"{home} {name}"
+        for name, home in homes.items()
+        if len(subclasses[name]) == 1 and name not in used
+    }
+
+    assert broken("one subclass", lonely) == set()
+
+
+def name_of(base: ast.expr) -> str:
+    """The name of a base class, with or without its module and its arguments."""
+    if isinstance(base, ast.Subscript):
+        return name_of(base.value)
+    return base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
+
+
+def used_names(node: ast.AST) -> Iterator[str]:
+    """Names that code uses itself: not as a base, and not only as a type."""
+    types = {"bases", "annotation", "returns"}
+    for field, value in ast.iter_fields(node):
+        if field in types:
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.Name):
+                yield child.id
+            elif isinstance(child, ast.AST):
+                if isinstance(child, ast.Attribute):
+                    yield child.attr
+                yield from used_names(child)
+
+
+def test_nothing_is_left_to_a_single_subclass() -> None:
+    """Unlike the refusal of an operation, which says why, a bare one is an abstract method."""
+    bare = re.compile(r"raise NotImplementedError(\(\))?$", re.MULTILINE)
+
+    abstract = {dotted(path) for path in modules() if bare.search(path.read_text())}
+
+    assert broken("NotImplementedError", abstract) == set()
+
+
+def test_no_object_is_operated_on_from_below() -> None:
+    found = {dotted(path) for path in modules() if "__dict__" in path.read_text()}
+
+    assert broken("__dict__", found) == set()
+
+
+def test_no_file_is_longer_than_a_thought() -> None:
+    long = {dotted(p) for p in modules() if len(p.read_text().splitlines()) > LONGEST_FILE}
+
+    assert broken("long files", long) == set()
+
+
+def test_few_functions_import_our_own_modules() -> None:
+    """An import within a function keeps the parsing of DAGs light; elsewhere it hides a circle."""
+    late = {
+        (dotted(path), inner.lineno)
+        for path in modules()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.ImportFrom) and is_ours(inner)
+    }
+
+    assert len(late) <= max(MOST_FUNCTION_IMPORTS, *map(int, STILL.get("function imports", {"0"})))
 
 
 def test_parsing_a_dag_loads_no_client() -> None:
