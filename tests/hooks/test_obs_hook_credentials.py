@@ -310,7 +310,7 @@ def test_an_iam_that_stays_away_is_told(connect_obs: Connect, clock: FakeClock) 
         iam_endpoint="http://127.0.0.1:1",
     )
 
-    with pytest.raises(NotSentError, match="There is no credential to ask with"):
+    with pytest.raises(NotSentError, match="Could not fetch a credential"):
         ObsHook(clock=clock).read_object("bucket-1", "k")
 
 

@@ -195,7 +195,7 @@ def test_a_source_that_gives_what_is_refused_is_asked_once_more_and_no_oftener(
 
     assert len(fetches(emulator, auth_type)) == before[0] + 1
     notes = "".join(caught.value.__notes__)
-    assert "The credential was said to be valid until 20" in notes
+    assert "The credential was issued as valid until 20" in notes
 
 
 def rotated(emulator: Emulator, act: Callable[[], object]) -> Callable[[], bool]:

@@ -99,7 +99,7 @@ def test_cloud_and_region_name_the_hosts(
 
     assert asked_without == {f"{iam_host}:443"}
     assert {asked.path for asked in proxy.asked} == {f"{dli_host}:443"}
-    assert f"The project of {region.strip()} is not known yet" in str(without_project)
+    assert f"Could not look up the project of {region.strip()}" in str(without_project)
     assert dli_host in str(with_project)
 
 
@@ -295,7 +295,7 @@ def test_a_token_of_another_region_is_said(mode: Mode, use: Callable[..., None])
         ({"a" * 32: "eu-de"}, "project_id is missing: IAM has no project named eu-west-101"),
         (
             {"a" * 32: "eu-west-101", "b" * 32: "eu-west-101"},
-            f"IAM has several projects named eu-west-101, give one: {'a' * 32}, {'b' * 32}",
+            f"IAM has several projects named eu-west-101, set one of: {'a' * 32}, {'b' * 32}",
         ),
     ],
     ids=["none", "two"],

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who calls, and where: accounts, credentials and where they come from, addresses."""
+"""Authentication and endpoints: accounts, credentials, their sources, and addresses."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The account a flow works on: where, which project, and as whom."""
+"""The account that a flow works on: address, project and identity."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from airflow_provider_dli.api.protocol.wire import Call, Request
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Address, project and identity of one caller, and how to connect.
+    """Address, project and identity of one caller, with the settings of the network.
 
-    `origin` is the address of DLI without a slash at its end, `iam_origin` that of IAM,
-    `obs_origin` that of OBS. `cloud`, `region` and the latter two are `None` where they are not
-    known, `project_id` where it has to be looked up by the region. `verify` is a boolean or the
-    path of a CA bundle, `proxy` the address of a proxy that wins over the environment's. The
-    timeouts are seconds: to connect, between two bytes of the answer, and for a whole call.
-    `max_answer_size` is bytes.
+    `origin` is the address of DLI without a trailing slash; `iam_origin` and `obs_origin` are those
+    of IAM and OBS. These two, `cloud` and `region` are `None` if unknown; `project_id` is `None` if
+    it has to be looked up by the region. `verify` is a boolean or the path of a CA bundle. `proxy`
+    takes precedence over the environment. Timeouts are in seconds: to connect, between two bytes
+    of the answer, and for a whole call. `max_answer_size` is in bytes.
     """
 
     origin: str
@@ -40,7 +39,7 @@ class Account:
 
     @property
     def network(self) -> dict[str, Any]:
-        """How to connect, in the words of every transport."""
+        """The settings of the network, as the arguments of every transport."""
         return {
             "verify": self.verify,
             "connect_timeout": self.connect_timeout,
@@ -52,7 +51,7 @@ class Account:
 
     @property
     def caller(self) -> str:
-        """Who asked, for messages: connection, region and project, nothing secret."""
+        """Connection, region and project for messages, without secrets."""
         region = f"region {self.region}" if self.region else f"endpoint {self.origin}"
         return f"connection {self.conn_id}, {region}, {self.project}"
 
@@ -62,7 +61,7 @@ class Account:
         return f"project {self.project_id}" if self.project_id else "the region's project"
 
     def request(self, call: Call[Any], project_id: str) -> Request:
-        """Turn a call into a request to DLI; it is not signed yet."""
+        """Returns the unsigned request to DLI for a call."""
         # X-Project-Id is needed for sub-projects and harmless elsewhere:
         # https://support.huaweicloud.com/eu/devg-apisign/api-sign-provide-start.html
         return Request(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What proves the caller: AK/SK signature or a token, put on a request."""
+"""Authenticates requests, with an AK/SK signature or a token."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ ALGORITHM = "SDK-HMAC-SHA256"
 
 
 class Credential(Protocol):
-    """Something that can vouch for a request."""
+    """Authenticates a request."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no log may show."""
+        """Values that must not appear in logs or errors."""
         ...
 
     @property
     def is_signing(self) -> bool:
-        """Whether the clock matters."""
+        """Whether requests are signed, so that the clock has to be right."""
         ...
 
     def authorise(self, request: Request, now: float) -> Request:
-        """Give the request with what proves the caller; `now` is Unix seconds."""
+        """Returns the request with its credentials added; `now` is in Unix seconds."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A credential for a while: until Unix time `expires`; for one project, where it says so."""
+    """A credential that is valid until Unix time `expires`, and for one project if that is set."""
 
     credential: Credential
     expires: float = math.inf
@@ -46,7 +46,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """AK and SK, with the security token when they are temporary; a source of itself."""
+    """AK and SK, with a security token if they are temporary; also a `Source` of itself."""
 
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
@@ -60,12 +60,12 @@ class AccessKey:
         return (*keys, self.security_token) if self.security_token else keys
 
     def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
-        """Give itself."""
+        """Returns itself, without a request."""
         return Lease(self)
-        yield  # makes this a flow
+        yield  # makes this function a generator
 
     def authorise(self, request: Request, now: float) -> Request:
-        """Sign the request, the security token included."""
+        """Signs the request, including the security token."""
         if self.security_token:
             headers = {**request.headers, "X-Security-Token": self.security_token}
             request = replace(request, headers=headers)
@@ -74,7 +74,7 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token of IAM for one project, as it is; a source of itself."""
+    """An IAM token for one project; also a `Source` of itself."""
 
     token: str = field(repr=False)
     is_signing = False
@@ -85,21 +85,21 @@ class Token:
         return (self.token,)
 
     def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
-        """Give itself."""
+        """Returns itself, without a request."""
         return Lease(self)
-        yield  # makes this a flow
+        yield  # makes this function a generator
 
     def authorise(self, request: Request, now: float) -> Request:
-        """Add the token; nothing is signed."""
+        """Adds the token; nothing is signed."""
         return replace(request, headers={**request.headers, "X-Auth-Token": self.token})
 
 
 def sign(request: Request, access_key: str, secret_key: str, now: float) -> Request:
-    """Sign method, path, query, body and all headers that the request has, at Unix time `now`.
+    """Signs method, path, query, body and all headers of the request, at Unix time `now`.
 
-    `Host` and `X-Sdk-Date` are added. A request is valid for 15 minutes and each retry is signed
-    anew. Headers that a proxy or the HTTP library adds later (`User-Agent`, `Accept`) stay
-    outside the signature, so that nobody breaks it by rewriting them.
+    Adds `Host` and `X-Sdk-Date`. A signature is valid for 15 minutes, so each retry is signed
+    again. Headers that a proxy or the HTTP library adds later (`User-Agent`, `Accept`) are not
+    covered, so rewriting them does not break the signature.
     Source: https://support.huaweicloud.com/intl/en-us/devg-apisign/api-sign-algorithm-002.html
     """
     date = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -130,6 +130,6 @@ def _canonical(request: Request, headers: dict[str, str]) -> tuple[str, str]:
 
 
 def _canonical_path(path: str) -> str:
-    # The trailing slash belongs to the canonical form only, never to the request itself.
+    # The trailing slash is part of the canonical form only, not of the request itself.
     segments = "/".join(encode(segment) for segment in unquote(path).split("/"))
     return segments if segments.endswith("/") else f"{segments}/"

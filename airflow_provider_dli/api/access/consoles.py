@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Addresses of pages in the cloud's console.
 
-No documentation has them, and they could not be tried. Those of a job are as the vendor's DataArts
-Studio logged them in 2024 for Spark 3.1.1 on Huawei Cloud; for OTC, and for regions outside China,
-they are assumed to differ in the host only. For package groups none is known: it is the front page.
-An account with an endpoint of its own, such as an emulator's, has no console.
+They are undocumented and were not tried. Those of a job are as the vendor's DataArts Studio logged
+them in 2024 for Spark 3.1.1 on Huawei Cloud; for OTC and for regions outside China only the host is
+assumed to differ. No page of a package group is known, so its link leads to the front page. An
+account with a custom endpoint, such as an emulator's, has no console.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from airflow_provider_dli.api.access.endpoints import Cloud, dli_origin
 
 
 def job_page(account: Account, batch_id: str) -> str | None:
-    """Give the address of the page with a job's driver log, `None` where there is no console."""
+    """Returns the address of a job's driver log, or `None` without a console."""
     front = _front(account)
     return front and f"{front}#/main/jobs/spark/submitLog/{_encoded(batch_id)}?type=RUN"
 
 
 def packages_page(account: Account) -> str | None:
-    """Give the address of the page where the package groups are found, `None` without a console."""
+    """Returns the address of the page with the package groups, or `None` without a console."""
     return _front(account)
 
 
 def spark_ui(account: Account, project_id: str, batch_id: str) -> str | None:
-    """Give the address of a job's Spark UI, `None` where there is no console.
+    """Returns the address of a job's Spark UI, or `None` without a console.
 
-    DLI has one for the latest 100 jobs:
+    DLI keeps it for the latest 100 jobs:
     https://support.huaweicloud.com/intl/en-us/productdesc-dli/dli_07_0005.html
     """
     host = _host(account)

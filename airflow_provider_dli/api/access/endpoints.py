@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cloud and region to addresses. There is no list of regions: a new one works the day it opens."""
+"""Endpoints by cloud and region. There is no list of regions, so new ones work at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_dli.api.protocol.errors import InputError
 
 
 class Cloud(StrEnum):
-    """The two brands under which DLI exists."""
+    """The two clouds that offer DLI."""
 
     HUAWEI = "huawei"
     OTC = "otc"
@@ -22,15 +22,15 @@ _DOMAINS = {"eu-west-101": "myhuaweicloud.eu"}
 
 
 def dli_origin(cloud: Cloud, region: str) -> str:
-    """Give the address of DLI, without a slash at its end."""
+    """Returns the address of DLI, without a trailing slash."""
     return f"https://dli.{region}.{_domain(cloud, region)}"
 
 
 def iam_origin(cloud: Cloud, region: str) -> str:
-    """Give the address of IAM, without a slash at its end.
+    """Returns the address of IAM, without a trailing slash.
 
-    On Huawei Cloud the global one, which serves every region and also those that have none of
-    their own: https://support.huaweicloud.com/intl/en-us/api-iam/iam_01_0004.html
+    On Huawei Cloud this is the global one. It serves every region, including those without an
+    address of their own: https://support.huaweicloud.com/intl/en-us/api-iam/iam_01_0004.html
     """
     if cloud is Cloud.OTC:
         return f"https://iam.{region}.{_domain(cloud, region)}"
@@ -38,14 +38,14 @@ def iam_origin(cloud: Cloud, region: str) -> str:
 
 
 def obs_origin(cloud: Cloud, region: str) -> str:
-    """Give the address of OBS, without a slash at its end; a bucket's name goes before the host."""
+    """Returns the address of OBS, without a trailing slash and without a bucket."""
     return f"https://obs.{region}.{_domain(cloud, region)}"
 
 
 def obs_url(bucket: str, key: str, cloud: Cloud | None, region: str | None) -> str:
-    """Give the HTTPS form of `obs://bucket/key`, the only one that package uploads document.
+    """Returns the HTTPS form of `obs://bucket/key`, the only one documented for package uploads.
 
-    Raises `InputError` where cloud or region are not known.
+    Raises `InputError` if cloud or region are unknown.
     """
     if cloud is None or not region:
         missing = "cloud" if cloud is None else "region"
@@ -53,7 +53,7 @@ def obs_url(bucket: str, key: str, cloud: Cloud | None, region: str | None) -> s
             "paths",
             f"obs://{bucket}/{key}",
             f"an obs:// path needs the connection's {missing}; "
-            "set it, or give https://bucket.obs.region.host/key",
+            "set it, or use https://bucket.obs.region.host/key",
         )
     return f"https://{bucket}.obs.{region}.{_domain(cloud, region)}/{quote(key, safe='/!')}"
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The endpoints that give credentials and projects: IAM, and the metadata service of a machine.
+"""The endpoints for credentials and projects: IAM, and the metadata service of a machine.
 
-One function each, giving a `Call` whose path is complete. Answers hold secrets, so their parsers
-quote nothing.
+Each function returns a `Call` with a complete path. Answers contain secrets, so their parsers quote
+nothing.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from airflow_provider_dli.api.protocol.errors import WireError
 from airflow_provider_dli.api.protocol.wire import Call, Request, Response
 
 SESSION_SECONDS = 21_600
-"""How long a session with the metadata service may last."""
+"""The lifetime requested for a session with the metadata service."""
 
 
 def request(call: Call[Any], origin: str, *, direct: bool = False) -> Request:
-    """Turn one of these calls into a request; `direct` goes past every proxy."""
+    """Returns the request for one of these calls; `direct` bypasses every proxy."""
     return Request(
         method=call.method,
         origin=origin,
@@ -36,7 +36,7 @@ def request(call: Call[Any], origin: str, *, direct: bool = False) -> Request:
 
 
 def token(user: str, password: str, account: str, project: Mapping[str, str]) -> Call[Lease]:
-    """Sign in with a password; `project` is its `id`, or its `name`, which is that of the region.
+    """Issues a token for a password; `project` has the `id` or the `name`, that of the region.
 
     POST /v3/auth/tokens, https://support.huaweicloud.com/intl/en-us/api-iam/iam_30_0001.html
     """
@@ -49,7 +49,7 @@ def token(user: str, password: str, account: str, project: Mapping[str, str]) ->
         "POST",
         "/v3/auth/tokens",
         _token,
-        # Without the list of all services.
+        # Leaves out the list of all services.
         query=(("nocatalog", "true"),),
         body=msgspec.json.encode(body),
         repeatable=True,
@@ -58,7 +58,7 @@ def token(user: str, password: str, account: str, project: Mapping[str, str]) ->
 
 
 def agency_key(agency: str, account: str, seconds: int) -> Call[Lease]:
-    """Get temporary keys for an agency that `account` has made for the caller's account.
+    """Issues temporary keys for an agency that `account` created for the caller's account.
 
     POST /v3.0/OS-CREDENTIAL/securitytokens,
     https://support.huaweicloud.com/intl/en-us/api-iam/iam_04_0101.html
@@ -76,9 +76,9 @@ def agency_key(agency: str, account: str, seconds: int) -> Call[Lease]:
 
 
 def token_key(seconds: int) -> Call[Lease]:
-    """Get temporary keys for the token that the request is sent with, for 900 to 86,400 seconds.
+    """Issues temporary keys for the token of the request, valid for 900 to 86,400 seconds.
 
-    They may do what the token may. POST /v3.0/OS-CREDENTIAL/securitytokens,
+    They have the permissions of the token. POST /v3.0/OS-CREDENTIAL/securitytokens,
     https://support.huaweicloud.com/intl/en-us/api-iam/iam_04_0002.html
     """
     identity = {"methods": ["token"], "token": {"duration_seconds": seconds}}
@@ -93,7 +93,7 @@ def token_key(seconds: int) -> Call[Lease]:
 
 
 def projects(name: str) -> Call[tuple[str, ...]]:
-    """Find the ids of the caller's projects of that name; a region's own project has its name.
+    """Returns the ids of the caller's projects with a name; a region's main project has its name.
 
     GET /v3/projects, https://support.huaweicloud.com/intl/en-us/api-iam/iam_06_0001.html
     """
@@ -101,7 +101,7 @@ def projects(name: str) -> Call[tuple[str, ...]]:
 
 
 def all_projects() -> Call[dict[str, str]]:
-    """Find all projects of the caller: their names by their ids.
+    """Returns the names of all projects of the caller, by their ids.
 
     GET /v3/projects, https://support.huaweicloud.com/intl/en-us/api-iam/iam_06_0001.html
     """
@@ -109,7 +109,7 @@ def all_projects() -> Call[dict[str, str]]:
 
 
 def metadata_session() -> Call[str]:
-    """Begin a session with the metadata service; an older one has none and answers 404 or so.
+    """Starts a session with the metadata service. Older services have none: they answer 404 or 405.
 
     PUT /meta-data/latest/api/token. Source: the vendor's SDK, `auth/internal.py`.
     """
@@ -124,7 +124,7 @@ def metadata_session() -> Call[str]:
 
 
 def metadata_key(session: str | None) -> Call[Lease]:
-    """Get the temporary keys of the agency that this machine is bound to.
+    """Issues temporary keys for the agency bound to this machine.
 
     GET /openstack/latest/securitykey,
     https://support.huaweicloud.com/intl/en-us/usermanual-ecs/ecs_03_0166.html
@@ -185,10 +185,10 @@ def _session(response: Response) -> str:
 
 
 def _time(text: object) -> float:
-    """Read IAM's time; Unix seconds."""
+    """Returns a time of IAM in Unix seconds."""
     try:
         time = datetime.fromisoformat(str(text))
     except ValueError:
         raise WireError("expires_at is no time") from None
-    # It is UTC, also where it does not say so: not this machine's time zone.
+    # Without a time zone it is UTC, not the time of this machine.
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who calls: a source of credentials, what it gave last, and what is done when that is refused."""
+"""The identity of a caller: its current credential, and what follows when that is refused."""
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -13,7 +14,6 @@ from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from airflow_provider_dli.api.access.auth import Credential, Lease
-from airflow_provider_dli.api.access.skew import Skew
 from airflow_provider_dli.api.protocol.answers import (
     RequestContext,
     interpret,
@@ -32,38 +32,72 @@ from airflow_provider_dli.api.protocol.wire import Call, Flow, Request, send, sl
 T = TypeVar("T")
 
 MARGIN = 300.0
-"""Seconds before its end at which a credential is fetched anew. The metadata service has a new one
-ten minutes before; of a short life it is a tenth."""
+"""Seconds before its expiry at which a credential is renewed, at most a tenth of its lifetime. The
+metadata service has a new one ten minutes before."""
 
 PAUSE = 30.0
-"""Seconds until the next try, where a fetch failed and the credential at hand is still good."""
+"""Seconds until the next try after a failed renewal, while the credential is still valid."""
 
+MAX_SKEW = 600.0
+"""Seconds by which the clocks must differ before a refusal is attributed to them; the service
+itself accepts 15 minutes."""
+
+_log = logging.getLogger(__name__)
 _SERVER_TIME = re.compile(r"server time: ?(\d{8}T\d{6}Z)")
 _BUSY = 0.05
 
 
 class Source(Protocol):
-    """Where a credential comes from. Hashable: equal sources share what they fetched."""
+    """Where credentials come from. Hashable: equal sources share what they fetched."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no log may show."""
+        """Values that must not appear in logs or errors."""
         ...
 
     def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
-        """Get a credential; `now` gives Unix seconds."""
+        """Fetches a credential; `now` returns Unix seconds."""
         ...
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Fetch:
-    """A fetch that is going on, in this process."""
+    """A fetch in progress, in the process `pid`."""
 
     pid: int
 
 
+class Skew:
+    """The seconds that a service is ahead of this machine's clock, shared by all threads."""
+
+    def __init__(self) -> None:
+        self._lock = ProcessLock()
+        self.seconds = 0.0
+
+    def explains(self, ahead: float | None, assumed: float, service: str) -> bool:
+        """Whether a signature failed because of the clock; if so, remembers the difference.
+
+        :param ahead: seconds that the service reports to be ahead, `None` if it reports no time
+        :param assumed: seconds that the signature was made with
+        :param service: name of the service for the log
+        """
+        if ahead is None or abs(ahead - assumed) <= MAX_SKEW:
+            return False
+        with self._lock:
+            if abs(ahead - self.seconds) > MAX_SKEW:  # else another flow has found out
+                self.seconds = ahead
+                _log.warning(
+                    "This machine's clock is %.0f s %s that of %s, which refused the signature. "
+                    "The request is signed again with the service's time. Set the clock.",
+                    abs(ahead),
+                    "behind" if ahead > 0 else "ahead of",
+                    service,
+                )
+        return True
+
+
 Authorise = Callable[[Credential, Request, float], Request]
-"""Puts a credential on a request, at a Unix time."""
+"""Adds a credential to a request, at a Unix time."""
 
 
 def _by_itself(credential: Credential, request: Request, at: float) -> Request:
@@ -71,10 +105,10 @@ def _by_itself(credential: Credential, request: Request, at: float) -> Request:
 
 
 class Identity:
-    """One caller, the same for all threads and event loops of a process.
+    """One caller, shared by all threads and event loops of a process.
 
-    The credential is fetched when it is wanted first and again shortly before it ends, once for all
-    who wait for it.
+    The credential is fetched when it is first needed, and again shortly before it expires: once
+    for all flows that wait for it.
     """
 
     def __init__(self, source: Source) -> None:
@@ -87,9 +121,9 @@ class Identity:
         self._skew = Skew()
 
     def copy(self) -> Identity:
-        """Returns another identity that knows what this one does.
+        """Returns an independent identity with the same credential, projects and clock.
 
-        Takes no lock and waits for no fetch: whoever began one may have been broken off.
+        Takes no lock and waits for no fetch, since the code that holds them may be interrupted.
         """
         other = Identity(self.source)
         other.projects.update(self.projects)
@@ -98,9 +132,9 @@ class Identity:
         return other
 
     def lease(self, now: Callable[[], float]) -> Flow[Lease]:
-        """Give the credential, fetched if need be.
+        """Returns a valid credential, which is fetched if necessary.
 
-        Raises `NotSentError` where it cannot be fetched for now, `AuthenticationError` where the
+        Raises `NotSentError` if it cannot be fetched at the moment, `AuthenticationError` if the
         source refuses.
         """
         mine = _Fetch(os.getpid())
@@ -113,17 +147,17 @@ class Identity:
                     return held
                 yield from sleep(_BUSY)
         finally:
-            # Also where this was broken off at any point since the claim: others wait for it.
+            # Also after an interruption at any point since the claim: other flows wait for it.
             if self._fetch is mine:
                 self._fetch = None
 
     def _claim(self, at: float, mine: _Fetch) -> tuple[Lease | None, bool]:
-        """Give what is good enough at this time, and whether the caller has to fetch the next."""
+        """Returns the credential if it is valid, and whether the caller has to fetch a new one."""
         with self._lock:
             held = self._lease
             if held is not None and at < self._renew_at:
                 return held, False
-            # A fetch that a forked process inherited is not going on there.
+            # A fetch that a forked process inherited makes no progress there.
             is_free = self._fetch is None or self._fetch.pid != mine.pid
             if is_free:
                 self._fetch = mine
@@ -134,19 +168,19 @@ class Identity:
             fresh = yield from self.source.fetch(now)
         except DliError as error:
             if held is not None:
-                # Not again at every call: each would wait for a source that is out of reach.
+                # Not at every call: each would wait for an unreachable source.
                 self._renew_at = self._at(now) + PAUSE
                 return held
             if not error.is_transient:
                 raise
-            raise NotSentError(f"There is no credential to ask with: {error}") from error
+            raise NotSentError(f"Could not fetch a credential: {error}") from error
         with self._lock:
             left = max(fresh.expires - self._at(now), 0)
             self._lease, self._renew_at = fresh, fresh.expires - min(MARGIN, left / 10)
         return fresh
 
     def _at(self, now: Callable[[], float]) -> float:
-        """Give the time on the service's clock, as far as that is known."""
+        """Returns the time by the service's clock, as far as its offset is known."""
         return now() + self._skew.seconds
 
     def exchange(
@@ -159,11 +193,11 @@ class Identity:
         service: str = "the service",
         authorise: Authorise = _by_itself,
     ) -> Flow[T]:
-        """Send a call with the credential, and once more after a refusal that can be mended.
+        """Sends a call with the credential, and repeats it after a refusal that can be fixed.
 
-        That is a clock that differs from the service's, and a credential that can be fetched anew.
-        A refused call was not carried out, so that any may be sent again. `service` is its name for
-        the log, `authorise` puts the credential on the request.
+        Two refusals can: for a clock that differs from the service's, and for a credential that
+        the source can renew. Each is fixed once. A refused call was not carried out, so any call
+        may be repeated. `service` is the name for the log, `authorise` adds the credential.
         """
         may_set_clock = may_renew = True
         lease = yield from self.lease(now)
@@ -192,9 +226,9 @@ class Identity:
                 lease = fresh
 
     def renewed(self, refused: Lease, now: Callable[[], float]) -> Flow[Lease | None]:
-        """Give what comes in place of a refused credential, if anything does.
+        """Replaces a refused credential; returns `None` if the source has no other.
 
-        Raises as `lease` does.
+        Raises the same errors as `lease`.
         """
         with self._lock:
             if self._lease is refused:
@@ -208,9 +242,9 @@ class Identity:
 
 
 def is_of_credential(error: DliError, call: Call[Any]) -> bool:
-    """Whether a call was refused, or may have been, for who asked and not for what.
+    """Whether a call was or may have been refused because of the credential.
 
-    The answer to a HEAD says nothing but 403.
+    The answer to a HEAD has no body, so its 403 may mean either.
     """
     if isinstance(error, PermissionDeniedError):
         return call.method == "HEAD" and not error.code
@@ -230,7 +264,7 @@ def request_context(
 
 
 def _named_time(message: str) -> float | None:
-    """Read the gateway's own time out of its refusal of an expired signature."""
+    """Returns the gateway's time from its message about an expired signature."""
     found = _SERVER_TIME.search(message)
     if found is None:
         return None
@@ -243,7 +277,7 @@ def _named_time(message: str) -> float | None:
 def _add_expiry(refusal: DliError, lease: Lease) -> None:
     if lease.expires < math.inf:
         until = datetime.fromtimestamp(lease.expires, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        refusal.add_note(f"The credential was said to be valid until {until}.")
+        refusal.add_note(f"The credential was issued as valid until {until}.")
 
 
 _identities: WeakValueDictionary[Source, Identity] = WeakValueDictionary()
@@ -251,7 +285,7 @@ _lock = ProcessLock()
 
 
 def identity_of(source: Source) -> Identity:
-    """Give the identity of a source, the same to everybody in this process."""
+    """Returns the identity of a source, one for the whole process."""
     with _lock:
         found = _identities.get(source)
         if found is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the project of a region, for a connection that does not name one."""
+"""Looks up the project of a region, for connections without a project_id."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from airflow_provider_dli.api.protocol.wire import Flow
 
 
 def find_project(account: Account, identity: Identity, now: Callable[[], float]) -> Flow[str]:
-    """Give the id of the project that has the region's name, looked up once in a process.
+    """Returns the id of the project named like the region, looked up once in a process.
 
-    Raises `InputError` where there is none, or more than one.
+    Raises `InputError` if there is none, or more than one.
     """
     field = f"connection {account.conn_id!r}: project_id"
     if account.iam_origin is None or account.region is None:
-        raise InputError(field, None, "it can be looked up only by region and address of IAM")
+        raise InputError(field, None, "looking it up needs a region and the address of IAM")
     key = (account.iam_origin, account.region)
     known = identity.projects.get(key)
     if known is not None:
@@ -31,18 +31,18 @@ def find_project(account: Account, identity: Identity, now: Callable[[], float])
     except DliError as error:
         if not error.is_transient:
             raise
-        raise NotSentError(f"The project of {account.region} is not known yet: {error}") from error
+        raise NotSentError(f"Could not look up the project of {account.region}: {error}") from error
     if not ids:
         raise InputError(
             field,
             None,
             f"IAM has no project named {account.region} for this credential; check the region, "
-            "or give the id that the console shows under My Credentials",
+            "or set project_id to the one that the console shows under My Credentials",
         )
     if len(ids) > 1:
         several = ", ".join(ids)
         raise InputError(
-            field, None, f"IAM has several projects named {account.region}, give one: {several}"
+            field, None, f"IAM has several projects named {account.region}, set one of: {several}"
         )
     identity.projects[key] = ids[0]
     return ids[0]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where credentials come from that are fetched: a password, the machine's own agency, another's.
+"""Sources that fetch credentials: a password, the agency of a machine, another account's agency.
 
-Keys and tokens of a connection are sources of themselves: `AccessKey` and `Token`.
+Keys and tokens of a connection are sources of themselves: see `AccessKey` and `Token`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from airflow_provider_dli.api.protocol.wire import Call, Flow, send
 T = TypeVar("T")
 
 METADATA = "http://169.254.169.254"
-"""Where each machine of the cloud finds its own metadata."""
+"""The address of the metadata service on every machine of the cloud."""
 
 SESSION_LIMIT = 3.0
-"""Seconds for the metadata service to begin a session: it is on the same machine. To a container
-the answer may never come, since it may not pass another hop; the older form still works there."""
+"""Seconds to wait for a session with the metadata service, which is on the same machine. In a
+container the answer may never arrive, since it may not pass another hop; requests without a session
+still work there."""
 
 _NO_SESSIONS = {404, 405, 503}
 _SESSION_NEEDED = {401, 403}
@@ -32,9 +33,9 @@ _SESSION_NEEDED = {401, 403}
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """Name and password of an IAM user, which give a token for one project.
+    """Name and password of an IAM user, exchanged for a token for one project.
 
-    `origin` is IAM's address. The project is given by its id, or else by its name.
+    `origin` is the address of IAM. The project is selected by its id, or else by its name.
     """
 
     origin: str
@@ -50,7 +51,7 @@ class Password:
         return (self.password,)
 
     def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
-        """Sign in."""
+        """Fetches a token."""
         if self.project_id is not None:
             project = {"id": self.project_id}
         else:
@@ -61,13 +62,13 @@ class Password:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """The agency that this machine is bound to; its metadata service gives temporary keys."""
+    """The agency bound to this machine, whose metadata service issues temporary keys."""
 
     origin: str = METADATA
     secrets = ()
 
     def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
-        """Ask for the keys, in a session where the service has sessions and answers in time."""
+        """Fetches keys, within a session if the service supports sessions and answers in time."""
         session, lost = yield from self._session(now)
         secrets = (session,) if session else ()
         call = iam.metadata_key(session)
@@ -76,11 +77,11 @@ class Metadata:
         except AnswerError as error:
             if lost is None or error.status not in _SESSION_NEEDED:
                 raise
-            # There are sessions, and another try may get one.
+            # Sessions are required, and another try may get one.
             raise lost from error
 
     def _session(self, now: Callable[[], float]) -> Flow[tuple[str | None, AnswerLostError | None]]:
-        """Returns a session, or why nobody knows whether there are any."""
+        """Returns a session, or the error that leaves open whether sessions are supported."""
         call = iam.metadata_session()
         try:
             session = yield from _ask(call, self.origin, now, direct=True, limit=SESSION_LIMIT)
@@ -95,9 +96,9 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Agency:
-    """An agency that `account` has made for the account of the keys; IAM gives temporary ones.
+    """An agency that `account` created for the account of the keys; IAM issues temporary keys.
 
-    `origin` is IAM's address, `seconds` how long they shall last: 900 to 86,400.
+    `origin` is the address of IAM, `seconds` the lifetime of the keys: 900 to 86,400.
     """
 
     origin: str
@@ -105,7 +106,7 @@ class Agency:
     agency: str
     account: str
     seconds: int = 3600
-    # Kept here, so that what is known of the clock is still known at the next fetch.
+    # Kept here, so that the offset of the clock is still known at the next fetch.
     _caller: Identity = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -117,7 +118,7 @@ class Agency:
         return self.keys.secrets
 
     def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
-        """Take over the agency."""
+        """Fetches keys for the agency."""
         call = iam.agency_key(self.agency, self.account, self.seconds)
         asked = iam.request(call, self.origin)
         return (yield from self._caller.exchange(call, asked, now, f"address {self.origin}"))
@@ -125,15 +126,16 @@ class Agency:
 
 @dataclass(frozen=True, slots=True)
 class TokenKeys:
-    """Temporary keys for a token, for services that take signatures only, such as OBS.
+    """Temporary keys for a token, for services that accept only signatures, such as OBS.
 
-    `origin` is IAM's address, `tokens` gives the token, `seconds` is how long the keys shall last.
+    `origin` is the address of IAM, `tokens` the source of the token, `seconds` the lifetime of the
+    keys.
     """
 
     origin: str
     tokens: Source
     seconds: int = 3600
-    # Kept here, so that the token is the one that calls to DLI use.
+    # Kept here, so that it is the token that calls to DLI use.
     _caller: Identity = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -145,7 +147,7 @@ class TokenKeys:
         return self.tokens.secrets
 
     def fetch(self, now: Callable[[], float]) -> Flow[Lease]:
-        """Exchange the token."""
+        """Exchanges the token for keys."""
         call = iam.token_key(self.seconds)
         asked = iam.request(call, self.origin)
         return (yield from self._caller.exchange(call, asked, now, f"address {self.origin}"))

@@ -80,7 +80,7 @@ def test_an_obs_object_of_an_unknown_place_is_refused(
 
     assert str(refusal.value) == (
         f"paths is 'obs://b/x/a.jar': an obs:// path needs the connection's {missing}; "
-        "set it, or give https://bucket.obs.region.host/key"
+        "set it, or use https://bucket.obs.region.host/key"
     )
 
 

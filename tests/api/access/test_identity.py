@@ -327,7 +327,7 @@ def test_without_a_valid_one_a_fetch_that_fails_means_that_nothing_was_sent(
         cloud.clock.time += DAY + 1
     cloud.trouble = [trouble]
 
-    with pytest.raises(NotSentError, match="There is no credential to ask with") as caught:
+    with pytest.raises(NotSentError, match="Could not fetch a credential") as caught:
         cloud.run(ask(identity, cloud.clock))
 
     assert isinstance(caught.value.__cause__, DliError)
@@ -487,7 +487,7 @@ def test_a_refused_credential_that_stays_the_same_gives_one_error_with_its_end(
 
     assert cloud.asked == [LISTING]
     assert caught.value.__notes__ == [
-        "The credential was said to be valid until 2027-01-15 09:00:00 UTC."
+        "The credential was issued as valid until 2027-01-15 09:00:00 UTC."
     ]
 
 
@@ -502,7 +502,7 @@ def test_a_source_that_refuses_then_too_gives_its_own_error_with_the_end_of_the_
         cloud.run(ask(identity, cloud.clock))
 
     assert caught.value.__notes__ == [
-        "The credential was said to be valid until 2027-01-16 08:00:00 UTC."
+        "The credential was issued as valid until 2027-01-16 08:00:00 UTC."
     ]
     assert isinstance(caught.value.__context__, AuthenticationError)
 

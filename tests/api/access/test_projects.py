@@ -98,7 +98,8 @@ def test_no_project_is_an_error_that_names_region_and_connection(
 
     assert str(caught.value) == (
         "connection 'c': project_id is missing: IAM has no project named eu-de for this "
-        "credential; check the region, or give the id that the console shows under My Credentials"
+        "credential; check the region, or set project_id to the one that the console shows under "
+        "My Credentials"
     )
 
 
@@ -106,7 +107,7 @@ def test_of_several_projects_none_is_guessed_and_all_are_named(clock: FakeClock)
     names = {"p1": "eu-de", "p2": "eu-de"}
     with (
         running(clock=clock.now, project_ids=list(names), project_names=names) as emulator,
-        pytest.raises(InputError, match="several projects named eu-de, give one: p1, p2"),
+        pytest.raises(InputError, match="several projects named eu-de, set one of: p1, p2"),
     ):
         find(account(emulator), clock)
 
@@ -128,7 +129,7 @@ def test_without_region_or_iam_nothing_is_asked(
 ) -> None:
     lacking = replace(account(emulator), **{missing: None})
 
-    with pytest.raises(InputError, match="connection 'c': project_id is missing: it can be looked"):
+    with pytest.raises(InputError, match="connection 'c': project_id is missing: looking it up needs"):
         find(lacking, clock)
 
     assert emulator.requests == []
@@ -140,7 +141,7 @@ def test_trouble_of_iam_that_may_pass_means_that_nothing_was_sent(
 ) -> None:
     emulator.add_fault(Fault(trouble, path=PROJECTS))
 
-    with pytest.raises(NotSentError, match="The project of eu-west-101 is not known yet: "):
+    with pytest.raises(NotSentError, match="Could not look up the project of eu-west-101: "):
         find(account(emulator), clock)
 
     assert find(account(emulator), clock) == emulator.project_id
@@ -151,7 +152,7 @@ def test_nobody_who_answers_means_that_nothing_was_sent(
 ) -> None:
     nowhere = replace(account(emulator), iam_origin="http://127.0.0.1:9")
 
-    with pytest.raises(NotSentError, match=r"not known yet: GET /v3/projects was not sent"):
+    with pytest.raises(NotSentError, match=r"of eu-west-101: GET /v3/projects was not sent"):
         find(nowhere, clock)
 
 
