@@ -71,7 +71,7 @@ def test_a_failed_check_has_its_remedy_below(
     out = capsys.readouterr().out
     assert "\ncredential  FAILED   The secret key does not belong to the access key.\n" in out
     assert "\n                     → Check the secret key" in out
-    assert "\nproject     skipped  Not checked, because credential failed.\n" in out
+    assert "\nproject     skipped  Skipped, because credential failed.\n" in out
 
 
 def test_the_arguments_win_over_the_connection(
@@ -164,7 +164,7 @@ def test_the_button_says_the_first_thing_to_do(
 
     assert not works
     assert said.startswith("The check of credential failed. The service cannot read the token.")
-    assert said.endswith("valid only in the cloud whose IAM gave it.")
+    assert said.endswith("valid only in the cloud whose IAM issued it.")
     assert "canary" not in said
 
 

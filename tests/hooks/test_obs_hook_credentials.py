@@ -325,7 +325,7 @@ def test_a_token_without_a_known_iam_is_refused_before_any_request(
         auth_token="canary-token",
     )
 
-    with pytest.raises(InputError, match="iam_endpoint is missing: a token cannot sign for OBS"):
+    with pytest.raises(InputError, match="iam_endpoint is missing: OBS does not accept tokens"):
         ObsHook().check_bucket("bucket-1")
 
     assert front.asked == []

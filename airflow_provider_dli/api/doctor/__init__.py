@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be wrong with a connection, how it is found out, and what to do."""
+"""The doctor: checks a connection, finds the cause of a problem, and names the remedy."""

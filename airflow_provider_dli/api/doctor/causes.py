@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be wrong with a connection to DLI, as data: the sentence for it and its remedy.
+"""The causes of problems with a connection: the check that fails, a message, and a remedy.
 
 `docs/connection.md` has the same table.
 """
@@ -10,7 +10,7 @@ from enum import Enum, StrEnum
 
 
 class Check(StrEnum):
-    """What is checked, in this order."""
+    """The checks of the doctor, in their order."""
 
     CONNECTION = "connection"
     ADDRESS = "address"
@@ -22,9 +22,9 @@ class Check(StrEnum):
 
 
 class Cause(Enum):
-    """One reason why a check fails: the check, what is found, and what to do about it.
+    """A reason why a check fails: the check, a message, and a remedy.
 
-    Without a check it may be any: then the first one fails that is not decided yet.
+    A cause without a check fails the first check that has no result yet.
     """
 
     def __init__(self, check: Check | None, message: str, remedy: str) -> None:
@@ -34,7 +34,7 @@ class Cause(Enum):
 
     @property
     def key(self) -> str:
-        """The name by which a program knows it, such as `wrong-secret`."""
+        """The identifier for programs, such as `wrong-secret`."""
         return self.name.lower().replace("_", "-")
 
     CONNECTION_MISSING = (

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The doctor: checks one account from its address to its rights, and says what is wrong with it.
+"""The checks of the doctor, from the address of an account to its permissions.
 
-A flow like all others, so that both transports can run it. Each request is sent once; at most one
-signed call of a run is refused, since five wrong signatures lock an access key.
+They are a flow, so that both transports can run them. Each request is sent once, and a run stops at
+the first signed call that is refused, since five wrong signatures lock an access key.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from airflow_provider_dli.api.protocol.wire import Call, Flow, Request, Response
 T = TypeVar("T")
 
 MAX_DIFFERENCE = 300.0
-"""Seconds by which the clocks may differ before the doctor says so; signatures bear 15 minutes."""
+"""Seconds by which the clocks may differ; signatures are refused from 15 minutes on."""
 
 
 def diagnose(
@@ -48,7 +48,7 @@ def diagnose(
     now: Callable[[], float],
     learn: Callable[[str], None] = lambda _: None,
 ) -> Flow[Report]:
-    """Check an account; `now` gives Unix seconds, `learn` is told what no log may show."""
+    """Checks an account; `now` returns Unix seconds, `learn` receives fetched secrets to mask."""
     examination = _Examination(account, now, learn)
     try:
         yield from examination.run()
@@ -58,7 +58,7 @@ def diagnose(
 
 
 class _FailedError(Exception):
-    """Ends an examination."""
+    """Ends the checks with a cause."""
 
     def __init__(self, cause: Cause, error: DliError | None = None, detail: str = "") -> None:
         super().__init__(cause.message)
@@ -74,12 +74,12 @@ class _Examination:
         self._account = account
         self._clock = now
         self._learn = learn
-        # So that a wrong clock does not hide what else is wrong.
+        # Added to the clock, so that a wrong clock does not hide other problems.
         self._behind = 0.0
 
     def run(self) -> Flow[None]:
         caller, origin = _caller(self._account.source), self._account.origin
-        self._passed(Check.CONNECTION, f"The connection can be read: {caller}.")
+        self._passed(Check.CONNECTION, f"Airflow can read the connection: {caller}.")
         answered = yield from self._reach()
         self._passed(Check.ADDRESS, f"{origin} answers.")
         self._passed(Check.TLS, self._trust())
@@ -103,7 +103,7 @@ class _Examination:
         return self._clock() + self._behind
 
     def _reach(self) -> Flow[tuple[Response, float]]:
-        """Ask without a credential; gives the answer, and this machine's time of it."""
+        """Sends a request without a credential; returns the answer and this machine's time."""
         account = self._account
         call = Call("GET", "/resources", lambda response: lenient.answer_object(response.body))
         request = account.request(call, account.project_id or "unknown")
@@ -113,13 +113,13 @@ class _Examination:
         except TransportError as error:
             cause = of_transport(error, account.origin)
             if cause.check is Check.TLS:
-                self._passed(Check.ADDRESS, f"{account.origin} can be connected to.")
+                self._passed(Check.ADDRESS, f"The connection to {account.origin} was established.")
             raise _FailedError(cause, error) from error
         at = (sent + self._clock()) / 2
         try:
             interpret(call, RequestContext(request.asked, at), response)
         except AnswerError as error:
-            # Being refused is what a call without a credential is for.
+            # A call without a credential is expected to be refused.
             stranger = of_stranger(error)
             if stranger is not None:
                 raise _FailedError(stranger, error) from error
@@ -127,7 +127,7 @@ class _Examination:
 
     def _trust(self) -> str:
         if self._account.origin.startswith("http:"):
-            return "TLS is not used: the address begins with http."
+            return "TLS is not used: the address begins with http:."
         if self._account.verify is False:
             return "The certificate is not verified: verify is false in the connection."
         return "The certificate is trusted."
@@ -136,11 +136,13 @@ class _Examination:
         response, at = answered
         theirs = server_time(response)
         if theirs is None:
-            self._passed(Check.CLOCK, "The service tells no time to compare with.")
+            self._passed(Check.CLOCK, "The answer has no time to compare with.")
             return
         behind = theirs - at
         if abs(behind) <= MAX_DIFFERENCE:
-            self._passed(Check.CLOCK, f"The clock is {abs(behind):.0f} s from the service's.")
+            self._passed(
+                Check.CLOCK, f"The clock differs from the service's by {abs(behind):.0f} s."
+            )
             return
         self._behind = behind
         which = "behind" if behind > 0 else "ahead of"
@@ -157,13 +159,13 @@ class _Examination:
         return lease
 
     def _project(self, lease: Lease) -> Flow[str]:
-        """Give the project's id; where it has to be looked up, that shows the credential good."""
+        """Returns the id of the project; looking it up in IAM also checks the credential."""
         account = self._account
         known = account.project_id or lease.project_id
         if known is not None:
             return known
         if account.iam_origin is None or account.region is None:
-            rule = "Neither project_id nor region and address of IAM are known."
+            rule = "The connection has neither project_id nor a region and the address of IAM."
             raise _FailedError(Cause.PROJECT_NOT_LOOKED_UP, detail=rule)
         call = iam.projects(account.region)
         try:
@@ -174,11 +176,11 @@ class _Examination:
             raise _FailedError(Cause.PROJECT_NOT_LOOKED_UP, error) from error
         self._passed(Check.CREDENTIAL, "The credential is accepted by IAM.")
         if not ids:
-            raise _FailedError(Cause.NO_PROJECT, detail=f"None is named {account.region}.")
+            raise _FailedError(Cause.NO_PROJECT, detail=f"No project is named {account.region}.")
         if len(ids) > 1:
-            detail = f"{account.region} is the name of {', '.join(ids)}."
+            detail = f"These are named {account.region}: {', '.join(ids)}."
             raise _FailedError(Cause.SEVERAL_PROJECTS, detail=detail)
-        self._passed(Check.PROJECT, f"{ids[0]} has the name of the region in IAM.")
+        self._passed(Check.PROJECT, f"IAM has the project {ids[0]} for the region.")
         return ids[0]
 
     def _list(self, lease: Lease, project_id: str) -> Flow[None]:
@@ -197,7 +199,7 @@ class _Examination:
             raise _FailedError(cause, error) from error
 
     def _forbidden(self, lease: Lease, project_id: str) -> Flow[tuple[Cause, str]]:
-        """Tell a wrong project from a missing right: DLI's answer to both is the same."""
+        """Distinguishes a wrong project from a missing permission; DLI answers both alike."""
         account = self._account
         if Check.PROJECT in self.findings:
             return Cause.NO_PERMISSION, ""
@@ -209,13 +211,15 @@ class _Examination:
         except DliError:
             return Cause.PROJECT_OR_PERMISSION, ""
         if project_id not in names:
-            return Cause.OTHER_PROJECT, f"It has these: {', '.join(names) or 'none'}."
+            return Cause.OTHER_PROJECT, f"Its projects are: {', '.join(names) or 'none'}."
         name = names[project_id]
-        # The region's own project has its name, any other is called REGION_NAME:
+        # The main project of a region has its name, any other is named REGION_NAME:
         # https://docs.otc.t-systems.com/identity-access-management/api-ref/apis/project_management/creating_a_project.html
         if account.region is not None and name.partition("_")[0] != account.region:
-            return Cause.OTHER_REGION, f"It is named {name}, the region is {account.region}."
-        self._passed(Check.PROJECT, f"The project {project_id} ({name}) is one of this credential.")
+            return Cause.OTHER_REGION, f"Its name is {name}, the region is {account.region}."
+        self._passed(
+            Check.PROJECT, f"The project {project_id} ({name}) belongs to this credential."
+        )
         return Cause.NO_PERMISSION, ""
 
     def _ask(self, call: Call[T], request: Request, lease: Lease) -> Flow[T]:
@@ -226,7 +230,7 @@ class _Examination:
 
 
 def _caller(source: Source) -> str:
-    """Say who calls, without anything secret."""
+    """Returns a description of a source, without secrets."""
     if isinstance(source, AccessKey):
         kind = "a temporary access key" if source.security_token else "an access key"
         return f"{kind} with its secret key"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the doctor found: each check with its result, as text and as plain JSON."""
+"""The report of the doctor: the result of each check, as text and as plain JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_dli.api.doctor.causes import Cause, Check
 
 
 class Result(StrEnum):
-    """What became of a check."""
+    """The result of a check."""
 
     OK = "ok"
     FAILED = "failed"
@@ -21,7 +21,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check: its result, what was found, and where it failed the evidence and the cause."""
+    """A check with its result and a sentence about it; if it failed, with details and the cause."""
 
     check: Check
     result: Result
@@ -31,11 +31,11 @@ class Finding:
 
     @property
     def remedy(self) -> str:
-        """What to do about it; empty where nothing has to be done."""
+        """What to do about it; empty unless the check failed."""
         return self.cause.remedy if self.cause else ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain JSON."""
+        """Returns plain JSON."""
         return {
             "check": self.check.value,
             "result": self.result.value,
@@ -48,14 +48,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All checks of one connection, in their order."""
+    """The findings on one connection, in the order of the checks."""
 
     conn_id: str
     findings: tuple[Finding, ...]
 
     @classmethod
     def of(cls, conn_id: str, findings: Mapping[Check, Finding]) -> Report:
-        """Complete what was found: a check that is missing was skipped."""
+        """Returns a report in which the missing checks are skipped."""
         failed = " and ".join(
             check for check, finding in findings.items() if finding.result is Result.FAILED
         )
@@ -63,19 +63,19 @@ class Report:
             conn_id,
             tuple(
                 findings.get(check)
-                or Finding(check, Result.SKIPPED, f"Not checked, because {failed} failed.")
+                or Finding(check, Result.SKIPPED, f"Skipped, because {failed} failed.")
                 for check in Check
             ),
         )
 
     @property
     def is_well(self) -> bool:
-        """Whether every check is ok."""
+        """Whether all checks passed."""
         return all(finding.result is Result.OK for finding in self.findings)
 
     @property
     def summary(self) -> str:
-        """Everything that is ok, or the first check that failed with its remedy, in one text."""
+        """The first check that failed with its remedy, or all findings if none failed."""
         for finding in self.findings:
             if finding.result is Result.FAILED:
                 said = f"{finding.found} {finding.detail}".strip()
@@ -83,7 +83,7 @@ class Report:
         return " ".join(finding.found for finding in self.findings)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain JSON."""
+        """Returns plain JSON."""
         return {
             "connection": self.conn_id,
             "is_well": self.is_well,
@@ -92,10 +92,10 @@ class Report:
 
 
 def failure(check: Check, cause: Cause, detail: str) -> Finding:
-    """Give the finding of a check that failed."""
+    """Returns the finding of a failed check."""
     return Finding(check, Result.FAILED, cause.message, detail, cause)
 
 
 def unreadable(conn_id: str, cause: Cause, detail: str) -> Report:
-    """Give the report on a connection that cannot be read."""
+    """Returns the report on a connection that cannot be read."""
     return Report.of(conn_id, {Check.CONNECTION: failure(Check.CONNECTION, cause, detail)})

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an error to its cause, for the doctor: the only place where words of others are read.
+"""Finds the cause of an error, for the doctor. Only this module reads the texts of messages.
 
-Nothing else tells an unknown key from a wrong secret. What no rule here knows stays what its class
-says, and the words are shown.
+Nothing but the text distinguishes an unknown key from a wrong secret. If no rule matches, the class
+of the error decides, and the report shows the message.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from airflow_provider_dli.api.protocol.errors import (
     UnusableAnswerError,
 )
 
-# Names of classes, since this room knows neither requests nor aiohttp.
+# Names of classes, since this package imports neither requests nor aiohttp.
 _OF_A_PROXY = {"ProxyError", "ClientProxyConnectionError"}
 _PROXY_STATUS = re.compile(r"(?:Tunnel connection failed:|the proxy answered) (\d{3})")
 _NO_SERVER = {socket.EAI_AGAIN, socket.EAI_FAIL}
 
-# OpenSSL's words.
+# Texts of OpenSSL.
 _CERTIFICATE_WORDS = (
     (re.compile(r"mismatch|is not valid for"), Cause.OTHER_CERTIFICATE),
     (re.compile(r"has expired|not yet valid"), Cause.CERTIFICATE_OUTDATED),
 )
 
-# The gateway's words: https://support.huaweicloud.com/intl/en-us/devg-apisign/api-sign-0001.html
+# Texts of the gateway: https://support.huaweicloud.com/intl/en-us/devg-apisign/api-sign-0001.html
 # and https://docs.otc.t-systems.com/api-gateway/umn/faqs/ ("Common Errors Related to IAM
 # Authentication Information"); "Token info for token is null" is DLI's own.
 _CREDENTIAL_WORDS = (
@@ -51,25 +51,25 @@ _CREDENTIAL_WORDS = (
     (re.compile("token expires"), Cause.TOKEN_EXPIRED),
     (re.compile("decrypt token fail|Token info for token is null"), Cause.TOKEN_UNREADABLE),
 )
-# IAM's words: the examples in the folder cn.zh-cn of https://github.com/huaweicloudDocs/iam; those
-# on a project are OpenStack's, from which IAM stems.
+# Texts of IAM: the examples in the folder cn.zh-cn of https://github.com/huaweicloudDocs/iam; those
+# about a project are from OpenStack, which IAM is based on.
 _PASSWORD_WORDS = (
     (re.compile("username or password is wrong"), Cause.WRONG_PASSWORD),
     (re.compile("Could not find project"), Cause.NO_PROJECT),
 )
-# The vendor's SDK looks for these words: `auth/internal.py` of huaweicloudsdkcore.
+# The vendor's SDK looks for this text: `auth/internal.py` of huaweicloudsdkcore.
 _METADATA_WORDS = ((re.compile("configure Cloud Service Agency"), Cause.NO_AGENCY),)
 
-# Undocumented; the access key of every temporary key in public examples begins so.
+# Undocumented; in public examples every temporary access key begins with it.
 _TEMPORARY = "HST"
-# The beginning of a quoted body.
+# A quoted body that begins as a web page.
 _PAGE = re.compile(r': "\s*<')
 
 _Words = tuple[tuple[re.Pattern[str], Cause], ...]
 
 
 def words(error: DliError) -> str:
-    """Give what the error says, without its general hints: a remedy says better."""
+    """Returns the text of an error without its general remedy, since the cause has a better one."""
     text = str(error)
     if isinstance(error, AnswerError):
         text = text.removesuffix(f" {error.remedy}").removesuffix(f" Used: {error.caller}.")
@@ -77,7 +77,7 @@ def words(error: DliError) -> str:
 
 
 def of_transport(error: TransportError, origin: str) -> Cause:
-    """Say why no whole answer came from an address."""
+    """Returns the cause if no complete answer came from an address."""
     text = str(error)
     links = tuple(_links(error))
     if isinstance(error, ConnectionSetupError):
@@ -98,7 +98,7 @@ def of_transport(error: TransportError, origin: str) -> Cause:
 
 
 def of_stranger(error: AnswerError) -> Cause | None:
-    """Say what answers in DLI's place; `None` where it may well be DLI."""
+    """Returns the cause if something else answers; `None` if it may be DLI."""
     if error.status == 407:
         return Cause.PROXY_LOGIN
     if 300 <= error.status < 400:
@@ -111,7 +111,7 @@ def of_stranger(error: AnswerError) -> Cause | None:
 
 
 def of_answer(error: AnswerError, credential: Credential) -> Cause:
-    """Say why a call with this credential is no success."""
+    """Returns the cause if a call with this credential failed."""
     stranger = of_stranger(error)
     if stranger is not None:
         return stranger
@@ -123,7 +123,7 @@ def of_answer(error: AnswerError, credential: Credential) -> Cause:
 
 
 def of_fetching(error: DliError, source: Source) -> Cause:
-    """Say why a source gives no credential."""
+    """Returns the cause if a source could not fetch a credential."""
     if isinstance(error, AnswerError) and of_stranger(error) is None:
         if isinstance(source, Agency):
             if isinstance(error, AuthenticationError):
@@ -138,14 +138,14 @@ def of_fetching(error: DliError, source: Source) -> Cause:
 
 
 def of_refusal(error: AuthenticationError, credential: Credential) -> Cause:
-    """Say why a credential is refused."""
+    """Returns the cause if a credential was refused."""
     if error.code.endswith(".0307"):
         return Cause.TOKEN_OF_OTHER_REGION
     cause = _by_words(_CREDENTIAL_WORDS, error.message, Cause.CREDENTIAL_REFUSED)
     if not isinstance(credential, AccessKey):
         return cause
     if credential.security_token is not None:
-        # One that has expired is cleared away, so that nobody knows it any more.
+        # An expired key is deleted, so the gateway does not know it any more.
         # https://support.huaweicloud.com/intl/en-us/usermanual-ca/ca_01_0005.html
         temporary = {
             Cause.UNKNOWN_KEY: Cause.KEY_EXPIRED,
@@ -167,13 +167,13 @@ def _is_of_a_proxy(links: tuple[BaseException, ...], text: str, origin: str) -> 
     return (
         any(type(link).__name__ in _OF_A_PROXY for link in links)
         or _PROXY_STATUS.search(text) is not None
-        # aiohttp says of a proxy without a name in DNS only that it is another host.
+        # If the proxy has no DNS entry, aiohttp names only its host.
         or any(getattr(link, "host", host) != host for link in links)
     )
 
 
 def _links(error: object) -> Iterator[BaseException]:
-    """Give an error and all that it was made of: libraries hide the first one differently."""
+    """Yields an error and everything that caused it; each library stores that differently."""
     found: list[BaseException] = []
     waiting = [error]
     while waiting:

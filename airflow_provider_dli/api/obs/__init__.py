@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OBS as such: its requests and answers, and what is done with the objects of a bucket."""
+"""Object storage (OBS): requests, answers, and operations on the objects of a bucket."""

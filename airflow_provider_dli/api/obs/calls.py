@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The requests about buckets and objects, one function each → `Call`.
+"""The requests for buckets and objects. Each function returns a `Call`.
 
 https://support.huaweicloud.com/intl/en-us/api-obs/obs_04_0005.html
 """
@@ -24,14 +24,14 @@ from airflow_provider_dli.api.protocol.wire import Call, Query, Response
 T = TypeVar("T")
 
 PAGE = 1000
-"""Entries of a listing, and keys of a deletion, in one request: the most that OBS takes."""
+"""The maximum of entries in a page of a listing, and of keys in a deletion."""
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the answer to a body says of what lies there; `at` is Unix seconds, if it tells."""
+    """The result of storing a body; `at` is the service's time in Unix seconds, if known."""
 
     etag: str
     is_encrypted: bool
@@ -40,7 +40,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Bytes that were read, and the ETag of the object that they are of."""
+    """Bytes of an object, and the ETag of that object."""
 
     data: bytes
     etag: str
@@ -48,7 +48,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a listing: objects, what the keys of others begin with, and what comes next."""
+    """A page of a listing: objects, common prefixes, and the marker of the next page."""
 
     objects: Sequence[StoredObject]
     folders: Sequence[str]
@@ -57,7 +57,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Undeleted:
-    """An object that was not deleted, and why."""
+    """An object that was not deleted, with the reason."""
 
     key: str
     code: str
@@ -75,7 +75,7 @@ def call(
     body: bytes = b"",
     is_bulk: bool = False,
 ) -> Call[T]:
-    """Return a request to OBS. All that is asked of it here may be repeated."""
+    """Returns a request to OBS; every request of this package may be repeated."""
     return Call(
         method,
         f"/{bucket}" if key is None else f"/{bucket}/{key}",
@@ -90,21 +90,21 @@ def call(
 
 
 def head_bucket(bucket: str) -> Call[None]:
-    """Ask whether a bucket is there; needs the least of rights, and is told the least."""
+    """Checks that a bucket exists; needs few permissions, and its answer has no reason."""
     return call("HEAD", bucket, None, lambda _: None)
 
 
 def head(bucket: str, key: str) -> Call[StoredObject]:
-    """Ask for the description of an object."""
+    """Returns the description of an object."""
     return call("HEAD", bucket, key, lambda response: described(key, response.headers))
 
 
 def get(
     bucket: str, key: str, start: int = 0, end: int | None = None, etag: str | None = None
 ) -> Call[Read]:
-    """Ask for the bytes from `start` up to but without `end`, `None` being the object's end.
+    """Returns the bytes from `start` up to, not including, `end`; `None` is the end of the object.
 
-    With an ETag, for those of the object that has it and no other.
+    With `etag`, fails if the object has another ETag.
     """
     headers = {} if etag is None else {"If-Match": f'"{etag}"'}
     is_part = start > 0 or end is not None
@@ -127,40 +127,40 @@ def get(
 def _check_whole(response: Response) -> None:
     said = response.headers.get("content-length", "").strip()
     if response.status != 200 or not said.isdigit():
-        raise WireError("it does not say that it is the whole object, and how long that is")
+        raise WireError("it does not state that it is the whole object, and its length")
     if int(said) != len(response.body):
-        raise WireError(f"it has {len(response.body)} bytes where it says {said}")
+        raise WireError(f"it has {len(response.body)} bytes, not the declared {said}")
 
 
 def _check_part(response: Response, start: int, end: int | None) -> None:
     said = response.headers.get("content-range", "").strip()
     found = _RANGE.fullmatch(said)
     if response.status != 206 or found is None:
-        raise WireError("it is not the range that was asked for: this store takes none")
+        raise WireError("it is not the requested range: this store does not support ranges")
     first, last, size = map(int, found.groups())
     wanted = size if end is None else min(end, size)
     if (first, last + 1) != (start, wanted):
-        raise WireError(f"it is another range than the one that was asked for, {said}")
+        raise WireError(f"it is not the requested range but {said}")
     if len(response.body) != wanted - start:
-        raise WireError(f"it has {len(response.body)} bytes where it says {said}")
+        raise WireError(f"it has {len(response.body)} bytes, not the declared {said}")
 
 
 def put(bucket: str, key: str, body: bytes, sha256: str, md5: bytes | None) -> Call[Stored]:
-    """Ask to store an object, whose metadata keeps its hex SHA-256.
+    """Stores an object with its hex SHA-256 in the metadata.
 
-    The signature covers that digest, or `md5` is sent: either way OBS compares what arrives.
+    The signature covers that digest, or `md5` is sent. OBS compares either with what arrives.
     """
     headers = {**proof(sha256, md5), "x-amz-meta-sha256": sha256}
     return call("PUT", bucket, key, stored, headers=headers, body=body, is_bulk=True)
 
 
 def md5_of(body: bytes) -> bytes:
-    """Return the MD5 of a body."""
+    """Returns the MD5 of a body."""
     return hashlib.md5(body, usedforsecurity=False).digest()
 
 
 def proof(sha256: str, md5: bytes | None) -> dict[str, str]:
-    """Return the header by which the service knows whether a body arrived as it is."""
+    """Returns the header by which the service checks that a body arrived unchanged."""
     return {BODY_HASH: sha256} if md5 is None else _content_md5(md5)
 
 
@@ -169,9 +169,9 @@ def _content_md5(md5: bytes) -> dict[str, str]:
 
 
 def stored(response: Response) -> Stored:
-    """Read the answer to a body, which has none itself."""
+    """Reads the answer to a stored body; it has no body itself."""
     if response.body.strip():
-        raise WireError("it has a body, as no answer to this has")
+        raise WireError("it has a body, which such an answer never has")
     etag = etag_of(response.headers)
     if not etag:
         raise WireError("it has no ETag")
@@ -179,7 +179,7 @@ def stored(response: Response) -> Stored:
 
 
 def copy(bucket: str, key: str, to_bucket: str, to_key: str) -> Call[None]:
-    """Ask for a copy of an object with its metadata; of up to 5 GB."""
+    """Copies an object of up to 5 GB with its metadata."""
 
     def parse(response: Response) -> None:
         documents.document(response, "CopyObjectResult")
@@ -189,12 +189,12 @@ def copy(bucket: str, key: str, to_bucket: str, to_key: str) -> Call[None]:
 
 
 def delete(bucket: str, key: str) -> Call[None]:
-    """Ask for the deletion of one object; an absent one counts as done."""
+    """Deletes an object; a missing one counts as deleted."""
     return call("DELETE", bucket, key, lambda _: None)
 
 
 def delete_many(bucket: str, keys: Iterable[str]) -> Call[Sequence[Undeleted]]:
-    """Ask for the deletion of up to `PAGE` objects, each of whose keys XML can carry."""
+    """Deletes up to `PAGE` objects whose keys can be written in XML."""
     body = documents.deletion(keys)
     return call(
         "POST",
@@ -224,9 +224,9 @@ def list_page(
     most: int = PAGE,
     is_encoded: bool = False,
 ) -> Call[Page | None]:
-    """Ask for a page of a listing: what comes after `marker`, grouped where a delimiter follows.
+    """Returns the page of a listing after `marker`, grouped by a delimiter.
 
-    Returns `None` where it has keys that XML cannot carry, as long as they are not encoded.
+    Returns `None` if the page has keys that XML cannot represent and they are not encoded.
     """
     encoding = "url" if is_encoded else None
     given = {"prefix": prefix or None, "delimiter": delimiter, "marker": marker}
@@ -251,7 +251,7 @@ def _page(response: Response, bucket: str, prefix: str) -> Page:
     root = documents.document(response, "ListBucketResult")
     name = documents.text(root, "Name")
     if name != bucket:
-        raise WireError(f"it is of the bucket {name!r}")
+        raise WireError(f"it lists the bucket {name!r}")
     is_encoded = documents.has_encoded_keys(root)
     objects = [
         StoredObject(
@@ -269,16 +269,16 @@ def _page(response: Response, bucket: str, prefix: str) -> Page:
     listed = [*(one.key for one in objects), *folders]
     strange = next((key for key in listed if not key.startswith(prefix)), None)
     if strange is not None:
-        raise WireError(f"it has {strange!r}, which does not begin with {prefix!r}")
+        raise WireError(f"it lists {strange!r}, which does not begin with {prefix!r}")
     if not documents.flag(root, "IsTruncated"):
         return Page(objects, folders, None)
-    # Without a delimiter it is not told.
-    is_told = documents.text(root, "NextMarker", "") != ""
+    # Without a delimiter it is missing.
+    has_marker = documents.text(root, "NextMarker", "") != ""
     following = (
         documents.key(root, "NextMarker", is_encoded=is_encoded)
-        if is_told
+        if has_marker
         else max(listed, default="")
     )
     if not following:
-        raise WireError("it says that more follows, but not from where")
+        raise WireError("it is truncated and does not name the next marker")
     return Page(objects, folders, following)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The XML of OBS, read and written."""
+"""Reads and writes the XML of OBS."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _BAD_CHARACTERS = {
     errors.codes[errors.XML_ERROR_INVALID_TOKEN],
 }
 
-# Everything that XML 1.0 has no way to write.
+# The characters that XML 1.0 cannot represent.
 _UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class UnwritableError(WireError):
-    """A whole document, but with characters that XML cannot carry."""
+    """A complete document with characters that XML cannot represent."""
 
 
 class _Builder(TreeBuilder):
-    """Refuses what declares entities: a few lines of those can unfold to gigabytes."""
+    """Refuses declarations of entities: a few lines of them can expand to gigabytes."""
 
     def start(self, tag: str, attributes: dict[str, str], /) -> Element:
-        # With or without its namespace.
+        # Without its namespace.
         return super().start(tag.rpartition("}")[2], attributes)
 
     def doctype(self, *_: object) -> None:
@@ -40,9 +40,10 @@ class _Builder(TreeBuilder):
 
 
 def document(response: Response, name: str) -> Element:
-    """Return the root of an answer's XML, whose name begins with `name`.
+    """Returns the root of an answer's XML, whose name begins with `name`.
 
-    Raises `WireError` where it is none, `UnwritableError` where it has what XML cannot carry.
+    Raises `WireError` if it is not such a document, `UnwritableError` if it has characters that XML
+    cannot represent.
     """
     body = bytes(response.body)
     parser = XMLParser(target=_Builder())  # noqa: S314 - it refuses entities
@@ -52,16 +53,16 @@ def document(response: Response, name: str) -> Element:
     except ParseError as error:
         is_whole = body.rstrip().endswith(f"</{name}>".encode())
         kind = UnwritableError if is_whole and error.code in _BAD_CHARACTERS else WireError
-        raise kind(f"nobody can read it as a {name}") from None
+        raise kind(f"it cannot be read as a {name}") from None
     if root.tag == "Error":
-        raise RefusedInBodyError("it tells of an error")
+        raise RefusedInBodyError("it reports an error")
     if not root.tag.startswith(name):
-        raise WireError(f"it is no {name}")
+        raise WireError(f"it is not a {name}")
     return root
 
 
 def text(element: Element, name: str, default: str | None = None) -> str:
-    """Return the text of a child; raises `WireError` where there is none and no default."""
+    """Returns the text of a child; raises `WireError` if it is missing and has no default."""
     found = element.findall(name)
     if len(found) > 1:
         raise WireError(f"{element.tag} has more than one {name}")
@@ -73,7 +74,7 @@ def text(element: Element, name: str, default: str | None = None) -> str:
 
 
 def flag(element: Element, name: str, default: str | None = None) -> bool:
-    """Return whether a child says `true`."""
+    """Whether a child is `true`."""
     said = text(element, name, default).strip().lower()
     if said not in {"true", "false"}:
         raise WireError(f"{name} is neither true nor false")
@@ -81,29 +82,29 @@ def flag(element: Element, name: str, default: str | None = None) -> bool:
 
 
 def number(element: Element, name: str) -> int:
-    """Return the number that a child has, from 0 on."""
+    """Returns the number of a child, which must not be negative."""
     said = text(element, name).strip()
     if not (said.isascii() and said.isdigit()):
-        raise WireError(f"{name} is no number from 0 on")
+        raise WireError(f"{name} is not a number from 0 on")
     return int(said)
 
 
 def time(element: Element, name: str) -> float:
-    """Return the Unix time of a child."""
+    """Returns the time of a child in Unix seconds."""
     try:
         found = datetime.fromisoformat(text(element, name).strip())
     except ValueError:
-        raise WireError(f"{name} is no time") from None
+        raise WireError(f"{name} is not a time") from None
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 def has_encoded_keys(root: Element) -> bool:
-    """Return whether a document says that its keys are encoded."""
+    """Whether the keys of a document are encoded."""
     return text(root, "EncodingType", "").strip().lower() == "url"
 
 
 def key(element: Element, name: str, *, is_encoded: bool) -> str:
-    """Return the key in a child, as it is."""
+    """Returns the key in a child, decoded."""
     said = text(element, name)
     if not said:
         raise WireError(f"{name} is empty")
@@ -111,18 +112,18 @@ def key(element: Element, name: str, *, is_encoded: bool) -> str:
 
 
 def is_writable(key: str) -> bool:
-    """Whether XML can carry a key."""
+    """Whether XML can represent a key."""
     return _UNWRITABLE.search(key) is None
 
 
 def deletion(keys: Iterable[str]) -> bytes:
-    """Return what asks for the deletion of objects, which tells of those alone that failed."""
+    """Returns the document that deletes objects; its answer lists only those that failed."""
     objects = "".join(f"<Object><Key>{_escaped(key)}</Key></Object>" for key in keys)
     return f"<Delete><Quiet>true</Quiet>{objects}</Delete>".encode()
 
 
 def completion(parts: Sequence[tuple[int, Part]]) -> bytes:
-    """Return what asks for an object to be made of numbered parts."""
+    """Returns the document that completes an upload with its numbered parts."""
     listed = "".join(
         f'<Part><PartNumber>{number}</PartNumber><ETag>"{escape(part.etag)}"</ETag></Part>'
         for number, part in parts
@@ -131,5 +132,5 @@ def completion(parts: Sequence[tuple[int, Part]]) -> bytes:
 
 
 def _escaped(key: str) -> str:
-    # A reader makes a line feed of a carriage return that is written as it is.
+    # A reader turns an unescaped carriage return into a line feed.
     return escape(key, {"\r": "&#13;"})

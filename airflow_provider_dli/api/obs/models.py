@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Objects in OBS, as answers describe them, and files that are to become some."""
+"""Objects in OBS as answers describe them, and files to send."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _ENCRYPTION = re.compile(r"x-(obs|amz)-server-side-encryption")
 class StoredObject:
     """One object of a bucket.
 
-    `size` is bytes, `modified` Unix seconds, `sha256` the hex digest that staging wrote into the
-    object's metadata, or `None`; a listing never tells it.
+    `size` is in bytes, `modified` in Unix seconds. `sha256` is the hex digest that staging wrote
+    into the object's metadata, or `None`; a listing does not contain it.
     """
 
     key: str
@@ -32,10 +32,10 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class FileToSend:
-    """A file on this machine and the key that it is to have; `sha256` is the digest of its bytes.
+    """A file on this machine, the key to store it under, and the SHA-256 of its bytes.
 
-    Nothing but these bytes may come to lie under the key. `tags` are those of `transfer.files`,
-    where this process has hashed it before: then it need not be hashed again.
+    Only these bytes may be stored under the key. `tags` are those of `transfer.files` if this
+    process has hashed the file before; it is then not hashed again.
     """
 
     path: Path
@@ -46,14 +46,14 @@ class FileToSend:
 
 
 class Part(NamedTuple):
-    """A part of an upload, as it lies in OBS; of what is not encrypted the ETag is the MD5."""
+    """A part of an upload as stored in OBS; its ETag is the MD5 unless it is encrypted."""
 
     etag: str
     size: int
 
 
 def described(key: str, headers: Mapping[str, str]) -> StoredObject:
-    """Read what the headers of an answer tell of an object; their names are lower case."""
+    """Returns the object that the headers of an answer describe; their names are lower case."""
     try:
         return StoredObject(
             key,
@@ -63,16 +63,16 @@ def described(key: str, headers: Mapping[str, str]) -> StoredObject:
             headers.get("x-obs-meta-sha256") or headers.get("x-amz-meta-sha256"),
         )
     except (KeyError, ValueError):
-        raise WireError("its headers describe no object") from None
+        raise WireError("its headers do not describe an object") from None
 
 
 def etag_of(headers: Mapping[str, str]) -> str:
-    """Return the ETag without its quotes; empty where there is none."""
+    """Returns the ETag without its quotes, or an empty string."""
     return headers.get("etag", "").strip('"')
 
 
 def is_encrypted(headers: Mapping[str, str]) -> bool:
-    """Whether the service encrypts what it stores: then an ETag need not be the MD5 of the bytes.
+    """Whether the service encrypts what it stores; the ETag may then differ from the MD5.
 
     https://support.huaweicloud.com/intl/en-us/api-obs/obs_04_0080.html
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The requests about uploads in parts, one function each → `Call`.
+"""The requests for uploads in parts. Each function returns a `Call`.
 
 https://support.huaweicloud.com/intl/en-us/api-obs/obs_04_0096.html
 """
@@ -17,15 +17,14 @@ from airflow_provider_dli.api.protocol.wire import Call, Response
 
 
 class PartsPage(NamedTuple):
-    """A part of the listing of an upload's parts, by their numbers, and the number after which the
-    next one begins."""
+    """A page of the parts of an upload, by their numbers, and the marker of the next page."""
 
     parts: Mapping[int, Part]
     following: int | None
 
 
 def begin(bucket: str, key: str, sha256: str | None) -> Call[str]:
-    """Ask for a new upload; returns its id. The object's metadata will keep the hex SHA-256."""
+    """Starts an upload and returns its id; the object's metadata will have the hex SHA-256."""
 
     def parse(response: Response) -> str:
         upload_id = documents.text(
@@ -40,7 +39,7 @@ def begin(bucket: str, key: str, sha256: str | None) -> Call[str]:
 
 
 def list_uploads(bucket: str, key: str) -> Call[Sequence[str]]:
-    """Ask for the ids of the uploads of a key that are under way."""
+    """Returns the ids of the unfinished uploads of a key."""
 
     def parse(response: Response) -> Sequence[str]:
         root = documents.document(response, "ListMultipartUploadsResult")
@@ -56,17 +55,17 @@ def list_uploads(bucket: str, key: str) -> Call[Sequence[str]]:
 def send_part(
     bucket: str, key: str, upload_id: str, number: int, body: bytes, sha256: str, md5: bytes | None
 ) -> Call[Stored]:
-    """Ask to store a part; the digests are as for an object."""
+    """Stores a part; the digests are as for an object."""
     query = (("partNumber", str(number)), ("uploadId", upload_id))
     headers = proof(sha256, md5)
     return call("PUT", bucket, key, stored, query=query, headers=headers, body=body, is_bulk=True)
 
 
 def list_parts(bucket: str, key: str, upload_id: str, after: int | None) -> Call[PartsPage]:
-    """Ask for a page of the parts of an upload, after that number."""
+    """Returns the page of an upload's parts after a part number."""
 
     def parse(response: Response) -> PartsPage:
-        # `ListPartsResult`; others call it otherwise.
+        # `ListPartsResult` in OBS; other services use another name.
         root = documents.document(response, "ListParts")
         parts = {
             documents.number(entry, "PartNumber"): Part(
@@ -78,7 +77,7 @@ def list_parts(bucket: str, key: str, upload_id: str, after: int | None) -> Call
             return PartsPage(parts, None)
         following = documents.number(root, "NextPartNumberMarker")
         if following <= (after or 0):
-            raise WireError("it says that more follows, but not from where")
+            raise WireError("it is truncated and does not name the next marker")
         return PartsPage(parts, following)
 
     marker = () if after is None else (("part-number-marker", str(after)),)
@@ -89,7 +88,7 @@ def list_parts(bucket: str, key: str, upload_id: str, after: int | None) -> Call
 def complete(
     bucket: str, key: str, upload_id: str, parts: Sequence[tuple[int, Part]]
 ) -> Call[None]:
-    """Ask for the object to be made of its numbered parts."""
+    """Creates the object from its numbered parts."""
 
     def parse(response: Response) -> None:
         documents.document(response, "CompleteMultipartUploadResult")
@@ -99,5 +98,5 @@ def complete(
 
 
 def abort(bucket: str, key: str, upload_id: str) -> Call[None]:
-    """Ask for the parts to be thrown away."""
+    """Discards an upload and its parts."""
     return call("DELETE", bucket, key, lambda _: None, query=(("uploadId", upload_id),))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is done with the objects of a bucket, each written once as a flow."""
+"""Operations on the objects of a bucket, as flows."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from airflow_provider_dli.api.protocol.wire import Flow
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One bucket, and who asks for it."""
+    """A bucket, and the client that accesses it."""
 
     client: Client
     name: str
 
     @property
     def signs_bodies(self) -> bool:
-        """Whether the SHA-256 of a body is signed; else its MD5 proves that it arrived as it is."""
+        """Whether the signature covers the SHA-256 of a body; otherwise its MD5 is sent."""
         return signs_bodies(self.client.account)
 
     def check(self) -> Flow[None]:
-        """Find out whether the bucket can be used; raises what a listing of it is answered."""
-        # Not HEAD alone: its answer says nothing of why, and passes where nothing else does.
+        """Checks that the bucket can be used; raises the error of listing it."""
+        # Not HEAD alone: its answer has no reason, and it may succeed where all else fails.
         try:
             yield from self.client.perform(calls.list_page(self.name, most=1))
         except PermissionDeniedError as error:
@@ -47,7 +47,7 @@ class Bucket:
                 raise error from None
 
     def find(self, key: str) -> Flow[StoredObject | None]:
-        """Describe an object; also an absent bucket gives `None`."""
+        """Returns the description of an object, or `None` if the object or bucket is missing."""
         try:
             return (yield from self.client.perform(calls.head(self.name, key)))
         except NotFoundError:
@@ -56,7 +56,7 @@ class Bucket:
     def read(
         self, key: str, start: int = 0, end: int | None = None, etag: str | None = None
     ) -> Flow[bytes]:
-        """Return the bytes from `start` up to `end`, or up to the object's own end."""
+        """Returns the bytes from `start` up to `end`, or up to the end of the object."""
         if end is not None and end <= start:
             return b""
         attempted = partial(self._read_once, key, start, end, etag)
@@ -71,7 +71,7 @@ class Bucket:
             if not (error.status == 416 or error.code == "InvalidRange"):
                 raise
             refusal = error
-        # As it is right for what begins where the object ends, and for an empty one.
+        # Correct if the range begins at the end of the object, or the object is empty.
         found = yield from self.client.once(calls.head(self.name, key))
         self._check_same(key, etag, found.etag)
         if found.size <= start:
@@ -96,7 +96,7 @@ class Bucket:
             )
 
     def put(self, key: str, body: bytes, sha256: str) -> Flow[StoredObject]:
-        """Store an object in one request, and make sure that nothing else lies there."""
+        """Stores an object in one request, and checks what was stored."""
         md5 = None if self.signs_bodies else calls.md5_of(body)
         said = yield from self.client.perform(calls.put(self.name, key, body, sha256, md5))
         if md5 is None or said.etag == md5.hex():
@@ -105,15 +105,15 @@ class Bucket:
         found = yield from self.find(key)
         if not said.is_encrypted or found is None or found.size != len(body):
             yield from self.delete([key])
-            raise self.unusable("PUT", key, f"what lay there was not the {len(body)} bytes sent")
+            raise self.unusable("PUT", key, f"what was stored is not the {len(body)} bytes sent")
         return found
 
     def copy(self, key: str, to: Bucket, to_key: str) -> Flow[None]:
-        """Copy an object with its metadata; of up to 5 GB."""
+        """Copies an object of up to 5 GB with its metadata."""
         yield from self.client.perform(calls.copy(self.name, key, to.name, to_key))
 
     def delete(self, keys: Sequence[str]) -> Flow[None]:
-        """Delete objects; absent ones count as done."""
+        """Deletes objects; missing ones count as deleted."""
         writable = [key for key in keys if documents.is_writable(key)]
         for start in range(0, len(writable), calls.PAGE):
             some = writable[start : start + calls.PAGE]
@@ -124,11 +124,11 @@ class Bucket:
             yield from self.client.perform(calls.delete(self.name, key))
 
     def listing(self, prefix: str = "", delimiter: str | None = None) -> Listing:
-        """Return a listing of the objects whose keys begin with `prefix`, nothing asked yet."""
+        """Returns a listing of the objects whose keys begin with `prefix`; sends no request."""
         return Listing(self, prefix, delimiter)
 
     def unusable(self, method: str, key: str, why: str) -> UnusableAnswerError:
-        """Return the error for a success that turned out to be none."""
+        """Returns the error for a success that turned out to be wrong."""
         return UnusableAnswerError(
             f"{self._asked(method, key)} was answered with a success, but {why}",
             status=200,
@@ -159,7 +159,7 @@ class Bucket:
 
 
 class Listing:
-    """The objects of a bucket, page by page, and with a delimiter what others' keys begin with."""
+    """The objects of a bucket page by page, and with a delimiter their common prefixes."""
 
     def __init__(self, bucket: Bucket, prefix: str, delimiter: str | None) -> None:
         self.is_over = False
@@ -172,19 +172,19 @@ class Listing:
         self._folders: set[str] = set()
 
     def next_page(self) -> Flow[calls.Page]:
-        """Return the next page; a prefix that was told on an earlier one is not told again."""
+        """Returns the next page, without the prefixes of earlier pages."""
         bucket = self._bucket
         asked = partial(calls.list_page, bucket.name, self._prefix, self._delimiter, self._marker)
         page = yield from bucket.client.perform(asked(is_encoded=self._is_encoded))
         if page is None:
-            # Not from the first page on: who encodes keys does not agree with all who decode them.
+            # Only if necessary: services do not agree on how to encode keys.
             self._is_encoded = True
             page = yield from bucket.client.perform(asked(is_encoded=True))
         if page is None:
-            raise TypeError("a page that is encoded is always one")
+            raise TypeError("an encoded page is never None")
         following = page.following
         if following is not None and following in self._markers:
-            raise bucket.unusable("GET", "", "it says that more follows from where it was already")
+            raise bucket.unusable("GET", "", "it names a marker that it named before")
         self._marker, self.is_over = following, following is None
         self._markers.add(following or "")
         folders = [one for one in dict.fromkeys(page.folders) if one not in self._folders]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a refusal of OBS means, and a success that is none.
+"""Turns a refusal of OBS, or an answer that is not what it should be, into an error.
 
 The service's code decides before the HTTP status does. Answers to HEAD have no body and so no code.
 Codes: https://support.huaweicloud.com/intl/en-us/api-obs/obs_04_0115.html
@@ -39,14 +39,14 @@ from airflow_provider_dli.api.protocol.wire import Response
 _SEARCHED = 64 * 1024
 
 GONE = "NoSuchUpload"
-"""The code for an upload in parts that somebody completed or aborted."""
+"""The code for an upload in parts that was completed or aborted before."""
 
-OTHER_ANSWERS = "Check that the endpoint is that of OBS and that no proxy answers in its place."
-"""What to do where a success is none."""
+OTHER_ANSWERS = "Check that the endpoint is that of OBS and that no proxy answers instead."
+"""The remedy for an answer that OBS would not send."""
 
 NO_DOTS = (
-    "OBS takes a bucket only before its host's name, and has no certificate for a dot there; use "
-    "another bucket, or an obs_endpoint of your own whose certificate fits"
+    "OBS expects the bucket as a part of the host name, and its certificate does not cover a dot "
+    "there; use another bucket, or a custom obs_endpoint whose certificate does"
 )
 
 _BY_CODE: dict[str, type[AnswerError]] = {
@@ -79,7 +79,7 @@ _BY_CODE: dict[str, type[AnswerError]] = {
     "SlowDown": ThrottledError,
     "InternalError": ServiceError,
     "ServiceUnavailable": ServiceError,
-    # The bytes were changed or cut off on their way; nothing was stored.
+    # The bytes were changed or truncated on the way; nothing was stored.
     "BadDigest": ServiceError,
     "IncompleteBody": ServiceError,
     "RequestTimeout": ServiceError,
@@ -92,25 +92,25 @@ _BY_STATUS: dict[int, type[AnswerError]] = {
     429: ThrottledError,
 }
 _OTHER_REGION = (
-    "Check cloud and region of the connection, or its obs_endpoint: a bucket lives in one region, "
+    "Check cloud and region of the connection, or its obs_endpoint: a bucket is in one region, "
     "and redirects are never followed."
 )
-_CUT_SHORT = "The bytes were changed or cut off on their way: check the network and the proxy."
+_CUT_SHORT = "The bytes were changed or truncated on the way: check the network and the proxy."
 _REMEDIES: dict[type[AnswerError] | str, str] = {
     EndpointError: _OTHER_REGION,
     PermissionDeniedError: (
-        "Ask the owner of the bucket for the right to list, read and write there, by a role of IAM "
-        "or a policy of the bucket, and check that the credential is the one you mean."
+        "Ask the owner of the bucket for permission to list, read and write, by an IAM role or a "
+        "bucket policy, and check that the connection has the right credential."
     ),
     "NoSuchBucket": (
-        "Check the bucket's name, and the region of the connection: a bucket lives in one region. "
-        "Create it if there is none."
+        "Check the name of the bucket and the region of the connection: a bucket is in one region. "
+        "Create it if it does not exist."
     ),
     "RequestTimeTooSkewed": "Set the clock of this machine (NTP).",
     "BadDigest": _CUT_SHORT,
     "IncompleteBody": _CUT_SHORT,
     "XAmzContentSHA256Mismatch": _CUT_SHORT,
-    "VirtualHostDomainRequired": f"Of a bucket with a dot in its name: {NO_DOTS}.",
+    "VirtualHostDomainRequired": f"The name of the bucket has a dot: {NO_DOTS}.",
 }
 
 
@@ -129,8 +129,6 @@ def to_error(
     quoted = "" if code else excerpt(context, response)
     kind = _kind_of(response, code)
     remedy = _REMEDIES.get(code, _REMEDIES.get(kind))
-    if code == "NoSuchBucket" and context.caller:
-        remedy = f"Used: {context.caller}. {remedy}"
     refusal = Refusal(code, message, _id(response), quoted)
     return refusal_error(kind, context, response, refusal, remedy)
 

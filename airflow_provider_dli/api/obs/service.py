@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OBS as a service: at which address a bucket is asked, with whose keys, and which signature."""
+"""OBS as a service: the addresses of buckets, the source of keys, and the signature."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from airflow_provider_dli.api.protocol.service import Service
 from airflow_provider_dli.api.protocol.wire import Call, Request
 
 _ANY_REGION = "us-east-1"
-"""What others than OBS take for the region where the connection names none."""
+"""The region that other services of this kind accept if the connection has none."""
 
 
 def endpoint_of(account: Account) -> str:
-    """Return the address of OBS; raises `InputError` where nothing says it."""
+    """Returns the address of OBS; raises `InputError` if the connection does not define it."""
     if account.obs_origin is None:
         field = f"connection {account.conn_id!r}: obs_endpoint"
-        raise InputError(field, None, "give it, or cloud and region, of which it follows")
+        raise InputError(field, None, "set it, or cloud and region, from which it is derived")
     return account.obs_origin
 
 
 def is_obs_itself(endpoint: str) -> bool:
-    """Whether an address is one of OBS's own; others know the signature of AWS alone."""
+    """Whether an address is one of OBS; other services support only the signature of AWS."""
     return (urlsplit(endpoint).hostname or "").startswith("obs.")
 
 
 def bucket_origin(endpoint: str, bucket: str) -> str:
-    """Return the address at which a bucket is asked: with OBS itself a host of its own.
+    """Returns the address of a bucket, which is a host of its own in OBS.
 
-    Raises `InputError` for a bucket that cannot be asked there: one with a dot, over TLS.
+    Raises `InputError` for a bucket with a dot in OBS over TLS.
     """
     if not is_obs_itself(endpoint):
         return endpoint
@@ -47,22 +47,22 @@ def bucket_origin(endpoint: str, bucket: str) -> str:
 
 
 def signs_bodies(account: Account) -> bool:
-    """Whether the signature covers the SHA-256 of a body; else a Content-MD5 has to prove it."""
+    """Whether the signature covers the SHA-256 of a body; otherwise Content-MD5 is sent."""
     return not is_obs_itself(endpoint_of(account))
 
 
 def _source(account: Account) -> Source:
-    """Return where keys come from: OBS takes no tokens."""
+    """Returns the source of the keys: OBS does not accept tokens."""
     if not isinstance(account.source, Password | Token):
         return account.source
     if account.iam_origin is None:
-        rule = "a token cannot sign for OBS; give it, or cloud and region, so that IAM gives keys"
+        rule = "OBS does not accept tokens; set it, or cloud and region, to get keys from IAM"
         raise InputError(f"connection {account.conn_id!r}: iam_endpoint", None, rule)
     return TokenKeys(account.iam_origin, account.source)
 
 
 def _request(account: Account, call: Call[Any], _: str) -> Request:
-    """Return the request of a call, whose path is `/bucket/key` in plain text."""
+    """Returns the request for a call, whose path is `/bucket/key` in plain text."""
     endpoint = endpoint_of(account)
     bucket, slash, key = call.path.removeprefix("/").partition("/")
     path = f"/{encoded_key(key)}" if slash else "/"
@@ -82,15 +82,15 @@ def _request(account: Account, call: Call[Any], _: str) -> Request:
 
 
 def _spelt(headers: Any, is_obs: bool) -> dict[str, str]:
-    """Return headers as the service spells them; calls have the spelling of AWS."""
+    """Returns headers with the names of the service; calls use those of AWS."""
     if not is_obs:
         return dict(headers)
     return {name.replace("x-amz-", "x-obs-"): value for name, value in headers.items()}
 
 
 def _authorise(account: Account, keys: Credential, request: Request, at: float) -> Request:
-    if not isinstance(keys, AccessKey):  # whatever the account has, its source gives keys
-        raise TypeError(f"OBS takes no {type(keys).__name__}")
+    if not isinstance(keys, AccessKey):  # the source of OBS issues keys only
+        raise TypeError(f"OBS does not accept a {type(keys).__name__}")
     if signs_bodies(account):
         return sign_v4(request, keys, account.region or _ANY_REGION, at)
     return sign_obs(request, keys, request.subject.partition("/")[0], at)

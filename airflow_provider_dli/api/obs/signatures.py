@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two signatures that OBS takes: its own, and that of AWS, which others like it know, too."""
+"""The two signatures that OBS accepts: its own, and that of AWS S3 for other services."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from airflow_provider_dli.api.protocol.wire import Request, encode
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 BODY_HASH = "x-amz-content-sha256"
-"""The header in which a request says the SHA-256 of its body, in hex; the signature of AWS covers
-it, and the service compares."""
+"""The header with the hex SHA-256 of the body, which the signature of AWS covers."""
 
 _SUB_RESOURCES = frozenset({"delete", "partNumber", "uploadId", "uploads"})
-"""Those that are asked for here; OBS's own signature covers no other part of a query."""
+"""Those in use here; the signature of OBS covers no other part of a query."""
 
 
 def sign_obs(request: Request, key: AccessKey, bucket: str, now: float) -> Request:
-    """Sign as OBS does, with HMAC-SHA1; `now` is Unix seconds.
+    """Signs a request as OBS does, with HMAC-SHA1; `now` is in Unix seconds.
 
     Source: https://support.huaweicloud.com/intl/en-us/api-obs/obs_04_0010.html
     """
@@ -38,7 +37,7 @@ def sign_obs(request: Request, key: AccessKey, bucket: str, now: float) -> Reque
         request.method,
         lowered.get("content-md5", ""),
         lowered.get("content-type", ""),
-        "",  # of two dates x-obs-date counts
+        "",  # x-obs-date replaces Date
         *(f"{name}:{lowered[name]}" for name in own),
         _resource(request, bucket),
     ]
@@ -48,7 +47,7 @@ def sign_obs(request: Request, key: AccessKey, bucket: str, now: float) -> Reque
 
 
 def _resource(request: Request, bucket: str) -> str:
-    """Return the bucket, the key as it is sent, and of the query what is no mere setting."""
+    """Returns the bucket, the encoded key, and the sub-resources of the query."""
     host = request.origin.partition("://")[2]
     path = f"/{bucket}{request.path}" if host.startswith(f"{bucket}.") else request.path
     named = [
@@ -60,9 +59,9 @@ def _resource(request: Request, bucket: str) -> str:
 
 
 def sign_v4(request: Request, key: AccessKey, region: str, now: float) -> Request:
-    """Sign as AWS does for S3, all headers that the request has; `now` is Unix seconds.
+    """Signs a request with all its headers as AWS does for S3; `now` is in Unix seconds.
 
-    Where the request does not say the hash of its body (`BODY_HASH`), that stays unsigned.
+    The body is not signed if the request has no hash of it (`BODY_HASH`).
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
     """
     time = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -107,5 +106,5 @@ def _signing_key(secret_key: str, day: str, region: str) -> bytes:
 
 
 def encoded_key(key: str) -> str:
-    """Return a key as a path has it: all is encoded but what never needs to be."""
+    """Returns a key percent-encoded for a path."""
     return quote(key, safe="/~")

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Uploads in parts as flows: begun, taken up again, completed, and looked after when an answer was
-lost."""
+"""Uploads in parts, as flows: started, resumed, completed, and checked after a lost answer."""
 
 from __future__ import annotations
 
@@ -22,14 +21,14 @@ from airflow_provider_dli.api.protocol.errors import (
 from airflow_provider_dli.api.protocol.wire import Flow
 
 _NOT_OFFERED = {405, 501}
-"""Statuses with which a service says that it has no such request."""
+"""The statuses of a service that does not support a request."""
 
 
 class MultipartUpload:
-    """An object that is sent in parts; it appears when they are completed, and not before.
+    """An object that is sent in parts; it does not exist until they are completed.
 
-    Parts may be sent from several threads and in any order; a number that is sent again replaces
-    what it was. `there` are parts of an earlier run, `sha256` what the object's metadata says.
+    Parts may be sent by several threads and in any order; a number that is sent again replaces its
+    part. `there` are the parts of an earlier run, `sha256` is the digest in the metadata.
     """
 
     def __init__(
@@ -51,18 +50,18 @@ class MultipartUpload:
 
     @property
     def size(self) -> int:
-        """The bytes that were sent so far, or lay there."""
+        """The bytes stored so far, including those of an earlier run."""
         return sum(part.size for part in self._parts.values())
 
     @property
     def parts_there(self) -> int:
-        """How many parts an earlier run left."""
+        """The number of parts that an earlier run stored."""
         return len(self._there)
 
     def send(self, number: int, body: bytes) -> Flow[bool]:
-        """Send part `number`, from 1 on; returns whether it had to be sent.
+        """Sends part `number`, from 1 on; returns whether it had to be sent.
 
-        All parts but the last have at least 100 KB (5 MB on other services of this kind).
+        All parts but the last need at least 100 KB (5 MB on other services of this kind).
         """
         bucket, known = self.bucket, self._there.get(number)
         is_signed = bucket.signs_bodies
@@ -73,9 +72,9 @@ class MultipartUpload:
         digests = (hashlib.sha256(body).hexdigest(), None) if is_signed else ("", md5)
         call = multipart.send_part(bucket.name, self.key, self._id, number, body, *digests)
         said = yield from bucket.client.perform(call)
-        # Of what is encrypted the ETag need not be the MD5.
+        # If the object is encrypted, the ETag may differ from the MD5.
         if not (is_signed or said.is_encrypted or md5 is None or said.etag == md5.hex()):
-            why = f"part {number} is not the bytes that were sent"
+            why = f"part {number} is not what was sent"
             raise bucket.unusable("PUT", self.key, why)
         self._note(number, Part(said.etag, len(body)))
         return True
@@ -85,9 +84,9 @@ class MultipartUpload:
             self._parts[number] = part
 
     def complete(self) -> Flow[StoredObject]:
-        """Make the object of the parts, and return it as it lies there.
+        """Creates the object from the parts, and returns it.
 
-        When the answer was lost, or somebody else was faster, it is looked at before it is judged.
+        If the answer is lost or the upload is gone, the object itself decides about success.
         """
         bucket = self.bucket
         numbered = sorted(self._parts.items())
@@ -104,15 +103,15 @@ class MultipartUpload:
         found = yield from bucket.find(self.key)
         if found is None or found.size != self.size:
             yield from bucket.delete([self.key])
-            there = "nothing" if found is None else f"{found.size} bytes"
-            why = f"there was {there} where {self.size} bytes were sent"
+            there = "no bytes" if found is None else f"{found.size} bytes"
+            why = f"the object has {there} instead of the {self.size} sent"
             raise bucket.unusable("POST", self.key, why)
         return found
 
     def abort(self, bucket: Bucket | None = None) -> Flow[None]:
-        """Throw the parts away; an upload that is gone already counts as done.
+        """Discards the parts; an upload that is already gone counts as discarded.
 
-        `bucket` is the same one, as another client asks for it.
+        `bucket` is the same bucket with another client.
         """
         client = (bucket or self.bucket).client
         try:
@@ -129,19 +128,19 @@ class MultipartUpload:
 
 
 def begin(bucket: Bucket, key: str, sha256: str | None = None) -> Flow[MultipartUpload]:
-    """Begin an upload in parts.
+    """Starts an upload in parts.
 
-    When the answer was lost, another one may be left behind, which holds no bytes.
+    If an answer is lost, an empty upload may be left behind.
     """
     upload_id = yield from bucket.client.perform(multipart.begin(bucket.name, key, sha256))
     return MultipartUpload(bucket, key, upload_id, sha256=sha256)
 
 
 def take_up(bucket: Bucket, key: str, sha256: str) -> Flow[MultipartUpload | None]:
-    """Find an upload of this very key that was begun and not ended, with the parts it has.
+    """Returns an unfinished upload of a key with its parts, or `None`.
 
-    For keys that name their content: whoever began it sent the same bytes. Where uploads are not
-    listed, or not to this caller, there is none to go on with.
+    Only for keys that name their content, since every run then sends the same bytes. Returns `None`
+    if the service does not list uploads, or not for this caller.
     """
     try:
         ids = yield from bucket.client.perform(multipart.list_uploads(bucket.name, key))
@@ -151,9 +150,9 @@ def take_up(bucket: Bucket, key: str, sha256: str) -> Flow[MultipartUpload | Non
     except NotFoundError as error:
         if not is_gone(error):
             raise
-        return None  # ended just now
+        return None  # completed or aborted just now
     except PermissionDeniedError:
-        return None  # the right to list is another one than the right to write
+        return None  # listing needs another permission than writing
     except BadRequestError as error:
         if error.status not in _NOT_OFFERED:
             raise

@@ -129,7 +129,9 @@ def test_without_region_or_iam_nothing_is_asked(
 ) -> None:
     lacking = replace(account(emulator), **{missing: None})
 
-    with pytest.raises(InputError, match="connection 'c': project_id is missing: looking it up needs"):
+    with pytest.raises(
+        InputError, match="connection 'c': project_id is missing: looking it up needs"
+    ):
         find(lacking, clock)
 
     assert emulator.requests == []

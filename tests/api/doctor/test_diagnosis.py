@@ -159,7 +159,7 @@ def test_all_is_well_whoever_calls(
 
     assert [(f.check, f.result) for f in report.findings] == [(c, Result.OK) for c in Check]
     assert report.is_well
-    assert report.findings[0].found == f"The connection can be read: {said}."
+    assert report.findings[0].found == f"Airflow can read the connection: {said}."
 
 
 def test_a_temporary_key_is_called_so(doctor: Doctor) -> None:
@@ -446,7 +446,7 @@ def test_a_project_of_another_region(doctor: Doctor) -> None:
     with running(project_ids=ids, project_names={ids[1]: "eu-de"}) as emulator:
         report = doctor(account_of(emulator, project_id=ids[1]))
 
-    assert "named eu-de" in assert_cause(report, Cause.OTHER_REGION).detail
+    assert "Its name is eu-de" in assert_cause(report, Cause.OTHER_REGION).detail
 
 
 def test_a_project_in_which_nothing_is_allowed(doctor: Doctor) -> None:
@@ -464,7 +464,7 @@ def test_what_comes_after_a_failure_is_skipped(doctor: Doctor, emulator: Emulato
     *_, credential, project, permission = report.findings
     assert credential.result is Result.FAILED
     assert project.result is permission.result is Result.SKIPPED
-    assert project.found == "Not checked, because credential failed."
+    assert project.found == "Skipped, because credential failed."
 
 
 @pytest.mark.parametrize(("seconds", "word"), [(1200, "behind"), (-1200, "ahead of")])
@@ -487,7 +487,7 @@ def test_a_wrong_clock_and_a_wrong_secret_are_both_told(doctor: Doctor, emulator
 
     assert [f.cause for f in failed(report)] == [Cause.CLOCK_WRONG, Cause.WRONG_SECRET]
     assert report.summary.startswith("The check of clock failed.")
-    assert report.findings[-1].found == "Not checked, because clock and credential failed."
+    assert report.findings[-1].found == "Skipped, because clock and credential failed."
     assert refused(emulator) == 1
 
 
@@ -510,7 +510,7 @@ def test_no_time_to_compare_with_is_no_failure() -> None:
     report = by_hand(account_to("https://dli.example"), *[Response(200, {}, listed)] * 2)
 
     assert report.is_well
-    assert "The service tells no time to compare with." in report.summary
+    assert "The answer has no time to compare with." in report.summary
 
 
 def test_the_clock_is_told_from_the_refusal_where_there_is_no_date() -> None:
@@ -653,7 +653,7 @@ def test_an_untrusted_ca(doctor: Doctor, authority: trustme.CA) -> None:
         report = doctor(account_to(server.origin))
 
     assert_cause(report, Cause.UNTRUSTED_CA)
-    assert report.findings[1].found == f"{server.origin} can be connected to."
+    assert report.findings[1].found == f"The connection to {server.origin} was established."
     assert server.asked == []
 
 

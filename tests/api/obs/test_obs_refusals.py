@@ -90,9 +90,9 @@ def test_a_refusal_says_what_was_asked_what_came_back_and_what_to_do() -> None:
 
     assert str(error) == (
         'PUT bucket/key was answered with HTTP 403 AccessDenied: "Access & Denied" (request id r1).'
-        " Used: connection c, region eu-de. Ask the owner of the bucket for the right to list, read"
-        " and write there, by a role of IAM or a policy of the bucket, and check that the"
-        " credential is the one you mean."
+        " Used: connection c, region eu-de. Ask the owner of the bucket for permission to list, read"
+        " and write, by an IAM role or a bucket policy, and check that the connection has the right"
+        " credential."
     )
 
 
@@ -107,7 +107,8 @@ def test_an_error_in_json_is_read_as_well() -> None:
 def test_an_absent_bucket_may_be_one_of_another_region() -> None:
     text = str(to_error(ASKED, answer(404, "NoSuchBucket")))
 
-    assert "Used: connection c, region eu-de. Check the bucket's name, and the region" in text
+    assert "Used: connection c, region eu-de. Check the name of the bucket and the" in text
+    assert text.count("Used:") == 1
 
 
 def test_an_absent_bucket_of_nobody_is_told_as_well() -> None:
@@ -166,7 +167,7 @@ def test_headers_describe_an_object(prefix: str) -> None:
     ],
 )
 def test_headers_that_describe_no_object_are_refused(headers: dict[str, str]) -> None:
-    with pytest.raises(WireError, match="describe no object"):
+    with pytest.raises(WireError, match="do not describe an object"):
         described("k", headers)
 
 
