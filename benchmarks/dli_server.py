@@ -2,7 +2,7 @@
 """A DLI that is as cheap as it gets, in a process of its own: prepared listings, given late.
 
 It checks no signature, counts who asks when, and changes states at moments that the benchmark names
-beforehand. Needs nothing but the standard library.
+beforehand. Needs nothing but the standard library, and `report.py` beside it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from random import Random
 from typing import Any, cast
 from urllib.request import Request, urlopen
 
+from report import size
+
 MEMBERS = 5
-LARGE, SMALL = 10_000, 100
-JOBS = 1_000
+LARGE, SMALL = size((10_000, 100), (12, 10))
+JOBS = size(1_000, 10)
 NEVER = float("inf")
 
 Fields = dict[str, Any]

@@ -20,12 +20,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-PAUSES = (0.0, 0.02)
+from report import WARM_UP, options, publish, size, spread
+
+PAUSES = size((0.0, 0.02), (0.0,))
 MIB = 1024 * 1024
-SMALL, SMALL_FILES = 64 * 1024, 200
-LARGE = 200 * MIB
-LISTED = 1000
-RANGES = 100
+SMALL, SMALL_FILES = 64 * 1024, size(200, 2)
+LARGE = size(200 * MIB, MIB)
+LISTED = size(1000, 2)
+RANGES = size(100, 2)
 KEYS = ("ACCESSKEY", "secret-key-which-opens-nothing")
 
 NOTES = (
@@ -193,8 +195,6 @@ def main() -> None:
     if "--worker" in sys.argv[1:]:
         _work(*sys.argv[2:])
         return
-    from report import options, publish
-
     parser = options(__doc__, runs=5)
     parser.add_argument("--s3fs", metavar="PYTHON", help="interpreter of an environment with s3fs")
     chosen = parser.parse_args()
@@ -237,19 +237,20 @@ def _rows(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 worker.seconds("fill")
             for task, (what, _) in TASKS.items():
                 times: dict[str, list[float]] = {worker.name: [] for worker in workers}
-                for turn in range(chosen.runs + 1):
+                for turn in range(WARM_UP + chosen.runs):
                     for worker in workers:
                         seconds = worker.seconds(task)
-                        if turn:  # the first one is the warm-up
+                        if turn >= WARM_UP:
                             times[worker.name].append(seconds)
                 yield _row(what, round(1000 * pause), times["ours"], times.get("s3fs", []))
 
 
 def _imports(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    ours = [_import(sys.executable, "airflow_provider_dli.fs.obs") for _ in range(chosen.runs + 1)]
-    theirs = [_import(chosen.s3fs, "s3fs") for _ in range(chosen.runs + 1)] if chosen.s3fs else []
+    turns = range(WARM_UP + chosen.runs)
+    ours = [_import(sys.executable, "airflow_provider_dli.fs.obs") for _ in turns]
+    theirs = [_import(chosen.s3fs, "s3fs") for _ in turns] if chosen.s3fs else []
     what = f"import ({ours[0][1]} modules, of s3fs {theirs[0][1] if theirs else '-'})"
-    yield _row(what, None, [one for one, _ in ours[1:]], [one for one, _ in theirs[1:]])
+    yield _row(what, None, [one for one, _ in ours[WARM_UP:]], [one for one, _ in theirs[WARM_UP:]])
 
 
 def _import(python: str, module: str) -> tuple[float, int]:
@@ -260,8 +261,6 @@ def _import(python: str, module: str) -> tuple[float, int]:
 
 
 def _row(what: str, pause: int | None, ours: list[float], theirs: list[float]) -> dict[str, Any]:
-    from report import spread
-
     ratios = [their / our for our, their in zip(ours, theirs, strict=bool(theirs))]
     return {
         "what": what,

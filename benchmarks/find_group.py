@@ -11,11 +11,11 @@ from statistics import median
 from typing import Any
 
 from dli_server import MEMBERS, Fields, group, group_name
-from report import Row, options, publish, spread, verdict
+from report import Row, options, publish, size, spread, verdict
 
 from airflow_provider_dli.api.packages.models import PackageListing
 
-GROUPS = 10_000
+GROUPS = size(10_000, 10)
 GOAL = 0.2
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import TypedDict
 
-from report import Row, installed, options, publish, spread, verdict
+from report import WARM_UP, Row, installed, options, publish, spread, verdict
 
 GOAL_MS = 10
 GOAL_MODULES = 40
@@ -138,13 +138,13 @@ def main() -> None:
 
 def _measure(environment: dict[str, str], runs: int) -> None:
     present = [candidate for candidate in CANDIDATES if installed(candidate.package)]
-    for candidate in present:
-        candidate.measure(environment)  # the warm-up, which writes the .pyc files
-        candidate.ms.clear()
-    for _ in range(runs):
+    for turn in range(WARM_UP + runs):
         for candidate in present:
             answer = candidate.measure(environment)
-            SDK.add(answer["sdk_ms"], answer["sdk_new"])
+            if turn < WARM_UP:
+                candidate.ms.clear()  # it wrote the .pyc files
+            else:
+                SDK.add(answer["sdk_ms"], answer["sdk_new"])
 
 
 def _row(candidate: Candidate) -> Row:

@@ -12,10 +12,23 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from textwrap import fill
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 Cell: TypeAlias = str | int | float | None
 Row: TypeAlias = dict[str, Cell]
+Size = TypeVar("Size")
+
+SMALLEST = "BENCHMARK_SMALLEST"
+"""Environment variable: when set, every size is so small that a run shows only that it works."""
+
+
+def size(full: Size, smallest: Size) -> Size:
+    """Returns how much to measure: `full`, or `smallest` where the environment asks for that."""
+    return smallest if os.environ.get(SMALLEST) else full
+
+
+WARM_UP = size(1, 0)
+"""Turns of each candidate that come first and do not count."""
 
 
 def options(description: str, runs: int) -> argparse.ArgumentParser:

@@ -14,17 +14,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from statistics import median
-from typing import cast
+from typing import Any, cast
 
 import requests
-from report import Row, installed, options, publish, spread, verdict
+from report import Row, installed, options, publish, size, spread, verdict
 
 from airflow_provider_dli.api.access.account import Account
+from airflow_provider_dli.api.access.auth import AccessKey
 from airflow_provider_dli.api.packages import calls
+from airflow_provider_dli.api.protocol.wire import Call, Request
 from airflow_provider_dli.hooks.dli import DliHook
 
 GOAL = 1.15
-WARM_UP = 100
+WARM_UP_CALLS = size(100, 1)
 BLOCKS = 5
 CONNECTION = "AIRFLOW_CONN_DLI_DEFAULT"
 RAW = "raw socket server"
@@ -90,7 +92,7 @@ def _compare(server: str, command: list[str], runs: int) -> Row:
         os.environ[CONNECTION] = connection
         if server == EMULATOR:
             _stage(hook.account, session)
-        request = hook.account.request(calls.listing(), time.time())
+        request = _signed(hook.account, calls.listing())
         headers = dict(request.headers)
         session.get(request.url, headers=headers).raise_for_status()
 
@@ -124,8 +126,13 @@ def _stage(account: Account, session: requests.Session) -> None:
         cloud=account.cloud,
         region=account.region,
     )
-    request = account.request(call, time.time())
+    request = _signed(account, call)
     session.post(request.url, headers=dict(request.headers), data=request.body).raise_for_status()
+
+
+def _signed(account: Account, call: Call[Any]) -> Request:
+    key = cast("AccessKey", account.source)
+    return key.authorise(account.request(call, account.project_id or ""), time.time())
 
 
 def _interleaved(
@@ -133,10 +140,10 @@ def _interleaved(
 ) -> tuple[list[float], list[float]]:
     """Give the microseconds of each call, taken in turns, so that noise strikes both alike."""
     hooked, direct = [], []
-    for _ in range(WARM_UP + runs):
+    for _ in range(WARM_UP_CALLS + runs):
         hooked.append(_microseconds(hook))
         direct.append(_microseconds(bare))
-    return hooked[WARM_UP:], direct[WARM_UP:]
+    return hooked[WARM_UP_CALLS:], direct[WARM_UP_CALLS:]
 
 
 def _microseconds(run: Callable[[], object]) -> float:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from dli_server import JOBS, running
-from report import Row, publish
+from report import Row, publish, size
 from wait_at_scale import RIVAL, Bench
 
 DELAY = 0.02
 RIVAL_JOBS = 100
-INTERVAL, SETTLE, WINDOW = 5, 20, 20
+INTERVAL, SETTLE, WINDOW = size((5, 20, 20), (1, 1, 2))
 
 NOTES = (
     f"Waits on one account with a poll every {INTERVAL} s; the server has {JOBS} jobs and no "

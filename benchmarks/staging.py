@@ -16,11 +16,11 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from obs_server import INSTANT, MOTO, counted, running
-from report import Row, options, publish, spread, verdict
+from report import WARM_UP, Row, options, publish, size, spread, verdict
 from staging_turn import SMALL, Taken, hook, turn, vendor
 
 MB = 10**6
-MANY, LARGE = 200, 500 * MB
+MANY, LARGE = size((200, 500 * MB), (2, 11 * MB))
 MEMORY = 40 * MB
 BUCKET = "benchmark"
 COLUMNS = (
@@ -75,11 +75,8 @@ class Place(NamedTuple):
     pause: float = 0
 
 
-PLACES = (
-    Place("at once", INSTANT),
-    Place("20 ms", INSTANT, 0.02),
-    Place("moto", MOTO),
-)
+AT_ONCE = Place("at once", INSTANT)
+PLACES = size((AT_ONCE, Place("20 ms", INSTANT, 0.02), Place("moto", MOTO)), (AT_ONCE,))
 
 
 def main() -> None:
@@ -123,7 +120,7 @@ def _rows(folder: Path, runs: int, only: str | None) -> Iterator[Row]:
         with running(0, MOTO) as address:
             import staging_again  # late, since it imports Airflow
 
-            yield from map(_whole, staging_again.rows(address, folder, many[7]))
+            yield from map(_whole, staging_again.rows(address, folder, many[-1]))
 
 
 def _compared(case: Case, place: Place, address: str, runs: int) -> Iterator[Row]:
@@ -132,13 +129,12 @@ def _compared(case: Case, place: Place, address: str, runs: int) -> Iterator[Row
     taken: dict[str, list[Taken]] = defaultdict(list)
     asked: dict[str, int] = {}
     ours = hook(address)
-    # The first turn warms up.
-    for number in range(runs + 1):
+    for number in range(WARM_UP + runs):
         for client in clients:
             counted(address)
             one = turn(client, address, BUCKET, case.files)
             asked[client] = counted(address).requests - 1  # the small file
-            if number:
+            if number >= WARM_UP:
                 taken[client].append(one)
             # The store keeps all in its memory.
             ours.delete_objects(BUCKET, [path.name for path in case.files])

@@ -19,13 +19,13 @@ from statistics import median
 from typing import Any
 
 from dli_server import LARGE, MEMBERS, SMALL, Control, running
-from report import Row, options, publish, spread, verdict
+from report import Row, options, publish, size, spread, verdict
 
 DELAY = 0.2
-CROWDS = (10, 1_000, LARGE)
-UPLOADS = 20
-ACCOUNTS = 50
-TOGETHER = {"ours": 2_000, "spark": 1_000}
+CROWDS = size((10, 1_000, LARGE), (2, LARGE))
+UPLOADS = size(20, 2)
+ACCOUNTS = size(50, 2)
+TOGETHER = size({"ours": 2_000, "spark": 1_000}, {"ours": 5, "spark": 5})
 RIVAL = "apache-airflow-providers-huawei"
 REGION = "eu-west-101"
 RIVAL_INTERVAL = 2
@@ -64,7 +64,10 @@ class Extent:
     alone: int
 
 
-FULL = Extent(poll_interval=10, settle=35, window=65, alone=10)
+FULL = size(
+    Extent(poll_interval=10, settle=35, window=65, alone=10),
+    Extent(poll_interval=1, settle=2, window=3, alone=1),
+)
 QUICK = Extent(poll_interval=3, settle=15, window=15, alone=5)
 
 
@@ -216,9 +219,9 @@ def _together(bench: Bench, runs: int) -> Iterator[Row]:
                 "project": project,
                 "waits": [_wait(project, target) for target in targets],
                 "poll_interval": 10,
-                "settle": 2.0,
-                "window": 4.0,
-                "alone": 3.0,
+                "settle": size(2.0, 1.2),
+                "window": size(4.0, 0.5),
+                "alone": size(3.0, 0.1),
             }
             results.append(bench.run(job))
         for phase, name in {
