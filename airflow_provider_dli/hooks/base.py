@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What hooks on a connection of type `dli` have in common: account, client and transport."""
+"""What all hooks on a connection of type `dli` share: the account, the client, the transport."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -27,17 +26,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _READ_AGAIN = 0.4
-"""Seconds until a connection is read again that could not be read."""
+"""Seconds until a connection that could not be read is tried again."""
 
 
 class DliBaseHook(BaseHook):
-    """One account of the cloud. Nothing is looked up or connected before a method is called.
+    """A hook for one account. Nothing is looked up or connected before a method is called.
 
     :param dli_conn_id: connection of type ``dli``
-    :param region: wins over the connection's region
-    :param project_id: wins over the connection's project id
-    :param clock: tells the time and sleeps; a test may give its own
+    :param region: overrides the connection's region
+    :param project_id: overrides the connection's project id
+    :param clock: source of time and sleep; tests may pass their own
     """
+
+    # What is made on first use is kept in plain attributes. A `cached_property` holds a lock before
+    # Python 3.12, and a task that is killed must not wait for code that it interrupted.
 
     conn_name_attr = "dli_conn_id"
     default_conn_name = checks.DEFAULT_CONN_ID
@@ -57,77 +59,81 @@ class DliBaseHook(BaseHook):
         self._region = region
         self._project_id = project_id
         self._clock = clock or SystemClock()
+        self._account: Account | None = None
+        self._dli_client: Client | None = None
+        self._open_transport: BlockingTransport | None = None
 
-    @cached_property
+    @property
     def account(self) -> Account:
         """The connection as it was read: address, project, region, cloud."""
-        return self._read_account()
+        return self._account or self._read_account()
 
     def _read_account(self) -> Account:
+        """Reads the connection, also if it was read before: its keys may have changed."""
         connection = self.get_connection(self.dli_conn_id)
         account = account_from(connection, region=self._region, project_id=self._project_id)
         for secret in account.source.secrets:
             mask_secret(secret)
+        self._account = account
         return account
 
     @property
     def knows_account(self) -> bool:
-        """Whether the connection was read: before that nothing can have been asked of DLI."""
-        return "account" in self.__dict__
+        """Whether the connection was read. Before that, no request can have been sent."""
+        return self._account is not None
 
     @property
     def project_id(self) -> str:
-        """The id of the project: of the connection, or looked up by the region."""
+        """The project id of the connection, or the one that was looked up for the region."""
         return self.account.project_id or self._run(self._client.find_project())
 
     def now(self) -> float:
-        """Give the Unix time by the hook's clock."""
+        """Returns the Unix time of the hook's clock."""
         return self._clock.now()
 
-    def _account_by_now(self) -> Account:
-        """Read the connection again: somebody may have changed the keys."""
-        account = self.__dict__["account"] = self._read_account()
-        return account
+    def sleep(self, seconds: float) -> None:
+        """Sleeps by the hook's clock."""
+        self._clock.sleep(seconds)
 
-    @cached_property
+    @property
     def _client(self) -> Client:
-        return Client(
-            self.account,
-            now=self._clock.now,
-            pace=pace_of(self.account),
-            log=self.log,
-            reread=self._account_by_now,
-            learn=mask_secret,
-        )
+        if self._dli_client is None:
+            self._dli_client = Client(
+                self.account,
+                now=self._clock.now,
+                pace=pace_of(self.account),
+                log=self.log,
+                reread=self._read_account,
+                learn=mask_secret,
+            )
+        return self._dli_client
 
-    @cached_property
-    def _transport(self) -> BlockingTransport:
-        return self._new_transport()
+    def _run(self, flow: Flow[T]) -> T:
+        if self._open_transport is None:
+            self._open_transport = self._new_transport()
+        return self._open_transport.run(flow)
 
     def _new_transport(self) -> BlockingTransport:
-        # Imported here, so that a DAG file that imports the hook does not load requests.
+        # Imported here so that a DAG file that imports the hook does not load requests.
         from airflow_provider_dli.transport.blocking import BlockingTransport
 
-        return BlockingTransport(
-            **self.account.network,
-            sleep=self._clock.sleep,
-        )
+        return BlockingTransport(**self.account.network, sleep=self._clock.sleep)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Say whether the connection works, for the button of Airflow's UI.
+        """Returns whether the connection works, for the *Test* button of Airflow's UI.
 
-        The text is what was reached as whom, or the first check that failed and what to do.
+        The text names what was reached and as whom, or the first check that failed and what to do.
         """
         with self:
             report = self.diagnose()
         return report.is_well, report.summary
 
     def diagnose(self) -> Report:
-        """Check connection, address, TLS, clock, credential, project and permission, in this order.
+        """Checks connection, address, TLS, clock, credential, project and permission, in order.
 
-        Raises nothing for what is wrong with them: the report says it.
+        Problems with any of them are in the report; they are not raised.
         """
-        # Imported here, since DAGs do not need it.
+        # Imported here since DAGs do not need it.
         from airflow_provider_dli.api.doctor.causes import Cause
         from airflow_provider_dli.api.doctor.diagnosis import diagnose
         from airflow_provider_dli.api.doctor.findings import unreadable
@@ -140,22 +146,21 @@ class DliBaseHook(BaseHook):
             asked = f"It was asked for {self.dli_conn_id!r}."
             return unreadable(self.dli_conn_id, Cause.CONNECTION_MISSING, asked)
         except Exception as error:
-            # A secrets backend may raise anything, in words that quote what it read.
+            # A secrets backend may raise anything, and its text may quote what it read.
             kind = f"It raised {type(error).__name__}."
             return unreadable(self.dli_conn_id, Cause.CONNECTION_UNREADABLE, kind)
         return self._run(diagnose(account, self._clock.now, mask_secret))
 
     def apart(self, network_timeout: float | None = None, *, within: float = 0.0) -> Self:
-        """Returns a hook on the same account for when the code that uses this one was broken off.
+        """Returns a hook on the same account to use after code that uses this one was interrupted.
 
-        That code may be in the middle of anything: the other hook has connections, turns and a
-        credential of its own, and waits for no lock that this one takes. It begins with what is
-        known here. Where the connection was not read yet, raises what reading it raises.
+        That code may have stopped anywhere, even while it held a lock. So the new hook has its own
+        connections, pace and credential, and waits for no lock of this one. It starts with what
+        this hook knows. If the connection was not read yet, raises whatever reading it raises.
 
         :param network_timeout: seconds to connect and between two bytes of an answer; ``None`` for
-            those of the connection
-        :param within: seconds for which to read the connection again and again, where a secrets
-            backend fails
+            the values of the connection
+        :param within: seconds for which to retry reading the connection if a secrets backend fails
         """
         other = type(self)(
             self.dli_conn_id,
@@ -163,25 +168,22 @@ class DliBaseHook(BaseHook):
             project_id=self._project_id,
             clock=self._clock,
         )
-        # Not `self.account` and `self._client`: before Python 3.12 all that is cached like them
-        # waits for one lock.
-        account = self.__dict__.get("account") or self._account_within(within)
+        account = self._account or self._account_within(within)
         if network_timeout is not None:
             account = replace(
                 account, connect_timeout=network_timeout, read_timeout=network_timeout
             )
-        known = self.__dict__.get("_client")
-        other.__dict__["account"] = account
-        other.__dict__["_client"] = Client(
+        known = self._dli_client
+        other._account = account
+        other._dli_client = Client(
             account,
             now=self._clock.now,
             pace=Pace(),
-            reread=other._account_by_now,
-            # Nobody is told of secrets: the masker asks through the supervisor, as may the code
-            # that was broken off. No message of the client shows them.
+            reread=other._read_account,
+            # No `learn`: the secrets masker asks through the supervisor, as the interrupted code
+            # may have done. None of the client's messages shows a secret.
             own_identity=known.identity.copy() if known else Identity(account.source),
         )
-        other.__dict__["_transport"] = other._new_transport()
         return other
 
     def _account_within(self, seconds: float) -> Account:
@@ -190,7 +192,7 @@ class DliBaseHook(BaseHook):
             try:
                 return self._read_account()
             except DliError:
-                raise  # what the connection says is wrong, and stays so
+                raise  # a value of the connection is wrong, and reading it again does not help
             except Exception:
                 # A secrets backend may raise anything.
                 if self._clock.now() + _READ_AGAIN > end:
@@ -198,8 +200,8 @@ class DliBaseHook(BaseHook):
             self._clock.sleep(_READ_AGAIN)
 
     def close(self) -> None:
-        """Close the connections; the next method opens new ones."""
-        transport = self.__dict__.pop("_transport", None)
+        """Closes the connections. The next method opens new ones."""
+        transport, self._open_transport = self._open_transport, None
         if transport is not None:
             transport.close()
 
@@ -213,6 +215,3 @@ class DliBaseHook(BaseHook):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _run(self, flow: Flow[T]) -> T:
-        return self._transport.run(flow)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hook on OBS, the object storage from which DLI takes its packages."""
+"""The hook on OBS, the object storage that DLI reads packages from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -38,9 +38,9 @@ class ObsHook(DliBaseHook):
     """Buckets and objects of OBS on Huawei Cloud or Open Telekom Cloud.
 
     It uses the same connection as ``DliHook``. Nothing is looked up or connected before the first
-    method is called. Methods raise ``InputError`` for wrong values before any request, and the
-    other errors of ``airflow_provider_dli.exceptions`` for what came back. One hook serves several
-    threads.
+    method is called. Methods raise ``InputError`` for invalid values before any request is sent,
+    and the other errors of ``airflow_provider_dli.exceptions`` for what came back. Threads may
+    share a hook.
 
     .. code-block:: python
 
@@ -50,11 +50,11 @@ class ObsHook(DliBaseHook):
             return max(objects, key=lambda one: one.modified).key
 
     :param dli_conn_id: connection of type ``dli``
-    :param region: wins over the connection's region
-    :param project_id: wins over the connection's project id
-    :param clock: tells the time and sleeps; a test may give its own
-    :param concurrency: how many requests go out at a time, where there are many; of large files
-        seven of ten, and each of these holds 5 MiB
+    :param region: overrides the connection's region
+    :param project_id: overrides the connection's project id
+    :param clock: source of time and sleep; tests may pass their own
+    :param concurrency: number of requests sent at a time; for large files seven tenths of it, and
+        each of these holds 5 MiB in memory
     """
 
     def __init__(
@@ -68,8 +68,9 @@ class ObsHook(DliBaseHook):
     ) -> None:
         super().__init__(dli_conn_id, region=region, project_id=project_id, clock=clock)
         if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
-            raise InputError("concurrency", concurrency, "give a number from 1 on")
+            raise InputError("concurrency", concurrency, "give a whole number of at least 1")
         self.concurrency = concurrency
+        self._obs_client: Client | None = None
 
     @property
     def endpoint(self) -> str:
@@ -77,7 +78,7 @@ class ObsHook(DliBaseHook):
         return endpoint_of(self.account)
 
     def object_url(self, bucket: str, key: str) -> str:
-        """Give the address of an object as DLI takes it.
+        """Returns the HTTPS address of an object, as DLI accepts it.
 
         :param bucket: name of the bucket
         :param key: key of the object
@@ -89,14 +90,14 @@ class ObsHook(DliBaseHook):
         return f"https://{bucket}.{host}/{quote(key, safe='/!')}"
 
     def check_bucket(self, bucket: str) -> None:
-        """Raise ``NotFoundError`` or ``PermissionDeniedError`` where a bucket cannot be used.
+        """Raises ``NotFoundError`` or ``PermissionDeniedError`` if a bucket cannot be used.
 
         :param bucket: name of the bucket
         """
         self._run(self._bucket(bucket).check())
 
     def find_object(self, bucket: str, key: str) -> StoredObject | None:
-        """Describe an object; ``None`` when there is none, or no such bucket.
+        """Returns an object's size, time and digest; ``None`` if it or its bucket does not exist.
 
         :param bucket: name of the bucket
         :param key: key of the object
@@ -104,31 +105,28 @@ class ObsHook(DliBaseHook):
         return self._run(self._bucket(bucket).find(checks.object_key(key)))
 
     def find_objects(self, bucket: str, keys: Iterable[str]) -> dict[str, StoredObject]:
-        """Describe several objects at once, and give those that are there by their keys.
+        """Looks up several objects concurrently, and returns those that exist, by their keys.
 
         :param bucket: name of the bucket
         :param keys: keys of the objects
         """
-        asked = self._bucket(bucket)
-        wanted = list(dict.fromkeys(map(checks.object_key, keys)))
-        found: dict[str, StoredObject] = {}
+        source = self._bucket(bucket)
+        found: dict[str, StoredObject | None] = dict.fromkeys(map(checks.object_key, keys))
 
-        def look(run: Run, key: str) -> None:
-            one = run(asked.find(key))
-            if one is not None:
-                found[key] = one
+        def look_up(run: Run, key: str) -> None:
+            found[key] = run(source.find(key))
 
-        with self._crowd() as (run, workers):
-            for key in wanted:
-                workers.submit(partial(look, run, key))
+        with self._threads() as (run, workers):
+            for key in tuple(found):
+                workers.submit(partial(look_up, run, key))
             workers.join()
-        return {key: found[key] for key in wanted if key in found}
+        return {key: one for key, one in found.items() if one is not None}
 
     def list_objects(self, bucket: str, prefix: str = "") -> Iterator[StoredObject]:
-        """Give the objects of a bucket, fetched page by page.
+        """Yields the objects of a bucket, fetched page by page.
 
         :param bucket: name of the bucket
-        :param prefix: what their keys begin with
+        :param prefix: only objects whose keys start with it
         """
         for page in self._pages(self._bucket(bucket).listing(prefix)):
             yield from page.objects
@@ -136,11 +134,11 @@ class ObsHook(DliBaseHook):
     def list_folder(
         self, bucket: str, prefix: str, delimiter: str = "/"
     ) -> tuple[list[StoredObject], list[str]]:
-        """Give the objects of one folder, and the prefixes of the folders in it.
+        """Returns the objects of one folder, and the prefixes of the folders in it.
 
         :param bucket: name of the bucket
-        :param prefix: the folder, with the delimiter at its end; empty for the bucket itself
-        :param delimiter: what ends a folder's name
+        :param prefix: the folder, ending with the delimiter; empty for the bucket itself
+        :param delimiter: the character that ends a folder's name
         """
         objects: list[StoredObject] = []
         folders: list[str] = []
@@ -158,43 +156,44 @@ class ObsHook(DliBaseHook):
         *,
         etag: str | None = None,
     ) -> bytes:
-        """Returns the bytes of an object, from ``start`` up to but without ``end``.
+        """Returns the bytes of an object, from ``start`` up to but not including ``end``.
 
-        They are as they are stored: nothing is unpacked. Raises ``ObjectChangedError`` where the
-        object is not the one that ``etag`` names, and ``UnusableAnswerError`` where an answer does
-        not prove that it has the bytes that were asked for.
+        The bytes are returned as stored; nothing is decompressed. Raises ``ObjectChangedError`` if
+        the object's ETag is not ``etag``, and ``UnusableAnswerError`` if the answer does not prove
+        that it has the requested bytes.
 
         :param bucket: name of the bucket
         :param key: key of the object
-        :param start: the first byte, from 0 on
-        :param end: the byte after the last one; ``None`` for all
-        :param etag: of the object that is meant, for who reads it in several parts
+        :param start: offset of the first byte, counted from 0
+        :param end: offset after the last byte; ``None`` for the end of the object
+        :param etag: ETag that the object must have, for reading one object in several parts
         """
         if start < 0 or (end is not None and end < 0):
-            raise InputError("start and end", [start, end], "give numbers of bytes from 0 on")
+            raise InputError("start and end", [start, end], "give offsets of at least 0")
         return self._run(self._bucket(bucket).read(checks.object_key(key), start, end, etag))
 
     def write_object(self, bucket: str, key: str, data: bytes) -> StoredObject:
-        """Store bytes in one request, of up to 5 GB, in place of what lies there.
+        """Writes an object of up to 5 GB in one request, replacing any object of that key.
 
         :param bucket: name of the bucket
         :param key: key of the object
-        :param data: what to store
+        :param data: the content
         """
         target, data = self._bucket(bucket), bytes(data)
         digest = hashlib.sha256(data).hexdigest()
         return self._run(target.put(checks.new_key(key), data, digest))
 
     def upload_files(self, bucket: str, files: Sequence[FileToSend]) -> None:
-        """Send files, several at once, and say in the log how far it is.
+        """Uploads files, several at a time, and logs the progress.
 
-        A file of more than 8 MiB goes in parts, and a run that was broken off is gone on with. No
-        object is made of a file that changed meanwhile. One failure stops all; what arrived stays.
+        A file larger than 5 MiB is sent in parts, and an interrupted upload is resumed. A file that
+        changes while it is sent becomes no object. One failure stops all uploads; the objects that
+        are complete stay.
 
         :param bucket: name of the bucket
-        :param files: files with the keys that they are to have
+        :param files: files with the keys of their objects
         """
-        # Imported here, since a hook that only looks needs neither.
+        # Imported here since a hook that only reads needs neither.
         from airflow_provider_dli.transfer.sending import Sending, threads_for
         from airflow_provider_dli.transfer.transfer_log import TransferLog
 
@@ -206,7 +205,7 @@ class ObsHook(DliBaseHook):
             sending = Sending(target, progress, self.log)
             try:
                 for is_last in (False, True):
-                    with self._crowd(threads_for(left, self.concurrency)) as (run, workers):
+                    with self._threads(threads_for(left, self.concurrency)) as (run, workers):
                         left = sending.round(left, run, workers, is_last=is_last)
             except BaseException:
                 once = replace(target.client, retry=Retry(attempts=1))
@@ -214,18 +213,18 @@ class ObsHook(DliBaseHook):
                 raise
 
     def copy_object(self, bucket: str, key: str, to_bucket: str, to_key: str) -> None:
-        """Copy an object of up to 5 GB, with its metadata, inside of OBS.
+        """Copies an object of up to 5 GB, with its metadata, inside OBS.
 
         :param bucket: name of the bucket
         :param key: key of the object
-        :param to_bucket: name of the bucket for the copy, in the same region
+        :param to_bucket: name of the bucket of the copy, in the same region
         :param to_key: key of the copy
         """
         source, target = self._bucket(bucket), self._bucket(to_bucket)
         self._run(source.copy(checks.object_key(key), target, checks.key_of_copy(key, to_key)))
 
     def delete_objects(self, bucket: str, keys: Iterable[str]) -> None:
-        """Delete objects; absent ones count as done.
+        """Deletes objects; absent ones count as deleted.
 
         :param bucket: name of the bucket
         :param keys: keys of the objects
@@ -233,9 +232,9 @@ class ObsHook(DliBaseHook):
         self._run(self._bucket(bucket).delete([checks.object_key(key) for key in keys]))
 
     def start_multipart(self, bucket: str, key: str) -> OpenUpload:
-        """Begin an object that is sent in parts: ``send(number, data)``, then ``complete()``.
+        """Starts an object that is sent in parts: ``send(number, data)``, then ``complete()``.
 
-        Until then nothing lies there; ``abort()`` throws the parts away.
+        The object does not exist until then; ``abort()`` discards the parts.
 
         :param bucket: name of the bucket
         :param key: key of the object
@@ -246,40 +245,33 @@ class ObsHook(DliBaseHook):
         return OpenUpload(self._run(begun), self._run)
 
     def _bucket(self, name: str) -> Bucket:
-        return Bucket(self._obs, checks.bucket(name))
+        name = checks.bucket(name)
+        if self._obs_client is None:
+            self._obs_client = Client(
+                self.account,
+                now=self._clock.now,
+                log=self.log,
+                reread=self._read_account,
+                learn=mask_secret,
+                service=OBS,
+            )
+        return Bucket(self._obs_client, name)
 
     def _pages(self, listing: Listing) -> Iterator[Page]:
         while not listing.is_over:
             yield self._run(listing.next_page())
 
-    @cached_property
-    def _obs(self) -> Client:
-        return Client(
-            self.account,
-            now=self._clock.now,
-            log=self.log,
-            reread=self._account_by_now,
-            learn=mask_secret,
-            service=OBS,
-        )
-
-    @cached_property
-    def _transport(self) -> BulkTransport:
-        return self._new_transport()
-
     def _new_transport(self) -> BulkTransport:
-        # Imported here, so that a DAG file that imports the hook does not load requests.
+        # Imported here so that a DAG file that imports the hook does not load requests.
         from airflow_provider_dli.transport.bulk import BulkTransport
 
         return BulkTransport(
-            connections=self.concurrency,
-            **self.account.network,
-            sleep=self._clock.sleep,
+            connections=self.concurrency, **self.account.network, sleep=self._clock.sleep
         )
 
     @contextmanager
-    def _crowd(self, number: int | None = None) -> Iterator[tuple[Run, Workers]]:
-        """Return threads and what runs flows in them: breaking those off leaves others alone."""
+    def _threads(self, number: int | None = None) -> Iterator[tuple[Run, Workers]]:
+        """Yields threads, and a function that runs flows in them, with a transport of their own."""
         with (
             closing(self._new_transport()) as transport,
             Workers(number or self.concurrency, transport.break_off) as workers,
@@ -288,11 +280,11 @@ class ObsHook(DliBaseHook):
 
 
 def _by_key(files: Sequence[FileToSend]) -> list[FileToSend]:
-    """Give each file once; two of other bytes must not have one key."""
+    """Returns each file once; two files with one key must have the same bytes."""
     known: dict[str, FileToSend] = {}
     for file in files:
         other = known.setdefault(checks.new_key(file.key), file)
         if other.sha256 != file.sha256:
-            both = f"{other.path} and {file.path} would both be it"
-            raise InputError("key", file.key, both)
+            rule = f"{other.path} and {file.path} would both have it; give each its own key"
+            raise InputError("key", file.key, rule)
     return list(known.values())

@@ -132,7 +132,7 @@ def test_two_files_for_one_key_are_refused(
 ) -> None:
     file = make(5)
 
-    with pytest.raises(InputError, match=r"key is 'keys/a.jar': .*b.jar would both be it"):
+    with pytest.raises(InputError, match=r"key is 'keys/a.jar': .*b.jar would both have it"):
         watched.upload_files(bucket, [file, replace(make(6, "b.jar"), key=file.key)])
 
     assert front.asked == []

@@ -53,7 +53,7 @@ def test_a_job_whose_submission_had_no_answer_is_taken_over(
 
     assert (list(dli.batches()), result["state"]) == ([result["batch_id"]], "success")
     assert (posts(dli), submissions(dli)) == (1, 1)
-    assert "the job is looked for by its name, and not submitted again: POST" in task_log()
+    assert "The job is looked up by its name, and not submitted again: POST" in task_log()
 
 
 @pytest.mark.parametrize("name", LOST)

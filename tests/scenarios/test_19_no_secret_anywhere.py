@@ -559,6 +559,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "ObsHook.account": lambda w: w.obs.account,
     "ObsHook.project_id": lambda w: w.obs.project_id,
     "ObsHook.apart": lambda w: w.obs.apart().account,
+    "ObsHook.sleep": part,
     "ObsHook.now": lambda w: w.obs.now(),
     "ObsHook.knows_account": lambda w: w.obs.knows_account,
     "ObsHook.test_connection": lambda w: w.obs.test_connection(),
