@@ -450,7 +450,8 @@ class DliHook(DliBaseHook):
 
     def look_for(self, wait: Subscriber[Any, F], call: Call[F | None]) -> F | None:
         """Polls once for a wait; returns its result if it is over, ``None`` if it goes on."""
-        return self._run(self._client.look_for(wait, call))
+        flow = self._client.look_for(wait, call)
+        return self._run(flow)
 
     def state_log(self) -> GroupProgress:
         """Returns an observer that logs each change of a package's state, for code that polls."""
