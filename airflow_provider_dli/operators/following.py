@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from airflow_provider_dli.operators.deferral import TimeLimits, limits_of
 from airflow_provider_dli.operators.job_owner import JobMemory
 from airflow_provider_dli.operators.responsible import Policy, ResponsibleOperator
-from airflow_provider_dli.triggers.events import batch_of
+from airflow_provider_dli.triggers.events import batch_of, wait_fields
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -150,18 +150,12 @@ class FollowingOperator(ResponsibleOperator):
             trigger=SparkBatchTrigger(
                 batch_id=job.batch.id,
                 is_new=job.is_new,
-                dli_conn_id=self.dli_conn_id,
-                region=self.region,
-                project_id=self.project_id,
-                poll_interval=self.poll_interval,
-                deadline=limits.deadline,
-                max_unknown_time=self.max_unknown_time,
-                limit=limits.limit,
                 auto_recovery=self.recovers,
                 driver_log=self.driver_log,
                 cancel_on_kill=self.kill_policy == "cancel",
                 started=started,
                 looked=True,
+                **wait_fields(self, limits, self.poll_interval),
             ),
             method_name="execute_complete",
             timeout=limits.backstop,

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_dli.operators.base import DliHookMixin
 from airflow_provider_dli.operators.deferral import TimeLimits, limits_of
+from airflow_provider_dli.triggers.events import wait_fields
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.packages.models import PackageGroup
@@ -94,15 +95,9 @@ class PackageWaitOperator(DliHookMixin, BaseOperator):
             trigger=PackageGroupTrigger(
                 group=group,
                 packages=list(names),
-                dli_conn_id=self.dli_conn_id,
-                region=self.region,
-                project_id=self.project_id,
-                poll_interval=self.poll_interval,
-                deadline=limits.deadline,
-                max_unknown_time=self.max_unknown_time,
                 accepted=True,
                 looked=True,
-                limit=limits.limit,
+                **wait_fields(self, limits, self.poll_interval),
             ),
             method_name="execute_complete",
             timeout=limits.backstop,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_dli.sensors.base import WaitSensor
-from airflow_provider_dli.triggers.events import check_complete, states_of
+from airflow_provider_dli.triggers.events import check_complete, states_of, wait_fields
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
@@ -117,15 +117,9 @@ class PackageGroupSensor(WaitSensor["PackageGroup"]):
             group=self.group,
             packages=None if self._names is None else list(self._names),
             kind=self.kind,
-            dli_conn_id=self.dli_conn_id,
-            region=self.region,
-            project_id=self.project_id,
-            poll_interval=self.poke_interval,
-            deadline=limits.deadline,
-            max_unknown_time=self.max_unknown_time,
-            limit=limits.limit,
             silent_fail=self.silent_fail,
             looked=looked,
+            **wait_fields(self, limits, self.poke_interval),
         )
 
     def _complete(self, event: dict[str, Any]) -> dict[str, Any]:

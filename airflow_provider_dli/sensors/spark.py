@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_dli.sensors.base import WaitSensor
-from airflow_provider_dli.triggers.events import batch_of
+from airflow_provider_dli.triggers.events import batch_of, wait_fields
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
@@ -99,18 +99,12 @@ class SparkBatchSensor(WaitSensor["SparkBatch"]):
 
         return SparkBatchTrigger(
             batch_id=self.batch_id,
-            dli_conn_id=self.dli_conn_id,
-            region=self.region,
-            project_id=self.project_id,
-            poll_interval=self.poke_interval,
-            deadline=limits.deadline,
-            max_unknown_time=self.max_unknown_time,
-            limit=limits.limit,
             auto_recovery=self.auto_recovery,
             driver_log=self.driver_log,
             cancel_on_kill=False,
             silent_fail=self.silent_fail,
             looked=looked,
+            **wait_fields(self, limits, self.poke_interval),
         )
 
     def _complete(self, event: dict[str, Any]) -> dict[str, Any]:
