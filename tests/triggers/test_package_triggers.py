@@ -458,3 +458,27 @@ def test_the_row_of_a_watch_is_stable() -> None:
 
     assert path == "airflow_provider_dli.triggers.packages.PackageGroupUpdatedTrigger"
     assert again(made).serialize() == (path, plain(fields))
+
+
+def test_the_fields_of_a_watch_keep_their_order() -> None:
+    """The text of the row, by which Airflow tells watches apart, depends on it."""
+    _, fields = PackageGroupUpdatedTrigger(group="g").serialize()
+
+    assert list(fields.items()) == [
+        ("group", "g"),
+        ("packages", None),
+        ("kind", None),
+        ("dli_conn_id", "dli_default"),
+        ("region", None),
+        ("project_id", None),
+        ("poll_interval", 60.0),
+    ]
+
+
+def test_a_field_that_a_subclass_adds_is_in_its_row() -> None:
+    class Labelled(PackageGroupTrigger):
+        label: str = "none"
+
+    _, fields = Labelled(group="g", label="mine").serialize()
+
+    assert fields == PackageGroupTrigger.fields | {"group": "g", "label": "mine"}
