@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of the package: `python -m airflow_provider_dli doctor`, `… jobs`, `… stage`."""
+"""The command line: `python -m airflow_provider_dli doctor`, `… jobs`, `… stage`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_dli.commands.command import Command, Group
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a command; gives the exit status."""
+    """Runs a command and returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m airflow_provider_dli", allow_abbrev=False)
     _add(parser, COMMANDS)
     options = parser.parse_args(arguments)
@@ -37,7 +37,7 @@ def _add(parser: argparse.ArgumentParser, commands: Sequence[Command | Group]) -
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])
-    # What Airflow logs when the process ends is no part of the report.
+    # What Airflow logs when the process ends is not part of the report.
     sys.stdout.flush()
     sys.stdout = sys.stderr
     sys.exit(status)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Awaits flows in the triggerer, with aiohttp."""
+"""Runs flows in the triggerer, with aiohttp."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ T = TypeVar("T")
 _Trust: TypeAlias = ssl.SSLContext | bool
 
 _LONGEST_HEADER = 64 * 1024
-"""Bytes of one header, as http.client has them in the worker: a token of IAM may have 32 KB."""
+"""The limit of http.client in the worker, in bytes: an IAM token may have 32 KB."""
 
 _one_at_a_time = ProcessLock()
 
 
 class AsyncTransport:
-    """One connection pool of one event loop. Nothing is repeated here and no redirect is followed.
+    """A connection pool of one event loop. It repeats nothing and follows no redirects.
 
-    Takes the same settings as the blocking transport and finds proxies and CA bundle in the same
-    places. Nothing here blocks the loop: CA files are read in a thread.
+    It has the same settings as the blocking transport, and reads proxies and CA bundle from the
+    same places. CA files are read in a thread, so nothing blocks the loop.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class AsyncTransport:
         self._most = max_answer_size
         self._timeout = aiohttp.ClientTimeout(
             total=None,
-            # `sock_connect` and `sock_read` leave out what a proxy says to CONNECT.
+            # `sock_connect` and `sock_read` do not cover the CONNECT request to a proxy.
             connect=connect_timeout + read_timeout,
             sock_connect=connect_timeout,
             sock_read=read_timeout,
@@ -70,7 +70,7 @@ class AsyncTransport:
     async def run(
         self, flow: Flow[T], pause: Callable[[float], Awaitable[object]] = asyncio.sleep
     ) -> T:
-        """Run a flow to its end and give its result; `pause` waits for so many seconds."""
+        """Runs a flow to its end and returns its result; `pause` waits for a number of seconds."""
         try:
             step = next(flow)
             while True:
@@ -88,11 +88,11 @@ class AsyncTransport:
             result: T = end.value
             return result
         finally:
-            # One that is broken off holds a place that others wait for, until it is closed.
+            # Until it is closed, an interrupted flow blocks those that wait for it.
             flow.close()
 
     async def close(self) -> None:
-        """Close the connections; the next request opens new ones."""
+        """Closes the connections; the next request opens new ones."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -116,8 +116,8 @@ class AsyncTransport:
             problem = _problem(progress, error)
             if isinstance(error, aiohttp.ClientConnectionError | TimeoutError):
                 raise problem from error
-        # Outside of the handlers, so that it does not carry the library's error along: the words
-        # of that one may quote a header or a proxy's password. One of them quotes all headers.
+        # Outside the handlers, so that the library's error is not chained: its message may quote a
+        # header or the password of a proxy. One of them quotes all headers.
         raise problem
 
     async def _exchanged(self, progress: Progress, limit: asyncio.Timeout) -> Response:
@@ -125,11 +125,11 @@ class AsyncTransport:
         session, environment, trust = await self._open(request)
         async with session.request(
             request.method,
-            # As it was signed: yarl would quote it in its own way.
+            # As it was signed: yarl would encode it differently.
             URL(request.url, encoded=True),
             headers={**accepted(request), **request.headers},
             data=_body(request),
-            # A signature may cover it, also where there was none.
+            # A signature may cover it, even if there is none.
             skip_auto_headers=["Content-Type"],
             proxy=environment.proxy,
             ssl=trust,
@@ -164,7 +164,7 @@ class AsyncTransport:
             return self._session, *self._environments[way]
 
     async def _is_renewed(self, request: Request) -> bool:
-        """Read the CA bundle again; returns whether it has changed since it was read."""
+        """Reads the CA bundle again; returns whether it has changed."""
         way = (request.origin, request.direct)
         known = self._environments.get(way)
         fresh = self._environments[way] = await self._read_environment(request)
@@ -176,7 +176,7 @@ class AsyncTransport:
 
 
 def _tracing() -> aiohttp.TraceConfig:
-    """Return what has aiohttp note when the first byte of a request leaves."""
+    """Returns the hook that notes when aiohttp sends the first byte of a request."""
 
     async def leaves(
         _: aiohttp.ClientSession,
@@ -184,7 +184,7 @@ def _tracing() -> aiohttp.TraceConfig:
         __: aiohttp.TraceRequestHeadersSentParams,
     ) -> None:
         progress: Progress = context.trace_request_ctx
-        # aiohttp looks for such a header only after this.
+        # aiohttp checks for such a header only after this.
         if any(set("\r\n\0") & set(value) for value in progress.send.request.headers.values()):
             raise ValueError("a header with a line break")
         progress.is_sent = True
@@ -196,13 +196,13 @@ def _tracing() -> aiohttp.TraceConfig:
 
 
 def _body(request: Request) -> bytes | io.BytesIO | None:
-    # aiohttp sends what is large in pieces, between which the loop goes on.
+    # aiohttp sends a stream in pieces, between which the event loop runs.
     is_large = request.is_bulk and request.body
     return io.BytesIO(request.body) if is_large else request.body or None
 
 
 def _count(progress: Progress, size: int, limit: asyncio.Timeout) -> None:
-    """Count what came of an answer: one that carries an object has more time, the more came."""
+    """Counts received bytes; each gives the answer with an object more time."""
     progress.moved += size
     if progress.send.request.is_bulk:
         limit.reschedule(asyncio.get_running_loop().time() + progress.left)
@@ -211,12 +211,12 @@ def _count(progress: Progress, size: int, limit: asyncio.Timeout) -> None:
 def _surroundings(
     request: Request, verify: bool | str, proxy_given: str | None
 ) -> tuple[Environment, _Trust]:
-    """Read proxy and CA bundle for an origin."""
+    """Reads proxy and CA bundle for an origin."""
     environment = read(request, verify, proxy_given)
     if environment.proxy:
         proxy = urlsplit(environment.proxy)
         if proxy.scheme not in {"http", "https"} or not proxy.hostname:
-            raise ValueError("the proxy is no address of an HTTP proxy")
+            raise ValueError("the proxy is not the address of an HTTP proxy")
     if environment.verify is False or not request.origin.startswith("https:"):
         return environment, environment.verify is not False
     named = environment.verify
@@ -226,21 +226,21 @@ def _surroundings(
 
 
 def _changed(bundle: Path) -> int:
-    """Return when a file, or the last of a folder, changed; in nanoseconds."""
+    """Returns the modification time of a file, or the latest in a folder, in nanoseconds."""
     files = [bundle, *bundle.iterdir()] if bundle.is_dir() else [bundle]
     return max(file.stat().st_mtime_ns for file in files)
 
 
 @lru_cache(maxsize=16)
 def _trusting(bundle: Path, changed: int) -> ssl.SSLContext:
-    """Trust the CAs of a file or folder; read once for all accounts, until it changes."""
+    """Returns a context with the CAs of a file or folder, cached until it changes."""
     if bundle.is_dir():
         return ssl.create_default_context(capath=bundle)
     return ssl.create_default_context(cafile=bundle)
 
 
 def _problem(progress: Progress, error: Exception) -> TransportError:
-    """Return what an error of the library means, by how far the request got."""
+    """Returns the error for one of the library, by how far the request got."""
     request = progress.send.request
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return failures.not_sent(request, f"the proxy answered {error.status}")
@@ -254,5 +254,5 @@ def _problem(progress: Progress, error: Exception) -> TransportError:
 
 
 def _reason(error: Exception) -> object:
-    # The cause alone: aiohttp's own sentence shows its objects, and what it reads may be secret.
+    # Only the cause: aiohttp's message shows its objects, and what it reads may be secret.
     return getattr(error, "os_error", None) or type(error).__name__

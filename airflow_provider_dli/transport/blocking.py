@@ -30,13 +30,13 @@ _HEADERS = {"User-Agent": default_user_agent(), "Accept": "*/*"}
 
 
 class BlockingTransport:
-    """One connection pool. Nothing is repeated here and no redirect is followed.
+    """A connection pool. It repeats nothing and follows no redirects.
 
-    `verify` is a boolean or the path of a CA bundle, which wins over the environment's; so does
-    `proxy`. The environment counts as it is at the first request to an origin. Timeouts are
-    seconds: to connect, between two bytes of an answer, and for a whole call; a call that carries
-    an object has more, the more of it has moved. `max_answer_size` is bytes, unpacked. `sleep` may
-    be a test's clock, `monotonic` its stopwatch. `adapter` opens the connections.
+    `verify` is a boolean or the path of a CA bundle. This path and `proxy` take precedence over the
+    environment, which is read at the first request to an origin. Timeouts are in seconds: to
+    connect, between two bytes of an answer, and for a whole call; a call with an object has more
+    time the more of it has moved. `max_answer_size` is in bytes, decompressed. Tests replace
+    `sleep` and `monotonic`. `adapter` opens the connections.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class BlockingTransport:
         self._sleep = sleep
         self._monotonic = monotonic
         self._environments: dict[tuple[str, bool], Environment] = {}
-        # No session: it reads cookies and the address of a redirect, and for every request the
+        # Not a session: it handles cookies and redirects, and for every request reads the
         # environment and ~/.netrc, whose password would replace our signature.
         self._adapter = adapter or Adapter(_CONNECTIONS)
 
     def run(self, flow: Flow[T]) -> T:
-        """Run a flow to its end and give its result."""
+        """Runs a flow to its end and returns its result."""
         try:
             step = next(flow)
             while True:
@@ -83,11 +83,11 @@ class BlockingTransport:
             result: T = end.value
             return result
         finally:
-            # One that is broken off holds a place that others wait for, until it is closed.
+            # Until it is closed, an interrupted flow blocks those that wait for it.
             flow.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Closes the connections."""
         self._adapter.close()
 
     def _pause(self, seconds: float) -> None:
@@ -108,8 +108,8 @@ class BlockingTransport:
             problem = _problem(progress, error, reason)
             if isinstance(error, requests.ConnectionError):
                 raise problem from error
-        # Outside of the handler, so that it does not carry the library's error along: the words of
-        # others may quote a header or a proxy's password.
+        # Outside the handler, so that the library's error is not chained: its message may quote a
+        # header or the password of a proxy.
         raise problem
 
     def _exchanged(self, request: Request) -> Response:
@@ -127,7 +127,7 @@ class BlockingTransport:
         return response
 
     def _begun(self, request: Request) -> requests.Response:
-        """Send, and return the answer as soon as its head is there."""
+        """Sends the request, and returns the answer as soon as its head is complete."""
         environment = self._environment(request)
         return self._adapter.send(
             _prepared(request),
@@ -148,7 +148,7 @@ class BlockingTransport:
 def _prepared(request: Request) -> requests.PreparedRequest:
     prepared = requests.PreparedRequest()
     prepared.method = request.method
-    # As it was signed: requests would quote it in its own way.
+    # As it was signed: requests would encode it differently.
     prepared.url = request.url
     prepared.headers = CaseInsensitiveDict({**_HEADERS, **accepted(request), **request.headers})
     if request.body or request.method not in {"GET", "HEAD"}:
@@ -158,10 +158,10 @@ def _prepared(request: Request) -> requests.PreparedRequest:
 
 
 def _problem(progress: Progress, error: Exception, reason: object) -> TransportError:
-    """Return what an error of the library means, by how far the request got."""
+    """Returns the error for one of the library, by how far the request got."""
     request = progress.send.request
     if progress.is_over or progress.is_sent:
-        # urllib3 calls all that fails behind a proxy "Unable to connect to proxy".
+        # urllib3 reports every failure behind a proxy as "Unable to connect to proxy".
         return failures.broken_off(progress, getattr(reason, "original_error", reason))
     if _is_distrust(error, reason):
         return failures.untrusted(request, reason)
@@ -178,6 +178,6 @@ def _is_distrust(error: Exception, reason: object) -> bool:
 
 
 def _reason(error: Exception) -> object:
-    """Return the cause, without the address and query that the library's own message repeats."""
+    """Returns the cause, without the address and query that the library's message repeats."""
     inner: Any = error.args[0] if error.args else error
     return getattr(inner, "reason", inner)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The body of an answer as it comes in: unpacked, whole, and no larger than it may be."""
+"""Reads the body of an answer: decompressed, complete, and within the size limit."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ from airflow_provider_dli.transport.failures import UnreadableAnswerError
 
 
 def accepted(request: Request) -> dict[str, str]:
-    """Return what both transports say in `Accept-Encoding`: nothing else is unpacked.
+    """Returns the `Accept-Encoding` of a request; nothing else is decompressed.
 
-    An object is read as it is stored; how that is packed is its own affair.
+    An object is read as it is stored, compressed or not.
     """
     return {"Accept-Encoding": "identity" if request.is_bulk else "gzip"}
 
 
 _PACKED = {"gzip", "x-gzip", "deflate"}
 _GZIP_OR_ZLIB = 47
-# A server may announce more than there is memory.
+# A server may declare a length that does not fit into memory.
 _LONGEST_PLACE = 32 * 1024 * 1024
 
 
 class Body:
-    """Takes the pieces of a body in their order; `most` is how many bytes it may have, unpacked.
+    """Collects the pieces of a body; `most` is its maximum size in bytes, decompressed.
 
-    Header names are lower case. Raises `UnreadableAnswerError` for an answer that cannot be read by
-    its status and headers.
+    Header names are lower case. Raises `UnreadableAnswerError` if status or headers are invalid.
     """
 
     def __init__(
@@ -39,20 +38,20 @@ class Body:
         _check_head(status, headers)
         length = _announced(headers)
         self._request = request
-        # An object may be as large as it says; what else comes has the limit of all.
+        # An object may be as large as it declares; other answers have the common limit.
         self._most = max(most, length) if request.is_bulk else most
         if length > self._most and request.method != "HEAD":
             raise failures.too_large(request, most)
         is_object = request.is_bulk and 200 <= status < 300
         encoding = "" if is_object else headers.get("content-encoding", "").strip().lower()
         self._unpacker = _unpacker(encoding)
-        # Each piece goes to its place: to join them in the end would hold the whole twice.
+        # Pieces are copied into one buffer: joining them at the end would need twice the memory.
         place = 0 if self._unpacker or request.method == "HEAD" else length
         self._bytes = bytearray(min(place, _LONGEST_PLACE, most))
         self._size = 0
 
     def add(self, piece: bytes) -> None:
-        """Take the next piece as it came; raises `AnswerTooLargeError`."""
+        """Adds the next piece as received; raises `AnswerTooLargeError`."""
         if self._unpacker is None:
             self._put(piece)
             return
@@ -60,16 +59,16 @@ class Body:
             try:
                 self._put(self._unpacker.decompress(piece, self._most - self._size + 1))
             except zlib.error:
-                raise UnreadableAnswerError("it cannot be unpacked") from None
-            # One packed stream may follow another.
+                raise UnreadableAnswerError("it cannot be decompressed") from None
+            # One compressed stream may follow another.
             piece = self._unpacker.unconsumed_tail or self._unpacker.unused_data
             if self._unpacker.eof and piece:
                 self._unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
 
     def whole(self) -> bytearray:
-        """Return the body after its last piece."""
+        """Returns the body after its last piece."""
         if self._unpacker is not None and not self._unpacker.eof and self._size:
-            raise UnreadableAnswerError("it is packed, and its end is missing")
+            raise UnreadableAnswerError("it is compressed, and its end is missing")
         del self._bytes[self._size :]
         return self._bytes
 
@@ -89,22 +88,22 @@ def _check_head(status: int, headers: Mapping[str, str]) -> None:
             urlsplit(headers.get("location", ""))
         except ValueError:
             raise UnreadableAnswerError(
-                f"it has status {status} and a Location that is no address"
+                f"it has status {status} and a Location that is not an address"
             ) from None
 
 
 def _announced(headers: Mapping[str, str]) -> int:
-    """Return the length that the answer announces, 0 where it announces none."""
+    """Returns the length that the headers declare, 0 if they declare none."""
     if "transfer-encoding" in headers or "content-length" not in headers:
         return 0
     return length_of(headers["content-length"])
 
 
 def length_of(text: str) -> int:
-    """Read a Content-Length; raises `UnreadableAnswerError`."""
+    """Returns the value of a Content-Length; raises `UnreadableAnswerError`."""
     text = text.strip()
     if not (text.isascii() and text.isdigit()):
-        raise UnreadableAnswerError("its Content-Length is not one number")
+        raise UnreadableAnswerError("its Content-Length is not a single number")
     return int(text)
 
 
@@ -112,5 +111,5 @@ def _unpacker(encoding: str) -> zlib._Decompress | None:
     if encoding in {"", "identity"}:
         return None
     if encoding not in _PACKED:
-        raise UnreadableAnswerError("it is packed in a way that was not asked for")
+        raise UnreadableAnswerError("its compression was not requested")
     return zlib.decompressobj(_GZIP_OR_ZLIB)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs flows that move much data, from many threads at once, and can be broken off."""
+"""Runs flows that transfer much data in several threads, and can be interrupted."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from airflow_provider_dli.transport.blocking import BlockingTransport
 from airflow_provider_dli.transport.connections import Adapter
 
 _SLICE = 0.5
-"""Seconds after which a pause looks whether it is still wanted."""
+"""Seconds after which a pause checks whether the transport was interrupted."""
 
 
 class BulkTransport(BlockingTransport):
-    """A blocking transport that threads may share; `connections` is how many of them.
+    """A blocking transport that threads share; `connections` is the number of threads.
 
     The other settings are those of `BlockingTransport`.
     """
@@ -32,11 +32,11 @@ class BulkTransport(BlockingTransport):
 
     @property
     def is_broken_off(self) -> bool:
-        """Whether nothing can be sent any more."""
+        """Whether the transport was interrupted and sends nothing any more."""
         return self._lines.are_cut
 
     def break_off(self) -> None:
-        """End at once what is under way in any thread, for good; the requests there fail."""
+        """Interrupts all requests in all threads at once and for good; they fail."""
         self._lines.cut()
 
     def _send(self, send: Send) -> Response:
@@ -52,11 +52,13 @@ class BulkTransport(BlockingTransport):
 
     def _go_on(self) -> None:
         if self.is_broken_off:
-            raise NotSentError("It was broken off together with what else was under way.")
+            raise NotSentError(
+                "The request was interrupted together with all others of this transfer."
+            )
 
 
 class _Lines:
-    """The connections that are open, so that they can be cut while other threads use them."""
+    """The open connections, which can be cut while other threads use them."""
 
     def __init__(self) -> None:
         self.are_cut = False
@@ -78,9 +80,9 @@ class _Lines:
 
 def _shut(connection: HTTPConnection) -> None:
     open_socket: Any = connection.sock
-    # TLS inside of TLS, to a proxy, has a socket of its own inside.
+    # TLS within TLS, to a proxy, has another socket inside.
     inner = getattr(open_socket, "socket", open_socket)
-    # Not the method of a TLS socket: that one drops the encryption first, while another thread may
-    # be sending. A socket that is gone already raises.
+    # Not the method of a TLS socket: it drops the encryption first, while another thread may be
+    # sending. A socket that is already closed raises.
     with contextlib.suppress(OSError, TypeError):
         socket.socket.shutdown(inner, socket.SHUT_RDWR)

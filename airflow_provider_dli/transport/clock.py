@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The time of the worker. A test gives a clock of its own."""
+"""The clock of the worker, which tests replace."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells Unix seconds and waits for seconds."""
+    """Returns the time and waits."""
 
     def now(self) -> float:
-        """Give Unix seconds."""
+        """Returns Unix seconds."""
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Waits for a number of seconds."""
         ...
 
 
 def steady(
     unix: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
 ) -> Callable[[], float]:
-    """Return a clock of Unix seconds that goes on evenly from now, whoever sets the machine's."""
+    """Returns a clock of Unix seconds that ignores later changes of the machine's clock."""
     ahead = unix() - monotonic()
     return lambda: ahead + monotonic()
 
 
 class SystemClock:
-    """The machine's own clock: Unix seconds as it was made, and evenly on from there.
+    """The clock of the machine, read once and monotonic from there.
 
-    Somebody who sets the machine's clock meanwhile makes no wait longer or shorter. `unix` and
-    `monotonic` may be a test's.
+    Setting the machine's clock does not change the length of a wait. Tests replace `unix` and
+    `monotonic`.
     """
 
     def __init__(
@@ -43,9 +43,9 @@ class SystemClock:
         self._now = steady(unix, monotonic)
 
     def now(self) -> float:
-        """Return Unix seconds."""
+        """Returns Unix seconds."""
         return self._now()
 
     def sleep(self, seconds: float) -> None:
-        """Block the thread for `seconds`."""
+        """Blocks the thread for `seconds`."""
         time.sleep(seconds)

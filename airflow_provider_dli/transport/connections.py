@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections of requests that know how far a request got, and that keep its time.
+"""Connections for requests that track how far a request got, and enforce its time limit.
 
-requests has a timeout for each piece that comes, none for the whole, and raises the same errors
-before a request was sent and after it was read. urllib3 does all that a request asks for in the
-thread that asks, so each thread has one request under way.
+requests has a timeout for each read but none for a whole request, and raises the same errors before
+a request was sent and after it was read. urllib3 handles a request in the calling thread, so each
+thread has one current request.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from airflow_provider_dli.transport.failures import UnreadableAnswerError
 from airflow_provider_dli.transport.progress import Progress
 
 PIECE = 1024 * 1024
-"""Bytes that a socket is offered at once; it takes of them what it has place for."""
+"""Bytes offered to a socket at once, which takes as many as fit."""
 
 TLS_PIECE = 64 * 1024
-"""The same for TLS, which takes all or nothing: a timeout is for all of it, and more takes long on
-a slow line."""
+"""The same for TLS, which takes all or nothing: the timeout covers all of them, and more would take
+long on a slow line."""
 
 _C = TypeVar("_C", bound=HTTPConnection)
 
@@ -39,7 +39,7 @@ _here = threading.local()
 
 @contextmanager
 def under_way(progress: Progress) -> Iterator[None]:
-    """Have the connections of this thread keep the time of a request, and note how far it gets."""
+    """Makes this thread's connections track a request and enforce its time limit."""
     before, _here.progress = _progress(), progress
     try:
         yield
@@ -53,9 +53,9 @@ def _progress() -> Progress | None:
 
 
 class Adapter(HTTPAdapter):
-    """Opens such connections, and keeps up to `connections` for later.
+    """Opens such connections, and keeps up to `connections` of them for reuse.
 
-    `opened` is given each as soon as it is open.
+    `opened` is called with each new connection.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Adapter(HTTPAdapter):
         super().__init__(pool_maxsize=connections)
 
     def init_poolmanager(self, *arguments: Any, **settings: Any) -> None:
-        """Make pools of our connections."""
+        """Creates pools of tracked connections."""
         super().init_poolmanager(*arguments, **settings)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        """Make pools of our connections through a proxy."""
+        """Creates pools of tracked connections through a proxy."""
         manager = super().proxy_manager_for(proxy, **settings)
         if not proxy.lower().startswith("socks"):  # it has pools of its own
             manager.pool_classes_by_scheme = self._pools
@@ -85,7 +85,7 @@ def _pool(kind: type[Any], connection: type[HTTPConnection]) -> type[Any]:
 
 
 def _timed(kind: type[_C], opened: Callable[[HTTPConnection], None]) -> type[_C]:
-    """Return a kind of connection that keeps the time of the request under way."""
+    """Returns a connection class that tracks the current request."""
     piece = TLS_PIECE if issubclass(kind, HTTPSConnection) else PIECE
 
     class Timed(kind):  # type: ignore[valid-type, misc]  # mypy knows no class made of another
@@ -112,7 +112,7 @@ def _timed(kind: type[_C], opened: Callable[[HTTPConnection], None]) -> type[_C]
             if self.sock is None:
                 self.connect()
             progress = _progress()
-            # What is said to a proxy while the connection is made is not the request.
+            # What is sent to a proxy while connecting is not the request.
             if progress is None or self._is_connecting:
                 super().send(data)
                 return
@@ -130,7 +130,7 @@ def _timed(kind: type[_C], opened: Callable[[HTTPConnection], None]) -> type[_C]
 
 
 def _as_signed(url: str) -> str:
-    """Return the target of the request under way, where requests and urllib3 mend slashes, dots."""
+    """Returns the signed target of the request; requests and urllib3 normalise slashes and dots."""
     progress = _progress()
     if progress is None:
         return url
@@ -139,18 +139,18 @@ def _as_signed(url: str) -> str:
 
 
 def _limit(sock: Any, each: float | None, progress: Progress) -> None:
-    """Have the next step of a socket end in time: after `each` seconds, or when all are up."""
+    """Limits the next operation of a socket to `each` seconds and to the time left."""
     sock.settimeout(progress.left if each is None else min(each, progress.left))
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer that is whole or none: cut off within its head it is no answer."""
+    """An answer whose head is complete; a truncated head is an error."""
 
     def __init__(self, sock: Any, *arguments: Any, **settings: Any) -> None:
         super().__init__(_Source(sock), *arguments, **settings)  # type: ignore[arg-type]  # it needs no more
 
     def _read_status(self) -> tuple[str, int, str]:
-        # Until Python 3.14 at least, every other interim answer than 100 is taken for the last.
+        # Up to Python 3.14 at least, http.client treats interim answers other than 100 as final.
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc]  # not in typeshed
             if not 102 <= status < 200:
@@ -167,13 +167,13 @@ class _Response(http.client.HTTPResponse):
 
 
 def _check(headers: http.client.HTTPMessage) -> None:
-    """Raise `UnreadableAnswerError` where the head of an answer is not to be trusted."""
+    """Raises `UnreadableAnswerError` if the head of an answer is malformed."""
     is_readable = True
     try:
         assert_header_parsing(headers)
     except HeaderParsingError:
         is_readable = False
-    if not is_readable:  # outside of the handler, whose error quotes headers
+    if not is_readable:  # outside the handler, whose error quotes headers
         raise UnreadableAnswerError("it has a header that cannot be read")
     lengths = headers.get_all("content-length")
     if lengths:
@@ -181,7 +181,7 @@ def _check(headers: http.client.HTTPMessage) -> None:
 
 
 class _Source:
-    """What an answer is read from."""
+    """The source that an answer is read from."""
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
@@ -191,19 +191,19 @@ class _Source:
 
 
 class _Lines(io.BufferedReader):
-    """Reads whole lines only: http.client takes the end of the stream for the end of a head."""
+    """Reads complete lines only: http.client takes the end of the stream for the end of a head."""
 
     def readline(self, size: int | None = -1, /) -> bytes:
         line = super().readline(size)
         if not line.endswith(b"\n") and not (size is not None and 0 <= size <= len(line)):
             raise http.client.RemoteDisconnected(
-                "the connection was closed before the head of an answer had come"
+                "the connection was closed before the head of an answer was complete"
             )
         return line
 
 
 class _TimedReads(io.RawIOBase):
-    """Reads a socket for as long as the request under way may take."""
+    """Reads a socket within the time limit of the current request."""
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock

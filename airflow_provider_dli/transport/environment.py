@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proxies and CA bundle of the environment, read as requests reads them, for both transports."""
+"""Reads proxies and CA bundle from the environment as requests does, for both transports."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from airflow_provider_dli.api.protocol.wire import Request
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the environment says for one origin.
+    """The settings of the environment for one origin.
 
-    `verify` is a boolean or the path of a CA bundle; `proxy` is the address of the one proxy that
-    counts for the origin.
+    `verify` is a boolean or the path of a CA bundle, `proxy` the address of the proxy to use.
     """
 
     proxies: dict[str, str]
@@ -25,9 +24,9 @@ class Environment:
 
 
 def read(request: Request, verify: bool | str, proxy: str | None = None) -> Environment:
-    """Read the environment for a request; `proxy`, and a `verify` that is not `True`, win over it.
+    """Reads the environment for a request; `proxy`, and `verify` unless `True`, take precedence.
 
-    Raises `OSError` or `ValueError` for a variable that cannot be used; its words may quote it.
+    Raises `OSError` or `ValueError` for an invalid variable; the message may quote its value.
     """
     with requests.Session() as session:
         merged = session.merge_environment_settings(request.url, {}, None, verify, None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a request got, and how long it may take yet: one notion for both transports."""
+"""Tracks how far a request got and how much time it has left, for both transports."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from airflow_provider_dli.api.protocol.wire import Send
 
 LEAST_RATE = 16 * 1024
-"""Bytes a second, on the average, that an object has to move at least; a call that carries one has
-so much more time than others."""
+"""The minimum average rate of an object in bytes a second; its call has that much more time."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """One request on its way. `now` is a monotonic clock in seconds.
+    """The progress of one request. `now` is a monotonic clock in seconds.
 
-    `is_sent` says that the first byte may have left: from then on the service may have carried it
-    out. Until then nobody has seen it.
+    `is_sent` is set as soon as the first byte may have left: from then on the service may have
+    carried it out.
     """
 
     send: Send
@@ -33,7 +32,7 @@ class Progress:
 
     @property
     def allowed(self) -> float:
-        """Seconds that it may take in all, so far: more, the more bytes of an object moved."""
+        """Seconds that the request may take in total; bytes of an object that moved add to it."""
         seconds = self.total
         if self.send.request.is_bulk:
             seconds += self.moved / LEAST_RATE
@@ -41,13 +40,13 @@ class Progress:
 
     @property
     def is_over(self) -> bool:
-        """Whether its time is up."""
+        """Whether the time limit was reached."""
         return self.now() - self._began >= self.allowed
 
     @property
     def left(self) -> float:
-        """Seconds that are left; raises `TimeoutError` when there are none."""
+        """Seconds left; raises `TimeoutError` if there are none."""
         seconds = self.allowed - (self.now() - self._began)
         if seconds <= 0:
-            raise TimeoutError("its time is up")
+            raise TimeoutError("the time limit was reached")
         return seconds

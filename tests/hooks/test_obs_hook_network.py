@@ -194,7 +194,7 @@ def test_an_address_where_nobody_is_was_not_sent_and_is_tried_again(
 ) -> None:
     connect_obs("http://127.0.0.1:1")
 
-    with pytest.raises(NotSentError, match="GET bucket-1 was not sent: no connection to http"):
+    with pytest.raises(NotSentError, match="GET bucket-1 was not sent: could not connect to http"):
         ObsHook(clock=clock).check_bucket("bucket-1")
 
     assert len(clock.slept) >= 4

@@ -72,7 +72,7 @@ def test_a_service_that_is_not_there_fails_the_wait_after_the_unknown_time(
     left = deferred(operator)
     connect(endpoint="http://127.0.0.1:1")
 
-    with pytest.raises(NotSentError, match="no connection to http://127"):
+    with pytest.raises(NotSentError, match="could not connect to http://127"):
         resume(operator, left, event(again(left.trigger)))
 
 

@@ -81,7 +81,7 @@ def test_a_service_that_cannot_be_reached_fails_a_deferred_wait_after_the_unknow
     left = deferred(operator)
     connect(endpoint=endpoint)
 
-    with pytest.raises(NotSentError, match=f"no connection to {endpoint}"):
+    with pytest.raises(NotSentError, match=f"could not connect to {endpoint}"):
         resume(operator, left, event(again(left.trigger)))
 
 

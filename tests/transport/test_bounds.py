@@ -155,6 +155,6 @@ def test_an_object_that_is_sent_slower_than_the_least_rate_is_given_up() -> None
         transport = BulkTransport(connections=1, monotonic=tick)
         body = bytes(64 * 2**20)
         request = Request("PUT", f"http://127.0.0.1:{port}", "/b/k", (), {}, body, is_bulk=True)
-        with pytest.raises(AnswerLostError, match="not done after"):
+        with pytest.raises(AnswerLostError, match="not finished after"):
             transport.run(send(request))
         transport.close()

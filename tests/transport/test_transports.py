@@ -203,7 +203,7 @@ def test_a_refused_connection_was_not_sent(transport: Transport) -> None:
         unused.bind(("127.0.0.1", 0))
         origin = f"http://127.0.0.1:{unused.getsockname()[1]}"
 
-    with pytest.raises(NotSentError, match=r"was not sent: no connection to .*Check endpoint"):
+    with pytest.raises(NotSentError, match=r"was not sent: could not connect to .*Check endpoint"):
         transport.run(send(get(origin)))
 
 

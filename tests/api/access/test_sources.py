@@ -560,7 +560,7 @@ def test_nobody_who_answers_is_an_error_that_names_the_address(
         "metadata": Metadata(nowhere),
     }[kind]
 
-    with pytest.raises(NotSentError, match=f"no connection to {nowhere}") as caught:
+    with pytest.raises(NotSentError, match=f"could not connect to {nowhere}") as caught:
         look(emulator, its_source, clock)
 
     assert isinstance(caught.value.__cause__, DliError)
