@@ -22,17 +22,17 @@ SILENCE = 60.0
 
 
 class Progress:
-    """When the last line was written, and how an error that does not end the wait is logged.
+    """When there was news last, and how an error that does not end the wait is logged.
 
     `now` returns Unix seconds.
     """
 
-    __slots__ = ("_last_line", "_log", "_now", "_started")
+    __slots__ = ("_last_news", "_log", "_now", "_started")
 
     def __init__(self, log: Log, now: Callable[[], float]) -> None:
         self._log = log
         self._now = now
-        self._started = self._last_line = now()
+        self._started = self._last_news = now()
 
     @property
     def seconds(self) -> float:
@@ -44,10 +44,10 @@ class Progress:
         self._log.warning("The wait continues after an error: %s", error)
 
     def _is_silent(self) -> bool:
-        return self._now() - self._last_line >= SILENCE
+        return self._now() - self._last_news >= SILENCE
 
-    def _heard(self) -> None:
-        self._last_line = self._now()
+    def _note_news(self) -> None:
+        self._last_news = self._now()
 
 
 class GroupProgress(Progress):
@@ -78,9 +78,9 @@ class GroupProgress(Progress):
         if is_new_hint and readiness.hint:
             self._log.info("%s.", readiness.hint[0].upper() + readiness.hint[1:])
         if changes or is_new_hint:
-            self._heard()
+            self._note_news()
         elif self._is_silent():
-            self._heard()
+            self._note_news()
             ready = sum(state == PackageState.READY for state in readiness.states.values())
             self._log.info(
                 "Waiting for %.0f s: %d of %d packages are READY; %s",
@@ -111,9 +111,9 @@ class JobProgress(Progress):
             log("Spark job %s: %s -> %s", batch.id, self._state or "(new)", state)
             self._was_restarted |= batch.state is BatchState.RECOVERING
             self._state = state
-            self._heard()
+            self._note_news()
         elif self._is_silent():
-            self._heard()
+            self._note_news()
             self._log.info("Spark job %s: %s for %.0f s", batch.id, state, self.seconds)
 
     @property
@@ -152,4 +152,4 @@ class JobProgress(Progress):
             else:
                 take(line)
         if new:
-            self._heard()
+            self._note_news()

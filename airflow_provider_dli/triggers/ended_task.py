@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a trigger learns that somebody ended its task, and acts before it is gone itself."""
+"""How a trigger finds out that somebody ended its task, and still does what has to be done."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ async def uncancelled(act: Awaitable[None]) -> None:
 
 @contextmanager
 def noting_ctrl_c(trigger: Any) -> Iterator[Callable[[], bool]]:
-    """Yields a function that returns whether Ctrl-C was pressed, on `airflow dags test`.
+    """Yields a function that returns whether Ctrl-C was pressed while `airflow dags test` waits.
 
-    That runs the trigger with `asyncio.run`, which makes a cancellation of Ctrl-C that looks like
-    any other. In a triggerer, which gives each trigger an id, it returns False: a triggerer handles
-    the signal itself.
+    There the trigger runs under `asyncio.run`, which turns Ctrl-C into a cancellation like any
+    other. In a triggerer, which gives each trigger an id and handles the signal itself, the
+    function returns False.
     """
     pressed: list[int] = []
     before = signal.getsignal(signal.SIGINT)

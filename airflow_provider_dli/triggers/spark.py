@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -93,11 +93,11 @@ class SparkBatchTrigger(WaitTrigger):
         # One for the whole wait, also where the account changes: it knows what was read.
         log = DriverLog(wait.batch_id, auto_recovery=wait.auto_recovery)
         watch = partial(self._watch, wait, progress, log if self.driver_log else None, now)
-        with noting_ctrl_c(self) as is_pressed:
+        with noting_ctrl_c(self) as was_pressed:
             try:
                 return ended_event(await wait_on_account(self, watch, wait, now))
             except asyncio.CancelledError:
-                if is_pressed() and self.cancel_on_kill:
+                if was_pressed() and self.cancel_on_kill:
                     task_log.warning("Interrupted: cancelling Spark job %s.", self.batch_id)
                     await self.on_kill()
                 raise
@@ -124,9 +124,14 @@ class SparkBatchTrigger(WaitTrigger):
             if progress.may_have_log:
                 await sharing.run_serially(account, follow)
 
+        async def read_repeatedly() -> None:
+            while True:
+                await sharing.pause(self.poll_interval)
+                await read()
+
         # The connections are needed once more when the wait is over.
         async with sharing.keep_open(account):
-            following = asyncio.ensure_future(self._repeat(read))
+            following = asyncio.ensure_future(read_repeatedly())
             try:
                 batch = await sharing.watch_job(account, wait, now=now)
             finally:
@@ -140,13 +145,6 @@ class SparkBatchTrigger(WaitTrigger):
             except TimeoutError:
                 task_log.info("Could not read the end of the driver log in time. DLI has it.")
         return batch
-
-    async def _repeat(self, read: Callable[[], Awaitable[None]]) -> None:
-        from airflow_provider_dli.triggerer import sharing
-
-        while True:
-            await sharing.pause(self.poll_interval)
-            await read()
 
     async def on_kill(self) -> None:
         """Cancel the job: somebody marked or cleared the task.

@@ -209,7 +209,7 @@ class Watched:
         await eventually(lambda: asyncio.all_tasks() == {asyncio.current_task()})
 
     async def looks(self, emulator: Emulator, more: int = 1) -> None:
-        """Let it look again, and take in what it saw."""
+        """Wait until it has looked again and acted on what it saw."""
         wanted = len(emulator.requests) + more
         await eventually(lambda: len(emulator.requests) >= wanted or self.task.done())
         if self.task.done():

@@ -211,7 +211,7 @@ class Airflow:
 
 @contextmanager
 def served(server: object) -> Iterator[None]:
-    """Let what asks Airflow's server ask this one."""
+    """Make what asks Airflow's server ask this one."""
     from airflow.sdk.execution_time.supervisor import set_supervisor_comms
 
     with set_supervisor_comms(server):  # type: ignore[arg-type]
@@ -219,7 +219,7 @@ def served(server: object) -> Iterator[None]:
 
 
 def ended(dli: Emulator, batch_id: str, server: object) -> bool:
-    """Say whether `on_kill` cancels the job where Airflow's server says this."""
+    """Returns whether `on_kill` cancels the job when Airflow's server answers like this."""
     one = trigger(batch_id)
     one.task_instance = TASK  # type: ignore[assignment]
     with served(server):
@@ -293,6 +293,6 @@ def test_the_log_says_why_the_job_is_cancelled(
 
 
 def said(caplog: pytest.LogCaptureFixture) -> str:
-    """Read the log, also what is written aside."""
+    """Returns the log, also what a thread writes."""
     asyncio.run(task_log.written())
     return caplog.text

@@ -40,7 +40,7 @@ def told(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
 
 
 def lines(text: str) -> list[str]:
-    """Give the driver's lines in a log."""
+    """Returns the driver's lines in a log."""
     return DRIVER.findall(text)
 
 
@@ -49,7 +49,7 @@ def trigger(batch_id: str, **fields: Any) -> SparkBatchTrigger:
 
 
 def submit(emulator: Emulator, timeline: Any, log: Any = (), **request: Any) -> str:
-    """Submit a job that plays a timeline, as somebody else would, and give its id."""
+    """Submit a job that plays a timeline, as somebody else would, and return its id."""
     request = {"file": "obs://b/a.py", "queue": "q", "name": "job", **request}
     emulator.set_batch_timeline("job", timeline, log)
     call = urllib.request.Request(  # noqa: S310 - it is http, of this machine
