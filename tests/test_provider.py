@@ -40,6 +40,7 @@ HALVES = {
         "operators.responsible",
         "operators.waiting",
         "sensors.base",
+        "triggers.base",
     )
 }
 

@@ -91,8 +91,9 @@ class SparkBatchTrigger(WaitTrigger):
             **self._wait_arguments(),
         )
         # One for the whole wait, also where the account changes: it knows what was read.
-        log = DriverLog(wait.batch_id, auto_recovery=wait.auto_recovery)
-        watch = partial(self._watch, wait, progress, log if self.driver_log else None, now)
+        recovers = wait.auto_recovery
+        lines = DriverLog(wait.batch_id, auto_recovery=recovers) if self.driver_log else None
+        watch = partial(self._watch, wait, progress, lines, now)
         with noting_ctrl_c(self) as was_pressed:
             try:
                 return ended_event(await wait_on_account(self, watch, wait, now))
