@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The errors, where version 0.1 had them; they are in `airflow_provider_dli.exceptions` now."""
+"""The errors, where version 0.1 had them."""
 
 from __future__ import annotations
 

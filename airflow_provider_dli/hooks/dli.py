@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.access import consoles
 from airflow_provider_dli.api.jobs import calls as job_calls
+from airflow_provider_dli.api.jobs.calls import VERIFY_FOR
 from airflow_provider_dli.api.jobs.cancelling import active_of, cancel_all
 from airflow_provider_dli.api.jobs.driver_log import DriverLog, last_lines
 from airflow_provider_dli.api.jobs.models import BatchLog, SparkBatch
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from airflow_provider_dli.api.jobs.spark_job import SparkJob
 
 F = TypeVar("F")
-
-VERIFY_FOR = 60.0
-"""Seconds to wait for a cancelled job to end."""
 
 _LOST_ANSWER = (
     "The submission got no usable answer. The job is looked up by its name, and not submitted "

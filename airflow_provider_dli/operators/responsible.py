@@ -266,8 +266,8 @@ class ResponsibleOperator(DliHookMixin, BaseOperator):
 
         `is_broken_off` says that a submission may have been under way.
         """
+        from airflow_provider_dli.api.jobs.calls import VERIFY_FOR
         from airflow_provider_dli.api.protocol.errors import DliError
-        from airflow_provider_dli.hooks.dli import VERIFY_FOR
 
         name = self._owner.name if self._owner else ""
         which = self.batch_id or f"named {name!r}"

@@ -29,10 +29,10 @@ LAST_READ = 20.0
 """Seconds that reading the end of the driver's log may take: many waits may end at once."""
 
 KILL_TIME = 28.0
-"""Seconds that `on_kill` may take: Airflow allows thirty."""
+"""Seconds for `on_kill` to cancel a job and to look at it: Airflow allows thirty."""
 
-VERIFY_FOR = 20.0
-"""Seconds of these for looking at the job after the cancel."""
+CANCEL_TIME = 10.0
+"""Seconds of these that are left for the cancel when the connection could not be read before."""
 
 CONNECT_PAUSE = 3.0
 """Seconds at most between two tries to read the connection meanwhile."""
@@ -174,12 +174,11 @@ class SparkBatchTrigger(WaitTrigger):
         task_log.info("The task was marked or cleared: cancelling Spark job %s.", self.batch_id)
 
         async def cancel_on(account: Account) -> SparkBatch | None:
-            seconds = min(VERIFY_FOR, end - now())
-            flow = partial(cancel, batch_id=self.batch_id, seconds=seconds)
+            flow = partial(cancel, batch_id=self.batch_id, seconds=end - now())
             return await sharing.run(account, flow, now=now)
 
         connecting = ConnectionWait(
-            deadline=end - VERIFY_FOR / 2,
+            deadline=end - CANCEL_TIME,
             poll_interval=CONNECT_PAUSE,
             trouble=partial(task_log.warning, "%s Trying again."),
         )

@@ -16,7 +16,14 @@ from airflow_provider_dli.api.protocol.errors import DliError, WireError
 from airflow_provider_dli.api.protocol.wire import Call, Flow, Response, encode
 
 PAGE = 100
-"""Jobs of a page: the size that the service takes where none is given."""
+"""Jobs on a page: the service's own default."""
+
+VERIFY_FOR = 60.0
+"""Seconds for which a cancelled job is looked at until it has ended.
+
+Only where Airflow leaves less time is it less: `on_kill` of a task has 4 s (`ON_KILL_LIMIT`), that
+of a trigger 28 s (`KILL_TIME`).
+"""
 
 _READINGS = 3
 

@@ -1,12 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tasks of version 0.1 import goes on to be there."""
+"""Names that tasks of version 0.1 import."""
 
 from __future__ import annotations
 
-from airflow_provider_dli.api import objects
+import importlib
+import sys
+
+import pytest
+
 from airflow_provider_dli.api.obs import models
 
 
-def test_the_names_of_objects_are_where_they_were() -> None:
-    assert objects.FileToSend is models.FileToSend
-    assert objects.StoredObject is models.StoredObject
+def test_the_place_of_objects_in_version_0_1_warns_and_has_the_same_classes() -> None:
+    sys.modules.pop("airflow_provider_dli.api.objects", None)
+
+    with pytest.warns(DeprecationWarning, match=r"airflow_provider_dli\.api\.obs\.models"):
+        before = importlib.import_module("airflow_provider_dli.api.objects")
+
+    assert before.FileToSend is models.FileToSend
+    assert before.StoredObject is models.StoredObject
