@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey, Credential, Token
 from airflow_provider_dli.api.access.identity import Source
+from airflow_provider_dli.api.access.service import Service
 from airflow_provider_dli.api.access.sources import Password, TokenKeys
 from airflow_provider_dli.api.obs.refusals import NO_DOTS
 from airflow_provider_dli.api.obs.signatures import encoded_key, sign_obs, sign_v4
 from airflow_provider_dli.api.protocol.errors import InputError
-from airflow_provider_dli.api.protocol.service import Service
 from airflow_provider_dli.api.protocol.wire import Call, Request
 
 _ANY_REGION = "us-east-1"

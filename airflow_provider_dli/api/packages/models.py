@@ -218,7 +218,7 @@ class PackageListing:
     def __init__(self, body: bytes | bytearray) -> None:
         self._bytes = body
         try:
-            self._body = _decode_listing(lenient.unmarked(body))
+            self._body = _decode_listing(lenient.without_byte_order_mark(body))
         except lenient.UNREADABLE as error:
             lenient.answer_object(
                 body

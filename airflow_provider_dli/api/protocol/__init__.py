@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How any of the services is asked: requests, answers, errors, retries, waits."""
+"""What all services share: requests, answers, errors, retries, waits, the client."""

@@ -19,6 +19,7 @@ from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import Lease
 from airflow_provider_dli.api.access.identity import Identity, identity_of, is_of_credential
 from airflow_provider_dli.api.access.projects import find_project
+from airflow_provider_dli.api.access.service import DLI, Service
 from airflow_provider_dli.api.protocol.deadline import Deadline
 from airflow_provider_dli.api.protocol.errors import (
     AuthenticationError,
@@ -29,7 +30,6 @@ from airflow_provider_dli.api.protocol.errors import (
 from airflow_provider_dli.api.protocol.log import Log
 from airflow_provider_dli.api.protocol.pace import Pace
 from airflow_provider_dli.api.protocol.retry import DEFAULT_RETRY, Retry
-from airflow_provider_dli.api.protocol.service import DLI, Service
 from airflow_provider_dli.api.protocol.wait import LAST_LOOK, Subscriber
 from airflow_provider_dli.api.protocol.wire import Call, Flow, sleep
 

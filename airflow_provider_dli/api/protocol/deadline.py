@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A time by which a flow has to be over, with every call and every pause in it."""
+"""A time by which a flow has to end, with every call and every pause in it."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float, now: Callable[[], float]) -> Deadline:
-        """Return the deadline that is so many seconds from now."""
+        """Returns the deadline that is so many seconds from now."""
         return cls(now() + seconds, now)
 
     @property
     def left(self) -> float:
-        """Seconds until then; negative afterwards."""
+        """Seconds until the deadline; negative after it."""
         return self.at - self.now()
 
     def cut(self, flow: Flow[T]) -> Flow[T]:
-        """Carry out a flow, so that no call in it outlasts the deadline, and no pause.
+        """Runs a flow in which no call and no pause outlasts the deadline.
 
-        A call has the time that is left. A pause that would outlast the deadline, and a call for
-        which no time is left, raise `NotSentError` in the flow.
+        A call gets the time that is left. A pause that would outlast the deadline, or a call for
+        which no time is left, raises `NotSentError` in the flow.
         """
         try:
             step = next(flow)
@@ -57,5 +57,5 @@ class Deadline:
             is_short = step.limit is not None and step.limit < left
             return step if is_short else replace(step, limit=left)
         if step.seconds > left:
-            raise NotSentError(f"Time is up: a pause of {step.seconds:.1f} s is longer than it.")
+            raise NotSentError(f"No time is left for a pause of {step.seconds:.1f} s.")
         return step

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading JSON of a service that types it loosely: text for booleans, null anywhere."""
+"""Reads the JSON of a service that is loose about types: text for booleans, null anywhere."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ from airflow_provider_dli.api.protocol.errors import RefusedInBodyError, WireErr
 T = TypeVar("T")
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are not the JSON it was asked to read."""
+"""What msgspec raises for bytes that are not the expected JSON."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-_MARK = b"\xef\xbb\xbf"
-
-
-def unmarked(body: bytes | bytearray) -> bytes | bytearray:
-    """Return JSON without the byte order mark that some servers put before it."""
-    return body[len(_MARK) :] if body.startswith(_MARK) else body
+def without_byte_order_mark(body: bytes | bytearray) -> bytes | bytearray:
+    """Returns JSON without the byte order mark that some servers put before it."""
+    return body.removeprefix(_BYTE_ORDER_MARK)
 
 
 def json_object(body: bytes | bytearray | Raw) -> dict[str, Any]:
-    """Decode a body that must be a JSON object; says what it is when it is none."""
-    text = unmarked(bytes(body)).strip()
+    """Decodes a body that must be a JSON object; the error says what it is instead."""
+    text = without_byte_order_mark(bytes(body)).strip()
     if not text:
         raise WireError("the body is empty")
     try:
         fields = msgspec.json.decode(text)
     except UNREADABLE as error:
         what = "HTML" if text.startswith(b"<") else "no JSON, or cut off"
-        # A UnicodeDecodeError holds the text that it could not read, secrets and all.
+        # A UnicodeDecodeError contains the text that it could not read, which may have secrets.
         cause = None if isinstance(error, UnicodeDecodeError) else error
         raise WireError(f"the body is {what}") from cause
     if not isinstance(fields, dict):
@@ -43,14 +42,14 @@ def json_object(body: bytes | bytearray | Raw) -> dict[str, Any]:
 
 
 def answer_object(body: bytes | bytearray) -> dict[str, Any]:
-    """Decode the body of a success; a refusal inside it is no success."""
+    """Decodes the body of a success; raises `RefusedInBodyError` if it is a refusal."""
     fields = json_object(body)
     check_success(fields.get("error_code"), fields.get("is_success"))
     return fields
 
 
 def check_success(error_code: object, is_success: object) -> None:
-    """Raise where the fields that only a refusal has say that it is one."""
+    """Raises `RefusedInBodyError` if these two fields of a body are those of a refusal."""
     if error_code:
         raise RefusedInBodyError("the body is an error")
     if boolean(is_success) is False:
@@ -58,7 +57,7 @@ def check_success(error_code: object, is_success: object) -> None:
 
 
 def take(rest: dict[str, Any], key: str, read: Callable[[object], T | None]) -> T | None:
-    """Move a field out of `rest`; null is nothing, and what cannot be read stays in `rest`."""
+    """Moves a field out of `rest` and returns it; a value that `read` refuses stays in `rest`."""
     value = rest.pop(key, None)
     taken = read(value)
     if taken is None and value is not None:
@@ -67,14 +66,14 @@ def take(rest: dict[str, Any], key: str, read: Callable[[object], T | None]) -> 
 
 
 def boolean(value: object) -> bool | None:
-    """Read a boolean that may be text; `None` for anything else."""
+    """Returns a boolean that may be sent as text; `None` for anything else."""
     if isinstance(value, str):
         return {"true": True, "false": False}.get(value.strip().lower())
     return value if isinstance(value, bool) else None
 
 
 def objects(field: str, value: object) -> Iterator[dict[str, Any]]:
-    """Give the objects of a list; null entries count for nothing."""
+    """Yields the objects of a list, without its null entries."""
     for entry in entries(field, value):
         if isinstance(entry, dict):
             yield entry
@@ -83,7 +82,7 @@ def objects(field: str, value: object) -> Iterator[dict[str, Any]]:
 
 
 def entries(field: str, value: object) -> list[Any]:
-    """Read a list, also one that is not decoded yet; null and missing are empty."""
+    """Returns a list, decoded if need be; null and missing count as empty."""
     if isinstance(value, Raw):
         value = json_object(b'{"it": %b}' % bytes(value))["it"]
     if value is None or value is UNSET:
@@ -94,14 +93,14 @@ def entries(field: str, value: object) -> list[Any]:
 
 
 def text(value: object) -> str | None:
-    """Read text, also of a number; `None` for anything else."""
+    """Returns text, also for a number; `None` for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     return str(value)
 
 
 def number(value: object) -> int | None:
-    """Read a whole number that may be text; `None` for anything else."""
+    """Returns a whole number that may be sent as text; `None` for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:

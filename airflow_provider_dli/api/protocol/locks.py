@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Locks for what a forked process inherits."""
+"""A lock for state that a forked process inherits."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import threading
 
 
 class ProcessLock:
-    """A lock among the threads of one process; a forked child finds it free.
+    """A lock between the threads of one process, which is free in a forked child.
 
-    `fork` copies only the thread that called it. An ordinary lock that another thread held at that
-    moment stays locked in the child for ever.
+    `fork` copies only the thread that called it, so an ordinary lock that another thread holds at
+    that moment would stay locked in the child for ever.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class ProcessLock:
     def __enter__(self) -> None:
         pid = os.getpid()
         lock = self._locks.get(pid)
-        # Only one of several threads that come first puts its lock in.
+        # setdefault is atomic: threads that come first at the same time share one lock.
         (lock or self._locks.setdefault(pid, threading.Lock())).acquire()
 
     def __exit__(self, *_: object) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a task's log is, for those who know no Airflow."""
+"""The type of a task's log, for code that does not import Airflow."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 
 class Log(Protocol):
-    """What the loggers of Airflow 2 and 3 have in common."""
+    """The methods that the loggers of Airflow 2 and 3 share."""
 
     def info(self, event: Any, *args: Any) -> Any:
-        """Log a line."""
+        """Logs a line."""
         ...
 
     def warning(self, event: Any, *args: Any) -> Any:
-        """Log a warning."""
+        """Logs a warning."""
         ...

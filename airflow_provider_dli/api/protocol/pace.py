@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast a process may ask one account's DLI: slower after each refusal, faster with success."""
+"""How fast a process calls DLI on one account: slower after each 429, faster after successes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ FULL_BUDGET = 20.0
 
 @dataclass(eq=False)
 class Pace:
-    """One account's turns and retries, shared by all threads and loops of a process.
+    """The turns and the retries of one account, shared by all threads and loops of a process.
 
-    Nobody waits before the service has refused a call for too many requests (429). Then calls get
-    turns with a gap between them. It doubles when a call is refused that took its turn with
-    the present gap, and shrinks a little with each success, so that the rate settles below the
-    service's limit. Retries cost from a budget that only successes refill: a service in trouble is
-    not asked ever more.
+    Calls are sent at once until the service refuses one for too many requests (429). From then on
+    they take turns with a gap between them. The gap doubles when a call is refused that had taken
+    its turn with the present gap, and shrinks a little with each success, so that the rate settles
+    below the service's limit. Each retry takes from a budget that only successes refill, so that a
+    service in trouble does not get more and more calls.
     """
 
     _gap: float = 0.0
@@ -36,22 +36,22 @@ class Pace:
         return self._gap
 
     def turn(self, now: float) -> float:
-        """Take a turn; gives the seconds until it comes."""
+        """Takes a turn; returns the seconds until it comes."""
         with self._lock:
             at = max(now, self._free_at) if self._gap else now
             self._free_at = at + self._gap
             return at - now
 
     def succeeded(self) -> None:
-        """Learn that a call was answered."""
+        """Records that a call was answered with a success."""
         with self._lock:
             self._budget = min(self._budget + 0.5, FULL_BUDGET)
             self._gap = self._gap * 0.998 if self._gap > 0.001 else 0.0
 
     def throttled(self, now: float, retry_after: float | None, gap: float = LONGEST_GAP) -> None:
-        """Learn that a call was refused that had taken its turn with this `gap`.
+        """Records that a call was refused that had taken its turn with this `gap`.
 
-        A smaller one than today's says nothing: the call is of the time before.
+        A smaller gap than the present one changes nothing: the call is older than that.
         """
         with self._lock:
             if gap >= self._gap:
@@ -59,7 +59,7 @@ class Pace:
             self._free_at = max(self._free_at, now + (retry_after or 0))
 
     def may_repeat(self) -> bool:
-        """Take a retry out of the budget, if there is one."""
+        """Takes a retry out of the budget; returns whether there was one."""
         with self._lock:
             if self._budget < 1:
                 return False
@@ -72,7 +72,7 @@ _lock = ProcessLock()
 
 
 def pace_of(account: Account) -> Pace:
-    """Give the pace of an account, the same to everybody in this process."""
+    """Returns the pace of an account, the same for all callers in this process."""
     key = (account.origin, account.project_id, account.source)
     with _lock:
         return _paces.setdefault(key, Pace())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one service wants of an account that calls it: an address, keys, a signature."""
+"""How a service is called on an account: its address, its credential, its signature."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from airflow_provider_dli.api.protocol.wire import Call, Request
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One of the services that an account calls, as data.
+    """One of the services that an account can call.
 
-    `source` tells where the credential for it comes from, `request` makes a request of a call,
-    given the project's id where it `has_projects`, `authorise` signs it at a Unix time, and
-    `caller` says who asked, for messages. `name` is for the log.
+    `source` returns the source of its credential; `request` turns a call into a request, with the
+    project's id if the service `has_projects`; `authorise` signs it with a Unix time; `caller`
+    names the caller in messages. `name` is for the log.
     """
 
     name: str
