@@ -131,7 +131,7 @@ def test_a_dead_job_without_a_readable_log_is_explained_as_far_as_possible(
 
     error = hook.explain_batch(hook.get_batch(batch_id))
 
-    assert "No line of its driver's log is known." in str(error)
+    assert "Its driver's log is empty or could not be read." in str(error)
 
 
 def test_a_job_is_cancelled_and_looked_at_until_it_has_ended(

@@ -34,7 +34,7 @@ CAUSES: dict[str, tuple[list[str], str, bool]] = {
     ),
     "obs-denied": (
         ["com.obs.services.exception.ObsException: Response Code[403] AccessDenied"],
-        r"OBS refuses the job \(403\): .*Give the job's agency",
+        r"OBS denies access to the job \(403\): .*Grant the job's agency",
         True,
     ),
     "an exception": (
@@ -42,7 +42,7 @@ CAUSES: dict[str, tuple[list[str], str, bool]] = {
         "The application raised an exception: KeyError: 'word'",
         False,
     ),
-    "no log": ([], "It failed, or was cancelled or ended outside Airflow", False),
+    "no log": ([], "It failed, or it was cancelled or ended outside Airflow", False),
 }
 
 
@@ -81,8 +81,8 @@ def test_the_text_is_the_same_wherever_the_task_waited(mode: Mode, dli: Emulator
 
     assert text.splitlines() == [
         f"Spark job ID is dead. A class is missing: {lines[0]}",
-        "Check class_name, and give the JAR that has the class in jars. Classes of data sources of "
-        "DLI need their module in modules.",
+        "Check class_name, and add the JAR that has the class to jars. Classes of DLI's data "
+        "sources need their module in modules.",
         "The last lines of its driver's log:",
         "a first line",
         *lines,
@@ -122,7 +122,7 @@ def test_a_job_that_gets_no_resources_is_dead_after_three_hours(mode: Mode, dli:
 
     text = str(failure(mode, timeout=None))
 
-    assert "a wait of 3 hours for resources ends so as well" in text
+    assert "or it waited 3 hours for resources" in text
 
 
 def test_a_log_that_cannot_be_read_hides_nothing_of_the_failure(
@@ -135,7 +135,7 @@ def test_a_log_that_cannot_be_read_hides_nothing_of_the_failure(
 
     text = str(failure(mode))
 
-    assert "No line of its driver's log is known." in text
+    assert "Its driver's log is empty or could not be read." in text
     said = logged(WARNING)
     assert said.count("cannot be read: GET") == 1
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Spark batch endpoints of DLI, one function each, and the flow that reads a whole listing."""
+"""The Spark batch endpoints of DLI, one function each, and a flow that reads the whole listing."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _READINGS = 3
 
 
 def create(request: Mapping[str, Any]) -> Call[SparkBatch]:
-    """Submit a batch job; `request` is what `SparkJob.as_wire` gives.
+    """Submits a batch job; `request` is the result of `SparkJob.as_wire`.
 
     POST /v2.0/{project_id}/batches,
     https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0124.html. Not repeatable: the service
-    takes no token that would tell a repeat from another job.
+    accepts no token by which it could recognise a repeated submission.
     """
-    return Call("POST", "/batches", _created, body=msgspec.json.encode(request))
+    return Call("POST", "/batches", _read_created, body=msgspec.json.encode(request))
 
 
 def listing(
@@ -47,7 +47,7 @@ def listing(
     start: int = 0,
     size: int = PAGE,
 ) -> Call[BatchListing]:
-    """List batch jobs, one page of at most `size` from index `start` on.
+    """Lists batch jobs: one page of at most `size` jobs, from index `start`.
 
     GET /v2.0/{project_id}/batches,
     https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0125.html
@@ -64,26 +64,26 @@ def listing(
         if value is not None
     ]
     query += [("from", str(start)), ("size", str(size))]
-    return Call("GET", "/batches", _listed, query=tuple(query), repeatable=True)
+    return Call("GET", "/batches", _read_listing, query=tuple(query), repeatable=True)
 
 
 def show(batch_id: str) -> Call[SparkBatch]:
-    """Show one batch job, with what it was submitted with.
+    """Shows one batch job, with the request that submitted it.
 
     GET /v2.0/{project_id}/batches/{batch_id},
     https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0126.html
     """
-    return Call("GET", _path(batch_id), partial(_shown, batch_id), repeatable=True)
+    return Call("GET", _path(batch_id), partial(_read_batch, batch_id), repeatable=True)
 
 
 def state(batch_id: str) -> Call[SparkBatch]:
-    """Show the state of one batch job; of the rest the answer has only the id.
+    """Shows the state of one batch job; the answer has no other field but the id.
 
     GET /v2.0/{project_id}/batches/{batch_id}/state,
     https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0127.html
     """
     path = f"{_path(batch_id)}/state"
-    return Call("GET", path, partial(_shown, batch_id), repeatable=True)
+    return Call("GET", path, partial(_read_batch, batch_id), repeatable=True)
 
 
 def log(
@@ -93,9 +93,9 @@ def log(
     size: int | None = None,
     index: int | None = None,
 ) -> Call[BatchLog]:
-    """Read lines of the driver's log: at most `size` from line `start` on, by default the last 100.
+    """Reads the driver's log: at most `size` lines from line `start`, by default the last 100.
 
-    `index` numbers the logs of a job that was started again; without it the service takes 0.
+    `index` numbers the logs of a job that was restarted; the service's default is 0.
 
     GET /v2.0/{project_id}/batches/{batch_id}/log,
     https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0128.html, deprecated since 2023.
@@ -104,17 +104,17 @@ def log(
     query = [("type", "driver")]
     query += [(name, str(value)) for name, value in numbers if value is not None]
     path = f"{_path(batch_id)}/log"
-    return Call("GET", path, partial(_logged, batch_id), query=tuple(query), repeatable=True)
+    return Call("GET", path, partial(_read_log, batch_id), query=tuple(query), repeatable=True)
 
 
 def cancel(batch_id: str) -> Call[None]:
-    """Cancel a batch job. One that has ended is refused, with HTTP 400.
+    """Cancels a batch job. For one that has ended the service answers HTTP 400.
 
     DELETE /v2.0/{project_id}/batches/{batch_id},
-    https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0129.html. The answer says that the
-    cancel was taken, not that the job has ended. It waits for no turn: the job costs money.
+    https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0129.html. The answer means that the
+    cancel was accepted, not that the job has ended. It is sent at once, since the job costs money.
     """
-    return Call("DELETE", _path(batch_id), _cancelled, repeatable=True, is_urgent=True)
+    return Call("DELETE", _path(batch_id), _check_cancelled, repeatable=True, is_urgent=True)
 
 
 def every(
@@ -124,29 +124,29 @@ def every(
     queue: str | None = None,
     state: str | None = None,
 ) -> Flow[tuple[SparkBatch, ...]]:
-    """Read all pages of a listing.
+    """Reads all pages of a listing.
 
-    Jobs come and go between two pages, and whether the newest or the oldest comes first is not
-    documented. So each page begins with the last job of the one before: where another stands in
-    its place, jobs may have slipped through, and the listing is read again. Raises `DliError` when
-    it never holds still, or says that there are more jobs than it gives.
+    Jobs are added and removed between two pages, and their order is not documented. So each page
+    begins with the last job of the page before. If another job is in its place, jobs may have been
+    skipped, and the listing is read again. Raises `DliError` if it changes each time, or has fewer
+    jobs than its total.
     """
     page = partial(listing, name=name, queue=queue, state=state)
     for _ in range(_READINGS):
-        found, is_whole = yield from _read(perform, page)
-        if is_whole:
+        found, is_complete = yield from _read_pages(perform, page)
+        if is_complete:
             return tuple(found.values())
     raise DliError(
-        f"GET /batches gave {len(found)} jobs and has more, also when it was read {_READINGS} "
-        "times: jobs come and go too fast. Try again later."
+        f"GET /batches returned {len(found)} jobs and has more, although it was read {_READINGS} "
+        "times: jobs are added and removed too fast. Try again later."
     )
 
 
-def _read(
+def _read_pages(
     perform: Callable[[Call[BatchListing]], Flow[BatchListing]],
     page: Callable[..., Call[BatchListing]],
 ) -> Flow[tuple[dict[str, SparkBatch], bool]]:
-    """Read the pages once: the jobs by their ids, and whether these are all."""
+    """Reads the pages once; returns the jobs by their ids, and whether these are all."""
     found: dict[str, SparkBatch] = {}
     totals: set[int] = set()
     start = 0
@@ -158,8 +158,8 @@ def _read(
         found |= {batch.id: batch for batch in listed.batches}
         if listed.total is not None:
             totals.add(listed.total)
-        # Neither a short page nor the total alone says that there is no more: a service may give
-        # fewer than it is asked for, and may count no more than it gives.
+        # Neither a short page nor the total alone means the end: a service may return fewer jobs
+        # than it was asked for, and its total may count those of the page only.
         if len(listed.batches) < PAGE and len(found) >= min(totals, default=0):
             return found, True
         if len(found) == known:
@@ -167,7 +167,7 @@ def _read(
         start += len(listed.batches) - 1
 
 
-def _listed(response: Response) -> BatchListing:
+def _read_listing(response: Response) -> BatchListing:
     return BatchListing.from_wire(lenient.answer_object(response.body))
 
 
@@ -175,34 +175,34 @@ def _path(batch_id: str) -> str:
     return f"/batches/{encode(checks.stored_name('batch_id', batch_id))}"
 
 
-def _created(response: Response) -> SparkBatch:
+def _read_created(response: Response) -> SparkBatch:
     fields = lenient.json_object(response.body)
-    # Id and state decide: tools of the vendor print "is_success": false beside a job that runs.
+    # The id decides: the vendor's tools print "is_success": false beside a job that runs.
     if not lenient.text(fields.get("id")):
         lenient.answer_object(response.body)
     return SparkBatch.from_wire(fields)
 
 
-def _shown(batch_id: str, response: Response) -> SparkBatch:
+def _read_batch(batch_id: str, response: Response) -> SparkBatch:
     batch = SparkBatch.from_wire(lenient.answer_object(response.body))
     _check_id(batch_id, batch.id)
     return batch
 
 
-def _logged(batch_id: str, response: Response) -> BatchLog:
+def _read_log(batch_id: str, response: Response) -> BatchLog:
     fields = lenient.answer_object(response.body)
     _check_id(batch_id, lenient.text(fields.get("id")) or batch_id)
     return BatchLog.from_wire(fields)
 
 
-def _check_id(asked: str, answered: str) -> None:
-    if answered.strip().lower() != asked.strip().lower():
-        raise WireError(f"the body is about the batch job {answered!r}")
+def _check_id(expected: str, batch_id: str) -> None:
+    if batch_id.strip().lower() != expected.strip().lower():
+        raise WireError(f"the body is about the batch job {batch_id!r}")
 
 
-def _cancelled(response: Response) -> None:
+def _check_cancelled(response: Response) -> None:
     if not response.body.strip():
         return
-    said = lenient.text(lenient.answer_object(response.body).get("msg"))
-    if said and said.strip().lower() != "deleted":
-        raise WireError("the body does not say deleted")
+    message = lenient.text(lenient.answer_object(response.body).get("msg"))
+    if message and message.strip().lower() != "deleted":
+        raise WireError("msg is not deleted")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What DLI's answers say of Spark batch jobs: one job, a page of the listing, lines of a log."""
+"""The models of Spark batch jobs: one job, a page of the listing, lines of a log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_dli.api.protocol.errors import WireError
 
 
 class BatchState(StrEnum):
-    """The state of a batch job. `UNKNOWN` stands for any word not documented.
+    """The state of a batch job. `UNKNOWN` stands for any word that is not documented.
 
     Source: table 7 of https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0124.html
     """
@@ -28,12 +28,12 @@ class BatchState(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the job has ended; a state that nobody knows is not taken for an end."""
+        """Whether the job has ended; an unknown state does not count as an end."""
         return self in {BatchState.SUCCESS, BatchState.DEAD}
 
 
 _STATES = {state.value: state for state in BatchState}
-# Where a request names packages; `python_files` is how it was spelled in 2021.
+# The fields of a request that name packages; `python_files` is the spelling of 2021.
 _FILES = ("jars", "pyFiles", "python_files", "files", "modelFiles", "archives", "resources")
 
 
@@ -41,9 +41,9 @@ _FILES = ("jars", "pyFiles", "python_files", "files", "modelFiles", "archives", 
 class SparkBatch:
     """One Spark batch job. Times are Unix milliseconds.
 
-    `raw_state` is the state as it was sent; `request` is what the job was submitted with, `None`
-    where the answer does not tell it or not as JSON; its `conf` may hold secrets, so it is not
-    shown. `extra` holds every field that is not one of these.
+    `raw_state` is the state as the service spells it. `request` is the request that submitted the
+    job, or `None` where the answer does not have it as JSON; its `conf` may have secrets, so `repr`
+    leaves it out. `extra` has all other fields.
     """
 
     id: str
@@ -59,12 +59,12 @@ class SparkBatch:
 
     @classmethod
     def from_wire(cls, fields: Mapping[str, Any]) -> SparkBatch:
-        """Read one job object."""
+        """Returns the job of a JSON object."""
         rest = dict(fields)
         batch_id = lenient.take(rest, "id", lenient.text)
         if not batch_id:
             raise WireError("a batch job has no id")
-        # Two names of the same thing; the older one is left where they differ.
+        # Two names of the same field; the older one stays in `extra` where they differ.
         queue = lenient.take(rest, "queue", lenient.text)
         if not queue or rest.get("cluster_name") == queue:
             queue = lenient.take(rest, "cluster_name", lenient.text) or queue
@@ -83,7 +83,7 @@ class SparkBatch:
 
     @property
     def state(self) -> BatchState:
-        """The state in its canonical form: the documentation prints both success and Success."""
+        """The canonical state: the documentation has both success and Success."""
         return _STATES.get(self.raw_state.strip().lower(), BatchState.UNKNOWN)
 
     @property
@@ -93,7 +93,7 @@ class SparkBatch:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What XCom keeps of the job as the result of a task."""
+        """The result of a task in XCom."""
         return {
             "batch_id": self.id,
             "name": self.name,
@@ -105,7 +105,7 @@ class SparkBatch:
     def named_groups(self) -> frozenset[str]:
         """The package groups that the request names, whole or as `group/package`."""
         groups = [
-            _named("groups", entry)
+            _name_of("groups", entry)
             for entry in lenient.entries("groups", (self.request or {}).get("groups"))
         ]
         # Group names may have dots, but no slash.
@@ -114,24 +114,24 @@ class SparkBatch:
 
     @property
     def named_packages(self) -> frozenset[str]:
-        """The packages that the request names without their group."""
+        """The packages that the request names without a group."""
         return frozenset(name for name in self._files() if "/" not in name)
 
     def _files(self) -> list[str]:
         request = self.request or {}
-        named = [request["file"]] if request.get("file") else []
-        for spelled in _FILES:
-            named += lenient.entries(spelled, request.get(spelled))
-        return [_named("the request", entry) for entry in named]
+        files = [request["file"]] if request.get("file") else []
+        for key in _FILES:
+            files += lenient.entries(key, request.get(key))
+        return [_name_of("the request", entry) for entry in files]
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> SparkBatch:
-        """Read what `as_dict` gave, of another version of this package as well."""
+        """Returns the job of an `as_dict`, also of another version of this package."""
         known = cls.__dataclass_fields__
         return cls(**{name: value for name, value in plain.items() if name in known})
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain JSON, fit for XCom, without the request."""
+        """Returns plain JSON for XCom, without the request."""
         return {
             "id": self.id,
             "name": self.name,
@@ -148,14 +148,14 @@ class SparkBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchListing:
-    """A page of the listing. `total` counts all jobs that match, `None` where nobody says."""
+    """A page of the listing. `total` is the number of all matching jobs, `None` if not sent."""
 
     batches: tuple[SparkBatch, ...]
     total: int | None = None
 
     @classmethod
     def from_wire(cls, fields: Mapping[str, Any]) -> BatchListing:
-        """Read one page. One without the list of jobs is none: it must not look as if all ended."""
+        """Returns a page. Without the list of jobs it is refused: it would look as if all ended."""
         if fields.get("sessions") is None:
             raise WireError("the body has no sessions")
         sessions = lenient.objects("sessions", fields["sessions"])
@@ -166,7 +166,7 @@ class BatchListing:
 class BatchLog:
     """Lines of a driver's log, the oldest first.
 
-    `start` is the number of the first line, `total` counts all lines; `None` where nobody says.
+    `start` is the number of the first line, `total` the number of all lines; `None` if not sent.
     """
 
     lines: tuple[str, ...]
@@ -175,7 +175,7 @@ class BatchLog:
 
     @classmethod
     def from_wire(cls, fields: Mapping[str, Any]) -> BatchLog:
-        """Read an answer. One that has none of the fields of a log is none."""
+        """Returns the log of an answer; raises `WireError` if it has no field of a log."""
         if not fields.keys() & {"log", "from", "total"}:
             raise WireError("the body has none of log, from and total")
         return cls(
@@ -186,15 +186,15 @@ class BatchLog:
 
 
 def _line(entry: object) -> str:
-    # One that is null still counts: lines are found again by their numbers.
+    # A null entry counts as a line, since lines are counted by their numbers.
     line = "" if entry is None else lenient.text(entry)
     if line is None:
-        raise WireError("a line of the log is no text")
+        raise WireError("a line of the log is not text")
     return line
 
 
 def _app_id(value: object) -> str | None:
-    # Text on the current pages, a list of texts on those of 2021.
+    # Text in the current documentation, a list of texts in that of 2021.
     return lenient.text(value[0] if isinstance(value, list) and len(value) == 1 else value)
 
 
@@ -207,8 +207,8 @@ def _request(value: object) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _named(place: str, entry: object) -> str:
+def _name_of(field: str, entry: object) -> str:
     name = entry.get("name") if isinstance(entry, dict) else entry
     if not isinstance(name, str):
-        raise WireError(f"an entry of {place} has no name")
+        raise WireError(f"an entry of {field} has no name")
     return name.strip()

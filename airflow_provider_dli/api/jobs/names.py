@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The name of a job that belongs to a task: the same in each try, another one after a clear.
+"""The name of a task's job: the same in each try, another one after a clear.
 
-DLI takes no token that would make a submission safe to repeat, so the name is what a job is found
-by when nobody can tell whether it was submitted.
+DLI accepts no token that makes a submission safe to repeat, so a job is found by its name when it
+is unknown whether it was submitted.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ LONGEST = 128
 """https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0124.html"""
 
 CONF = "spark.airflow."
-"""What the names of the entries in a job's `conf` begin with that tell whose it is."""
+"""The prefix of the entries in a job's `conf` that name its task instance."""
 
 BATCH_ID = "batch_id"
-"""The key of the XCom value by which a task has the id of its job, from the submission on."""
+"""The key of the XCom value with the id of a task's job, pushed at the submission."""
 
 _DIGITS = 16
 
@@ -29,9 +29,9 @@ _DIGITS = 16
 class Owner:
     """The task instance that a job belongs to.
 
-    `generation` is its `max_tries`: a retry leaves that as it is, a user's clear raises it.
-    `retries` is how often one generation may be tried again. `label` is what the name of its job
-    begins with.
+    `generation` is its `max_tries`: a retry does not change it, a user's clear raises it.
+    `retries` is the number of retries in one generation. `label` is the beginning of the job's
+    name.
     """
 
     label: str
@@ -47,14 +47,14 @@ class Owner:
     def is_first_try(self) -> bool:
         """Whether this generation cannot have submitted a job before.
 
-        Where somebody changed `retries` in between, a try is rather taken for a later one: that
-        looks for a job that is not there, and the other would pass over one that is.
+        If `retries` was changed in between, a first try may count as a later one. That only looks
+        for a job that does not exist; the opposite would miss one that does.
         """
         return self.try_number in {1, self.generation - self.retries + 1}
 
     @property
     def may_try_again(self) -> bool:
-        """Whether a retry follows when this try fails."""
+        """Whether a retry follows if this try fails."""
         return self.try_number <= self.generation
 
     @property
@@ -66,8 +66,8 @@ class Owner:
     def earlier_names(self) -> tuple[str, ...]:
         """The names that jobs of earlier generations may have, the latest first.
 
-        Empty when the task was not cleared. A clear raises the generation by the number of tries,
-        so most of these names were never given; and `retries` may have been others then.
+        Empty if the task was not cleared. A clear raises the generation by the number of tries, so
+        most of these names were never used; `retries` may have been different, so none is left out.
         """
         if self.generation <= self.retries:
             return ()
@@ -75,7 +75,7 @@ class Owner:
 
     @property
     def conf(self) -> dict[str, str]:
-        """What the job tells of its owner, for who looks at it later."""
+        """The entries of the job's `conf` that name its task instance."""
         return {
             f"{CONF}dag_id": self.dag_id,
             f"{CONF}task_id": self.task_id,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the end of a driver's log to the cause of a job's end.
+"""Finds the cause of a job's failure in the end of its driver's log.
 
-Only a job that is dead already is explained here: no words of a log decide whether it failed.
+This explains jobs that are dead already: the text of a log never decides whether a job failed.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from airflow_provider_dli.api.jobs.causes import JobCause
 from airflow_provider_dli.api.protocol.errors import SparkBatchFailedError
 
-SHOWN = 20
-"""How many lines of the log an error shows at most."""
+LAST_LINES = 20
+"""Lines of the log in an error, at most."""
 
-_CHARACTERS = 4000
-_LONGEST = 400
+_LONGEST_EXCERPT = 4000
+_LONGEST_LINE = 400
 _SEARCHED = 1000
 
-# The most specific first. What follows from another cause comes after that: a driver that is out of
-# memory is killed, and Python then says that its JVM is gone.
+# The most specific first, and causes before their consequences: a driver that is out of memory is
+# killed, and Python then reports that its JVM is gone.
 _WORDS: tuple[tuple[JobCause, str], ...] = (
     (
         JobCause.EXECUTOR_OUT_OF_MEMORY,
@@ -99,18 +99,19 @@ _THROWN = re.compile(
     r'(?:Exception in thread "[^"]*" |Caused by: |: |.*User class threw exception: )'
     r"(?P<what>[\w.$]+(?:Exception|Error)\b.*)"
 )
-# What Python says when its JVM is gone is no cause.
+# Python's errors about a JVM that is gone are a consequence, not a cause.
 _JVM_GONE = re.compile(
     r"py4j\.protocol\.Py4J(?:Network)?Error|ConnectionRefusedError|KeyboardInterrupt"
 )
 
 
 def cause_of(lines: Sequence[str]) -> tuple[JobCause | None, str]:
-    """Give the most specific cause that the lines tell of, with the line that does.
+    """Returns the most specific cause found in the lines, and the line that shows it.
 
-    `None` and an empty line where they tell of none.
+    Without a known cause these are `None` and an empty text.
     """
-    # What DLI counts as a line may hold several. To search long ones for long would hold up a loop.
+    # What DLI counts as one line may have several. The length is limited, since a long search would
+    # block the triggerer's loop.
     single = [part[:_SEARCHED] for line in lines for part in line.splitlines()]
     grave = [line for line in single if not _HARMLESS.match(line)]
     candidates = [(cause, _last_match(words, grave)) for cause, words in _TABLE]
@@ -118,7 +119,7 @@ def cause_of(lines: Sequence[str]) -> tuple[JobCause | None, str]:
         (JobCause.PYTHON_EXCEPTION, _raised(grave)),
         (JobCause.JAVA_EXCEPTION, _thrown(grave)),
     ]
-    # A job goes on after a warning, so that one is the last thing to believe, and forbids no retry.
+    # A job goes on after a warning, so warnings come last, and they never forbid a retry.
     candidates += [
         (cause, _last_match(words, single)) for cause, words in _TABLE if not cause.is_permanent
     ]
@@ -128,24 +129,24 @@ def cause_of(lines: Sequence[str]) -> tuple[JobCause | None, str]:
 def explain(
     batch_id: str, raw_state: str, lines: Sequence[str], console_url: str | None = None
 ) -> SparkBatchFailedError:
-    """Give the error of a job that is dead: its cause as far as the log tells, and the last lines.
+    """Returns the error for a dead job, with its cause if the log shows one, and the last lines.
 
     :param batch_id: id of the job
     :param raw_state: its state as DLI spells it
-    :param lines: the end of its driver's log; a hundred lines tell more than twenty
-    :param console_url: where the job is shown
+    :param lines: the end of its driver's log; 100 lines show more causes than 20
+    :param console_url: the job's page in the console
     """
     cause, line = cause_of(lines)
-    said = (
+    why = (
         f"{cause.message.removesuffix('.')}: {_cut(line)}\n{cause.remedy}"
         if cause
-        else "It failed, or was cancelled or ended outside Airflow: DLI tells no difference, and a "
-        "wait of 3 hours for resources ends so as well."
+        else "It failed, or it was cancelled or ended outside Airflow, or it waited 3 hours for "
+        "resources: DLI reports all of these as the same state."
     )
-    parts = [f"Spark job {batch_id} is {raw_state or 'in no state'}. {said}"]
+    parts = [f"Spark job {batch_id} is {raw_state or 'in no state'}. {why}"]
     if console_url:
-        parts.append(f"In the console: {console_url}")
-    parts.append(_last(lines))
+        parts.append(f"Console: {console_url}")
+    parts.append(_last_lines(lines))
     return SparkBatchFailedError(
         "\n".join(parts),
         batch_id,
@@ -159,10 +160,10 @@ def _last_match(words: re.Pattern[str], lines: Sequence[str]) -> str:
 
 
 def _raised(lines: Sequence[str]) -> str:
-    """Give the line that ends the last traceback, unless it is about an exception of Java."""
-    begins = [place for place, line in enumerate(lines) if _TRACEBACK in line]
-    for place in reversed(begins):
-        ends = (line for line in lines[place + 1 :] if line and not line[0].isspace())
+    """Returns the line that ends the last traceback, unless that is about a Java exception."""
+    starts = [number for number, line in enumerate(lines) if _TRACEBACK in line]
+    for start in reversed(starts):
+        ends = (line for line in lines[start + 1 :] if line and not line[0].isspace())
         line = next(ends, "")
         if line and "Py4JJavaError" not in line and not _JVM_GONE.match(line):
             return line.strip()
@@ -170,24 +171,24 @@ def _raised(lines: Sequence[str]) -> str:
 
 
 def _thrown(lines: Sequence[str]) -> str:
-    """Give the exception of Java that caused the others."""
+    """Returns the Java exception that caused the others."""
     thrown = [match["what"] for match in map(_THROWN.match, lines) if match]
     return thrown[-1].strip() if thrown else ""
 
 
-def _last(lines: Sequence[str]) -> str:
-    """Give the last lines under a heading, as many as fit."""
-    shown: list[str] = []
-    room = _CHARACTERS
-    for line in reversed(lines[-SHOWN:]):
-        room -= len(_cut(line)) + 1
-        if room < 0:
+def _last_lines(lines: Sequence[str]) -> str:
+    """Returns the last lines under a heading, as many as fit."""
+    last: list[str] = []
+    left = _LONGEST_EXCERPT
+    for line in reversed(lines[-LAST_LINES:]):
+        left -= len(_cut(line)) + 1
+        if left < 0:
             break
-        shown.insert(0, _cut(line))
-    if not shown:
-        return "No line of its driver's log is known."
-    return "\n".join(["The last lines of its driver's log:", *shown])
+        last.insert(0, _cut(line))
+    if not last:
+        return "Its driver's log is empty or could not be read."
+    return "\n".join(["The last lines of its driver's log:", *last])
 
 
 def _cut(line: str) -> str:
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"

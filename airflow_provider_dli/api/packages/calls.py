@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The package endpoints of DLI, one function each. Each checks its input and gives a `Call`.
+"""The package endpoints of DLI, one function each, which checks its input and returns a `Call`.
 
 Reference: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0166.html
 """
@@ -32,7 +32,7 @@ _SUFFIXES = {".jar": "jar", ".py": "pyFile", ".zip": "pyFile", ".egg": "pyFile",
 
 
 def kind_of(name: str) -> str:
-    """Give the kind of a package by its suffix; `modelFile` is never guessed."""
+    """Returns the kind of a package by its suffix; never `modelFile`."""
     return _SUFFIXES.get(PurePosixPath(name).suffix, "file")
 
 
@@ -46,11 +46,11 @@ def upload(
     cloud: Cloud | None = None,
     region: str | None = None,
 ) -> Call[PackageGroup]:
-    """Upload OBS objects as packages, into a group or without one.
+    """Uploads OBS objects as packages, into a group or without one.
 
     POST /v2.0/{project_id}/resources,
-    https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0130.html. Without a group the
-    service answers only names; the result's `name` is then `None` and its states are unknown.
+    https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0130.html. Without a group the answer
+    has only names: the result's `name` is `None` and its states are unknown.
     """
     body: dict[str, Any] = {
         "paths": checks.paths(paths, cloud, region),
@@ -61,7 +61,7 @@ def upload(
         body["group"] = checks.group(group)
     if (tags := checks.given("tags", tags)) is not None:
         body["tags"] = checks.tags(tags, cloud)
-    return Call("POST", "/resources", partial(_uploaded, group), body=msgspec.json.encode(body))
+    return Call("POST", "/resources", partial(_read_upload, group), body=msgspec.json.encode(body))
 
 
 def upload_typed(
@@ -72,7 +72,7 @@ def upload_typed(
     cloud: Cloud | None = None,
     region: str | None = None,
 ) -> Call[PackageGroup]:
-    """Upload OBS objects of one kind into a group; the service always does so synchronously.
+    """Uploads OBS objects of one kind into a group; the service always does so synchronously.
 
     POST /v2.0/{project_id}/resources/jars, …/pyfiles or …/files,
     https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0169.html (0170, 0171).
@@ -83,72 +83,71 @@ def upload_typed(
     return Call(
         "POST",
         f"/resources/{TYPED_PATHS[kind]}",
-        partial(_uploaded, group),
+        partial(_read_upload, group),
         body=msgspec.json.encode(body),
     )
 
 
 def listing(kind: str | None = None, tags: str | None = None) -> Call[PackageListing]:
-    """List groups, ungrouped packages and modules; there is no paging.
+    """Lists groups, ungrouped packages and modules; there is no paging.
 
     GET /v2.0/{project_id}/resources,
     https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0168.html. The format of `tags` is
     not documented; the text is sent as it is.
     """
-    return _list_call(_listed, kind, tags)
+    return _list_call(lambda response: PackageListing(response.body), kind, tags)
 
 
 def find(
     group: str | None, names: Collection[str] = (), kind: str | None = None
 ) -> Call[tuple[PackageGroup | None, float | None]]:
-    """Find one group in the listing, and the Unix time on the server's clock.
+    """Finds one group in the listing, and the Unix time on the server's clock.
 
-    There is no call that gives a group. It is `None` when the listing does not have it, which may
-    also mean that the caller may not see it. For `group=None` it holds the ungrouped packages of
-    these `names`.
+    DLI has no call for one group. It is `None` if it is not listed, which may also mean that the
+    caller may not see it. For `group=None` it has the ungrouped packages of these `names`.
     """
     if group is not None:
         checks.stored_name("group", group)
-    return _list_call(partial(_found, group, names), kind)
+    return _list_call(partial(_find_group, group, names), kind)
 
 
 def find_group(
     group: str | None, names: Collection[str] = (), kind: str | None = None
 ) -> Call[PackageGroup | None]:
-    """Find one group in the listing, as a wait does: one that is not there is an `AbsentGroup`."""
+    """Finds one group in the listing for a wait: an `AbsentGroup` if it is not listed."""
     if group is None:
-        return _list_call(lambda response: _found(None, names, response)[0], kind)
+        return _list_call(lambda response: _find_group(None, names, response)[0], kind)
     checks.stored_name("group", group)
     return _list_call(lambda response: PackageListing(response.body).find(group), kind)
 
 
 def show(name: str, group: str | None = None) -> Call[Package]:
-    """Show one package: of a group, or the ungrouped one of that name.
+    """Shows one package: of a group, or the ungrouped one of that name.
 
     GET /v2.0/{project_id}/resources/{resource_name}?group=,
     https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0172.html
     """
-    path, query = _one(name, group)
-    return Call("GET", path, partial(_shown, name, group), query=query, repeatable=True)
+    path, query = _package_path(name, group)
+    return Call("GET", path, partial(_read_package, name, group), query=query, repeatable=True)
 
 
 def delete(name: str, group: str | None = None) -> Call[bool]:
-    """Delete one package: of a group, or the ungrouped one of that name.
+    """Deletes one package: of a group, or the ungrouped one of that name.
 
     DELETE /v2.0/{project_id}/resources/{resource_name}?group=,
-    https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0173.html. Not repeatable: a repeat
-    after a lost answer is told that the package does not exist.
+    https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0173.html. Not repeatable: after a
+    lost answer, a repeat would be refused because the package does not exist.
     """
-    path, query = _one(name, group)
-    return Call("DELETE", path, _deleted, query=query)
+    path, query = _package_path(name, group)
+    return Call("DELETE", path, _check_deleted, query=query)
 
 
 def change_owner(new_owner: str, group: str | None = None, name: str | None = None) -> Call[None]:
-    """Give a group, a package in a group, or an ungrouped package to another IAM user.
+    """Makes another IAM user the owner of a group, of its package, or of an ungrouped package.
 
     PUT /v2.0/{project_id}/resources/owner,
-    https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0253.html. Not repeatable: after the
-    first time the caller may no longer be allowed to.
+    https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0253.html. Not repeatable: afterwards
+    the caller may lack the permission.
     """
     body = {"new_owner": checks.owner(new_owner)}
     if group is None and name is None:
@@ -157,7 +156,7 @@ def change_owner(new_owner: str, group: str | None = None, name: str | None = No
         body["group_name"] = checks.stored_name("group", group)
     if name is not None:
         body["resource_name"] = checks.stored_name("name", name)
-    return Call("PUT", "/resources/owner", _changed, body=msgspec.json.encode(body))
+    return Call("PUT", "/resources/owner", _check_changed, body=msgspec.json.encode(body))
 
 
 def _list_call(
@@ -173,12 +172,12 @@ def _list_call(
     return Call("GET", "/resources", parse, query=tuple(query), repeatable=True)
 
 
-def _one(name: str, group: str | None) -> tuple[str, tuple[tuple[str, str], ...]]:
+def _package_path(name: str, group: str | None) -> tuple[str, tuple[tuple[str, str], ...]]:
     path = f"/resources/{encode(checks.stored_name('name', name))}"
     return path, () if group is None else (("group", checks.stored_name("group", group)),)
 
 
-def _uploaded(group: str | None, response: Response) -> PackageGroup:
+def _read_upload(group: str | None, response: Response) -> PackageGroup:
     fields = lenient.answer_object(response.body)
     uploaded = PackageGroup.from_wire(fields, group)
     if group is None and not uploaded.packages:
@@ -189,27 +188,23 @@ def _uploaded(group: str | None, response: Response) -> PackageGroup:
     return uploaded
 
 
-def _shown(name: str, group: str | None, response: Response) -> Package:
+def _read_package(name: str, group: str | None, response: Response) -> Package:
     fields = lenient.answer_object(response.body)
     if not fields.get("resource_name") and not fields.get("status"):
-        raise WireError("the body is no package: it has neither resource_name nor status")
+        raise WireError("the body is not a package: it has neither resource_name nor status")
     return Package.from_wire(
         {**fields, "resource_name": fields.get("resource_name") or name}, group
     )
 
 
-def _deleted(response: Response) -> bool:
+def _check_deleted(response: Response) -> bool:
     # A success has no body: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0173.html
     if response.body.strip():
         lenient.answer_object(response.body)
     return True
 
 
-def _listed(response: Response) -> PackageListing:
-    return PackageListing(response.body)
-
-
-def _found(
+def _find_group(
     group: str | None, names: Collection[str], response: Response
 ) -> tuple[PackageGroup | None, float | None]:
     listed = PackageListing(response.body)
@@ -219,6 +214,6 @@ def _found(
     return PackageGroup(None, packages=ungrouped) if ungrouped else None, server_time(response)
 
 
-def _changed(response: Response) -> None:
+def _check_changed(response: Response) -> None:
     if lenient.boolean(lenient.answer_object(response.body).get("is_success")) is not True:
-        raise WireError("the body does not say is_success")
+        raise WireError("is_success is not true")

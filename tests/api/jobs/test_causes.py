@@ -256,10 +256,10 @@ def test_the_error_says_job_state_cause_line_remedy_and_the_last_lines() -> None
     error = explain("0a32", "dead", NO_MODULE.splitlines(), "https://console.example/job")
 
     assert str(error).splitlines() == [
-        "Spark job 0a32 is dead. Python lacks a module: "
+        "Spark job 0a32 is dead. A Python module is missing: "
         "ModuleNotFoundError: No module named 'pandas_missing_thing'",
         JobCause.MISSING_MODULE.remedy,
-        "In the console: https://console.example/job",
+        "Console: https://console.example/job",
         "The last lines of its driver's log:",
         *NO_MODULE.splitlines(),
     ]
@@ -270,9 +270,9 @@ def test_without_a_cause_it_says_what_dead_may_mean() -> None:
     error = explain("0a32", "Dead", [])
 
     assert str(error) == (
-        "Spark job 0a32 is Dead. It failed, or was cancelled or ended outside Airflow: DLI tells "
-        "no difference, and a wait of 3 hours for resources ends so as well.\n"
-        "No line of its driver's log is known."
+        "Spark job 0a32 is Dead. It failed, or it was cancelled or ended outside Airflow, or it "
+        "waited 3 hours for resources: DLI reports all of these as the same state.\n"
+        "Its driver's log is empty or could not be read."
     )
     assert (error.cause, error.is_permanent) == ("", False)
 

@@ -225,7 +225,7 @@ def test_a_log_is_read_however_it_is_typed(body: dict[str, Any], read: BatchLog)
     [
         ({"id": "1"}, "the body has none of log, from and total"),
         ({"log": "a line"}, "log is a JSON string, not a list"),
-        ({"log": [{"line": "a"}]}, "a line of the log is no text"),
+        ({"log": [{"line": "a"}]}, "a line of the log is not text"),
     ],
 )
 def test_what_is_no_log_is_not_taken_for_an_empty_one(body: dict[str, Any], why: str) -> None:

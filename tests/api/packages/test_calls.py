@@ -452,7 +452,7 @@ def test_a_change_of_owner_is_done_when_the_body_says_so(body: dict[str, Any]) -
 
 @pytest.mark.parametrize("body", [{}, {"is_success": None}, {"is_success": 1}, {"message": "ok"}])
 def test_a_change_of_owner_that_does_not_say_so_is_no_success(body: dict[str, Any]) -> None:
-    with pytest.raises(WireError, match="the body does not say is_success"):
+    with pytest.raises(WireError, match="is_success is not true"):
         parsed(calls.change_owner("user-1", "tools"), body)
 
 
