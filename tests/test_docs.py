@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from conftest import connection
 
+from airflow_provider_dli import exceptions
 from airflow_provider_dli.emulator import running
 
 ROOT = Path(__file__).parent.parent
@@ -100,6 +101,22 @@ def test_the_task_of_the_spark_page_runs_a_job(monkeypatch: pytest.MonkeyPatch) 
         assert emulator.submissions == {"count-today": 1}
 
 
+def test_the_retry_policy_of_the_operators_page_decides_by_what_an_error_carries() -> None:
+    pytest.importorskip("airflow.sdk.definitions.retry_policy", reason="new in Airflow 3.3")
+    policy = run(blocks("docs/operators.md")[0])["DliRetryPolicy"]()
+
+    def decide(error: Exception) -> tuple[str, float | None]:
+        decision = policy.evaluate(error, 1, 3)
+        delay = decision.retry_delay
+        return decision.action.value, delay and delay.total_seconds()
+
+    assert decide(ValueError("x")) == ("default", None)
+    assert decide(exceptions.QuotaError("x", status=400)) == ("fail", None)
+    assert decide(exceptions.ServiceError("x", status=500)) == ("default", None)
+    assert decide(exceptions.NotSentError("x")) == ("default", None)
+    assert decide(exceptions.ThrottledError("x", status=429, retry_after=7)) == ("retry", 7.0)
+
+
 def test_the_test_of_the_emulator_page_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     run(blocks("docs/emulator.md")[0])["test_a_throttled_upload_is_sent_again"](monkeypatch)
 
@@ -120,7 +137,7 @@ def test_no_block_of_code_is_left_out() -> None:
         "connection.md": 0,
         "emulator.md": 1,
         "object-storage.md": 1,
-        "operators.md": 0,
+        "operators.md": 1,
         "performance.md": 0,
         "spark.md": 2,
         "staging.md": 2,

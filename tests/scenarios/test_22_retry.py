@@ -156,7 +156,7 @@ def test_a_retry_does_not_submit_a_job_anew_whose_record_is_gone(mode: Mode, dli
     submit(mode, run, store, retries=1)
     later(mode, 7 * 3600)
 
-    with pytest.raises(SparkBatchLostError, match="nobody can tell how") as caught:
+    with pytest.raises(SparkBatchLostError, match="its result is unknown") as caught:
         submit(mode, retried(run), store, retries=1)
     assert "clear the task to run it anew" in str(caught.value)
     assert submissions(dli) == 1
