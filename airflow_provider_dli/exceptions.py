@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every error that this package raises, to be caught in DAGs and in `@task` functions.
+"""All errors that this package raises, for `except` in DAGs and `@task` functions.
 
-`airflow_provider_dli.api.protocol.errors` draws them as a tree and says what each one carries.
+The docstring of `airflow_provider_dli.api.protocol.errors` shows them as a tree, and the attributes
+that each one has.
 """
 
 from __future__ import annotations

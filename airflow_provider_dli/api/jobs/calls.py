@@ -136,10 +136,12 @@ def every(
         found, is_complete = yield from _read_pages(perform, page)
         if is_complete:
             return tuple(found.values())
-    raise DliError(
+    changing = DliError(
         f"GET /batches returned {len(found)} jobs and has more, although it was read {_READINGS} "
         "times: jobs are added and removed too fast. Try again later."
     )
+    changing.is_transient, changing.fault = True, "service"
+    raise changing
 
 
 def _read_pages(

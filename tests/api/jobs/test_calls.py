@@ -311,16 +311,19 @@ def test_a_job_that_goes_from_the_end_does_no_harm() -> None:
     assert service.every() == ids(149)
 
 
-def failure(service: Service) -> str:
+def failure(service: Service) -> DliError:
     with pytest.raises(DliError) as failed:
         next(calls.every(service.perform))
-    return str(failed.value)
+    return failed.value
 
 
-def test_a_listing_that_never_holds_still_is_an_error() -> None:
+def test_a_listing_that_never_holds_still_is_an_error_that_may_pass() -> None:
     service = Service(ids(150), *[lambda jobs: jobs.pop(0)] * 9)
 
-    assert failure(service) == (
+    error = failure(service)
+
+    assert (error.is_transient, error.fault) == (True, "service")
+    assert str(error) == (
         "GET /batches returned 100 jobs and has more, although it was read 3 times: jobs are "
         "added and removed too fast. Try again later."
     )
@@ -332,7 +335,7 @@ def test_a_service_that_counts_more_than_it_gives_is_not_believed_to_be_at_the_e
             listed = yield from super().perform(call)
             return BatchListing(listed.batches[:5], 9)
 
-    assert "returned 5 jobs and has more" in failure(Hiding(ids(5)))
+    assert "returned 5 jobs and has more" in str(failure(Hiding(ids(5))))
 
 
 def test_a_service_that_ignores_where_to_begin_is_not_believed_to_be_at_the_end() -> None:
@@ -340,7 +343,7 @@ def test_a_service_that_ignores_where_to_begin_is_not_believed_to_be_at_the_end(
         def perform(self, call: Call[BatchListing]) -> Flow[BatchListing]:
             return (yield from super().perform(calls.listing()))
 
-    assert "returned 100 jobs and has more" in failure(Stuck(ids(150), says_total=False))
+    assert "returned 100 jobs and has more" in str(failure(Stuck(ids(150), says_total=False)))
 
 
 def test_filters_go_with_every_page() -> None:
