@@ -30,7 +30,7 @@ class LoopSlice:
         self._ends = perf_counter() + SLICE
         self._woken = 0
 
-    def is_over(self, *, woke: bool = False) -> bool:
+    def is_over(self, woke: bool = False) -> bool:
         """Whether it is time to `give_way`; `woke` counts one more wait that ended."""
         self._woken += woke
         return self._woken >= WOKEN or perf_counter() >= self._ends
@@ -87,7 +87,7 @@ class SharedAnswers(Generic[K, T]):
         turn = LoopSlice()
         for future in waiting:
             # Before the future is set: no work may be left for this task when the last one wakes.
-            if turn.is_over(woke=True):
+            if turn.is_over(True):
                 await turn.give_way()
             if future.done():
                 continue

@@ -12,7 +12,7 @@ import asyncio
 import contextvars
 import heapq
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -59,7 +59,8 @@ class Subscription(Generic[K, F]):
     """A subscriber, the future that its coroutine awaits, and the context that its log needs.
 
     `offset` is the subscriber's Unix time minus the poll's clock. `joined` and `heard` count looks
-    of the poll: those that had begun when it came, and the last one that concerned it.
+    of the poll: those that had begun when it came, and the last one that concerned it. While it is
+    not open, a look that finds the same again is nothing that the subscriber has to know.
     """
 
     subscriber: Subscriber[K, F]
@@ -70,6 +71,7 @@ class Subscription(Generic[K, F]):
     context: contextvars.Context
     heard: int = 0
     fingerprint: Hashable = _NOTHING
+    is_open: bool = True
     interval: float | None = None
     timer: asyncio.TimerHandle | None = None
 
@@ -171,6 +173,7 @@ class SharedPoll(Generic[K, F]):
             return
         # A look that begins from now on is the last one, however the two clocks are rounded.
         subscription.offset = max(subscription.offset, deadline - now)
+        subscription.is_open = True
         self._overdue.add(subscription)
         self._is_overdue.set()
         self._look_at(subscription, now)
@@ -253,7 +256,9 @@ class SharedPoll(Generic[K, F]):
         except DliError as error:
             if isinstance(error, ThrottledError):
                 self._not_before = self.clock() + (error.retry_after or 0)
-            await self._share_error(error, keys)
+            turn = LoopSlice()
+            for key in keys:
+                await self._share_error(error, self._heard(key), turn)
         else:
             await asyncio.sleep(0)  # it took a while to read a long listing
             await self._share(snapshot, keys)
@@ -294,7 +299,7 @@ class SharedPoll(Generic[K, F]):
                 self._schedule(subscription, now)
             except Exception as error:
                 subscription.fail(error)
-            if turn.is_over(woke=subscription.future.done()):
+            if turn.is_over(subscription.future.done()):
                 await turn.give_way()
 
     # What was found
@@ -303,42 +308,40 @@ class SharedPoll(Generic[K, F]):
         turn = LoopSlice()
         for key in list(self._subscriptions):
             if snapshot.covers(key):
-                for subscription in self._share_one(key, snapshot):
-                    if turn.is_over(woke=subscription.future.done()):
-                        await turn.give_way()
+                await self._share_one(key, snapshot, turn)
             elif key in asked:
                 self._heard(key)  # it has its turn in a later look
 
-    def _share_one(self, key: K, snapshot: Snapshot[K, F]) -> Iterator[Subscription[K, F]]:
-        """Notifies the subscriptions of one thing; yields each of them, for they may be many."""
+    async def _share_one(self, key: K, snapshot: Snapshot[K, F], turn: LoopSlice) -> None:
         subscriptions = self._heard(key)
         try:
             fingerprint = snapshot.fingerprint(key)
-            is_new = any(one.fingerprint != fingerprint for one in subscriptions)
-            found = snapshot.find(key) if is_new else None
+            is_news = [one for one in subscriptions if one.fingerprint != fingerprint]
+            found = snapshot.find(key) if is_news else None
         except DliError as error:
             for subscription in subscriptions:
                 # What comes next is news, even if it is the same as before the error.
                 subscription.fingerprint = _NOTHING
-                self._notify_error(subscription, error)
-                yield subscription
+            await self._share_error(error, subscriptions, turn)
             return
         for subscription in subscriptions:
             subscriber, time = subscription.subscriber, self._looked + subscription.offset
-            if subscription.fingerprint == fingerprint:
-                self._notify(subscription, subscriber.on_unchanged, time)
-            else:
+            if subscription.fingerprint != fingerprint:
                 subscription.fingerprint = fingerprint
                 self._notify(subscription, subscriber.on_result, found, time)
-            yield subscription
+            elif subscription.is_open:
+                self._notify(subscription, subscriber.on_unchanged, time)
+            if turn.is_over(subscription.future.done()):
+                await turn.give_way()
 
-    async def _share_error(self, error: DliError, asked: set[K]) -> None:
-        turn = LoopSlice()
-        for key in asked:
-            for subscription in self._heard(key):
-                self._notify_error(subscription, error)
-                if turn.is_over(woke=subscription.future.done()):
-                    await turn.give_way()
+    async def _share_error(
+        self, error: DliError, subscriptions: list[Subscription[K, F]], turn: LoopSlice
+    ) -> None:
+        for subscription in subscriptions:
+            own, time = error.used_by(subscription.caller), self._looked + subscription.offset
+            self._notify(subscription, subscription.subscriber.on_error, own, time)
+            if turn.is_over(subscription.future.done()):
+                await turn.give_way()
 
     def _heard(self, key: K) -> list[Subscription[K, F]]:
         """Returns whom a look concerns. Who joined during it waits for the next: it may be old."""
@@ -350,11 +353,6 @@ class SharedPoll(Generic[K, F]):
         for subscription in subscriptions:
             subscription.heard = self._round
         return subscriptions
-
-    def _notify_error(self, subscription: Subscription[K, F], error: DliError) -> None:
-        own = error.used_by(subscription.caller)
-        time = self._looked + subscription.offset
-        self._notify(subscription, subscription.subscriber.on_error, own, time)
 
     def _notify(
         self, subscription: Subscription[K, F], step: Callable[..., F | None], *arguments: object
@@ -371,3 +369,5 @@ class SharedPoll(Generic[K, F]):
                 subscription.future.set_result(result)
         if subscription.future.done():
             self._unsettle(subscription)  # it wants no more looks, even before its coroutine wakes
+        else:
+            subscription.is_open = subscription.subscriber.is_open or subscription in self._overdue

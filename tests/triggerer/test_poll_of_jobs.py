@@ -79,6 +79,7 @@ class Recorder:
     poll_interval: float = 0.5
     early: list[float] = field(default_factory=list)
     settled: bool = True
+    is_open: bool = True
     deadline: float | None = None
     told: list[str] = field(default_factory=list)
 

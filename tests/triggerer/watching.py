@@ -45,6 +45,7 @@ class Recorder:
     poll_interval: float = 0.5
     deadline: float | None = None
     settled: bool = True
+    is_open: bool = True
     first_look: float = 0.0
     until: Callable[[list[str]], bool] = lambda _: False
     raises: dict[str, Exception] = field(default_factory=dict)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What DLI's answers say: packages, package groups and the listing of them all.
+"""Packages, package groups and their listing, as DLI's answers have them.
 
-The service types its answers loosely: booleans and times come as text, any field may be null or
-missing, states come in any case. The models take all of that and keep what they do not know in
-`extra`. A body that is no JSON object is an error, never an empty answer.
+DLI types its answers loosely: booleans and times come as text, any field may be null or missing,
+states come in any case. The models accept all of that, and keep unknown fields in `extra`. A body
+that is not a JSON object is an error, never an empty answer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from airflow_provider_dli.api.protocol.errors import WireError
 
 
 class PackageState(StrEnum):
-    """The state of a package or a group. `UNKNOWN` stands for any word not documented."""
+    """The state of a package or a group; `UNKNOWN` for a word that is not documented."""
 
     UPLOADING = "UPLOADING"
     READY = "READY"
@@ -36,17 +36,17 @@ _STATES = {state.value: state for state in PackageState}
 
 
 def state_of(raw_state: str) -> PackageState:
-    """Read a state without regard to case: the documentation prints READY and uploading."""
+    """Returns a state, regardless of case: the documentation has READY and uploading."""
     return _STATES.get(raw_state.strip().upper(), PackageState.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One package. Times are Unix milliseconds, 0 where the service does not say.
+    """One package. Times are Unix milliseconds, or 0 where DLI does not know them.
 
-    `group` is `None` for an ungrouped package; `raw_state` is the state as it was sent;
-    `underlying_name` is the file's name on a queue, not an address; `extra` holds every field
-    that is not one of these.
+    `group` is `None` for an ungrouped package, `raw_state` is the state as it was sent,
+    `underlying_name` is the file's name on a queue, not an address, and `extra` has all other
+    fields.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Package:
 
     @classmethod
     def from_wire(cls, fields: Mapping[str, Any], group: str | None = None) -> Package:
-        """Read one package object."""
+        """Returns the package of a JSON object."""
         rest = dict(fields)
         return cls(
             name=lenient.take(rest, "resource_name", lenient.text) or "",
@@ -79,11 +79,11 @@ class Package:
 
     @property
     def state(self) -> PackageState:
-        """The state in its canonical form."""
+        """The documented state that `raw_state` stands for."""
         return state_of(self.raw_state)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain JSON, fit for XCom."""
+        """Returns plain JSON for XCom."""
         return {
             "name": self.name,
             "group": self.group,
@@ -101,10 +101,10 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class PackageGroup:
-    """A group and its packages; `name` is `None` for packages that belong to no group.
+    """A group and its packages; `name` is `None` for packages without a group.
 
-    `raw_state` is the group's own word. It is no verdict: a group may say READY beside a package
-    that FAILED. See `readiness.judge`.
+    `raw_state` is the group's own state, which may be READY while a package is FAILED. To find out
+    whether the group may be used, call `readiness.judge`.
     """
 
     name: str | None
@@ -121,14 +121,14 @@ class PackageGroup:
 
     @classmethod
     def from_wire(cls, fields: Mapping[str, Any], requested: str | None = None) -> PackageGroup:
-        """Read one group object, of a listing or of an upload into the group `requested`."""
+        """Returns the group of a JSON object, of a listing or of an upload into `requested`."""
         rest = dict(fields)
         name = lenient.take(rest, "group_name", lenient.text) or requested
         packages = [
             Package.from_wire(entry, name)
             for entry in lenient.objects("details", rest.pop("details", None))
         ]
-        # A package that is only named, without details, is there, but in no state that is known.
+        # A package without details is there, but its state is unknown.
         detailed = {package.name for package in packages}
         names = filter(
             None, map(lenient.text, lenient.entries("resources", rest.pop("resources", None)))
@@ -150,15 +150,15 @@ class PackageGroup:
 
     @property
     def state(self) -> PackageState:
-        """The group's own state in its canonical form."""
+        """The documented state that `raw_state` stands for."""
         return state_of(self.raw_state)
 
     def package(self, name: str) -> Package | None:
-        """Give the package of that name, or `None`."""
+        """Returns the package of that name, or `None`."""
         return next((package for package in self.packages if package.name == name), None)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain JSON, fit for XCom."""
+        """Returns plain JSON for XCom."""
         return {
             "name": self.name,
             "state": self.state.value,
@@ -177,13 +177,13 @@ class PackageGroup:
 
 @dataclass(frozen=True)
 class AbsentGroup(PackageGroup):
-    """A group that a listing does not have; `listed` returns the names of those that it has."""
+    """A group that a listing lacks; `listed` returns the names of the groups that it has."""
 
     listed: Callable[[], Collection[str]] = tuple
 
     @cached_property
     def similar(self) -> tuple[str, ...]:
-        """The names of groups that read most like this one's, the most similar first."""
+        """The most similar names of groups, best first."""
         return similar_names(self.name or "", self.listed())
 
 
@@ -200,18 +200,17 @@ class _GroupHead(msgspec.Struct):
     group_name: Any = None
 
 
-# How the service begins a group. Reading the name from there spares decoding all the rest; a group
-# that begins otherwise is decoded to find its name.
+# How DLI begins a group. Other groups are decoded to find their names.
 _NAME_FIRST = re.compile(rb'\{\s*"group_name"\s*:\s*"([^"\\]*)"')
 _decode_head = msgspec.json.Decoder(_GroupHead).decode
 _decode_listing = msgspec.json.Decoder(_ListingBody).decode
 
 
 class PackageListing:
-    """Everything the caller may see: groups, ungrouped packages and DLI's own modules.
+    """All that the caller may see: groups, ungrouped packages, and DLI's own modules.
 
-    Groups are decoded when they are asked for: one account may have thousands of them and a
-    wait wants one. Source: GET /v2.0/{project_id}/resources,
+    Groups are decoded on demand: an account may have thousands of them, and a wait needs one.
+    Source: GET /v2.0/{project_id}/resources,
     https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0168.html
     """
 
@@ -220,85 +219,79 @@ class PackageListing:
         try:
             self._body = _decode_listing(lenient.without_byte_order_mark(body))
         except lenient.UNREADABLE as error:
-            lenient.answer_object(
-                body
-            )  # says better what is wrong with a body that is no JSON object
-            raise WireError(f"the body is no listing: {error}") from error
+            lenient.answer_object(body)  # raises a better message if it is not a JSON object
+            raise WireError(f"the body is not a listing: {error}") from error
         lenient.check_success(self._body.error_code, self._body.is_success)
         if self._body.groups is self._body.resources is self._body.modules is UNSET:
             raise WireError("the body has none of groups, resources and modules")
 
     @cached_property
     def _raw_groups(self) -> dict[bytes, Raw]:
-        groups: dict[bytes, Raw] = {}
-        for raw in self._body.groups or ():
-            begins = _NAME_FIRST.match(raw)
-            name = begins[1] if begins else _name_of(raw)
-            if name is not None:
-                groups[name] = raw
-        return groups
+        groups = self._body.groups or []
+        return {
+            name: raw
+            for begin, raw in zip(map(_NAME_FIRST.match, groups), groups, strict=True)
+            if (name := begin[1] if begin else _name_of(raw)) is not None
+        }
 
     def group(self, name: str) -> PackageGroup | None:
-        """Give the group of that name, or `None` when the caller sees none."""
-        raw = self._raw(name)
+        """Returns the group of that name, or `None` if the caller sees none."""
+        raw = self._raw_groups.get(name.encode(errors="replace"))
         return None if raw is None else PackageGroup.from_wire(lenient.json_object(raw))
 
     def find(self, group: str | None) -> PackageGroup | None:
-        """Returns a group, for `None` the packages that belong to none, as a wait looks for them.
+        """Returns a group, or for `None` the packages without a group, as a wait needs them.
 
-        A group that is not there is an `AbsentGroup`, packages that are not there are `None`.
+        A missing group is an `AbsentGroup`; `None` means that there are no such packages.
         """
         if group is None:
             return PackageGroup(None, packages=self.packages) if self.packages else None
         return self.group(group) or AbsentGroup(group, listed=lambda: self.group_names)
 
     def covers(self, group: str | None) -> bool:
-        """Whether it tells of this group: it does of all, also that one is not there."""
+        """Whether the listing shows this group: it shows all, and also which are missing."""
         return True
 
     def fingerprint(self, group: str | None) -> int | None:
-        """Give a number for what `find` would give: while it stays the same, so does the group.
+        """Returns a number that changes when the result of `find` does, `None` for nothing.
 
-        `None` where nothing is. Good in this process only.
+        It is valid in this process only.
         """
         if group is None:
-            resources = self._body.resources
-            return None if isinstance(resources, UnsetType) else hash(bytes(resources))
-        raw = self._raw(group)
-        return None if raw is None else hash(bytes(raw))
-
-    def _raw(self, group: str) -> Raw | None:
-        return self._raw_groups.get(group.encode(errors="replace"))
+            raw = self._body.resources
+        else:
+            raw = self._raw_groups.get(group.encode(errors="replace"), UNSET)
+        return None if raw is UNSET else hash(bytes(raw))
 
     @property
     def group_names(self) -> tuple[str, ...]:
-        """The names of all groups, in the service's order."""
+        """The names of all groups, in DLI's order."""
         return tuple(name.decode(errors="replace") for name in self._raw_groups)
 
     @property
     def groups(self) -> Iterator[PackageGroup]:
-        """All groups, in the service's order, decoded one by one."""
+        """All groups, in DLI's order, decoded one by one."""
         raw_groups = self._raw_groups.values()
         return (PackageGroup.from_wire(lenient.json_object(raw)) for raw in raw_groups)
 
     @cached_property
     def packages(self) -> tuple[Package, ...]:
-        """The packages that belong to no group."""
+        """The packages without a group."""
         return tuple(map(Package.from_wire, lenient.objects("resources", self._body.resources)))
 
     @cached_property
     def modules(self) -> tuple[PackageGroup, ...]:
-        """DLI's own modules; `module_name` names them. They are not yours to change."""
+        """DLI's own modules, which have a `module_name`. Users cannot change them."""
         return tuple(map(PackageGroup.from_wire, lenient.objects("modules", self._body.modules)))
 
     @property
     def total(self) -> int | None:
-        """The number the service gives, or `None`: no published answer has it."""
+        """The number of entries, or `None`: no published answer has it."""
         return lenient.number(self._body.total)
 
     @property
     def extra(self) -> dict[str, Any]:
-        """Fields of the answer that are none of these."""
+        """All other fields of the answer."""
         known = {"groups", "resources", "modules", "total"}
         return {
             key: value
@@ -307,7 +300,7 @@ class PackageListing:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain JSON, fit for XCom."""
+        """Returns plain JSON for XCom."""
         return {
             "packages": [package.as_dict() for package in self.packages],
             "groups": [group.as_dict() for group in self.groups],
@@ -323,6 +316,6 @@ def _name_of(raw: Raw) -> bytes | None:
     except lenient.UNREADABLE as error:
         if bytes(raw) == b"null":
             return None
-        why = f"the body is no JSON, or an entry of groups is no group: {error}"
+        why = f"the body is not JSON, or an entry of groups is not a group: {error}"
         raise WireError(why) from error
     return None if name is None else name.encode()

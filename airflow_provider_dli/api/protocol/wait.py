@@ -60,7 +60,7 @@ class Subscriber(Protocol[K_co, F]):
 
     @property
     def is_open(self) -> bool:
-        """Whether the last look left the state unknown, so that another one should follow soon."""
+        """Whether the last look failed or left something open: more looks may end the wait."""
         ...
 
     def next_look(self, now: float) -> float:
@@ -72,7 +72,7 @@ class Subscriber(Protocol[K_co, F]):
         ...
 
     def on_unchanged(self, now: float) -> F | None:
-        """Handles a look that found the same as the last one."""
+        """Handles a look that found the same as the last one, if `is_open`, or at the deadline."""
         ...
 
     def on_error(self, error: DliError, now: float) -> None:
