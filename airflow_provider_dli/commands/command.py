@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a command declares once, for `python -m airflow_provider_dli` and for `airflow dli`."""
+"""A command, declared once for `python -m airflow_provider_dli` and for `airflow dli`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument, in the words of `argparse`."""
+    """One argument, as `argparse` takes it."""
 
     flags: tuple[str, ...]
     options: dict[str, Any]
@@ -25,7 +25,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command; `run` gives the exit status."""
+    """A command; `run` returns the exit status."""
 
     name: str
     help: str
@@ -44,29 +44,29 @@ class Group:
 
 
 def argument(*flags: str, **options: Any) -> Argument:
-    """Declare an argument as `ArgumentParser.add_argument` takes it."""
+    """Returns an argument with flags and options of `ArgumentParser.add_argument`."""
     return Argument(flags, options)
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """Give what reads an argument that is a whole number from `least` on."""
+    """Returns the reader of an argument that is a whole number of at least `least`."""
 
     def read(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
         return int(text)
 
     return read
 
 
 def seconds(text: str) -> float:
-    """Read an argument that is a number of seconds."""
+    """Reads an argument that is a number of seconds."""
     from airflow_provider_dli.api import checks
 
     try:
         return checks.seconds("it", float(text))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive number of seconds") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds") from None
 
 
 CONNECTION = (
@@ -75,8 +75,8 @@ CONNECTION = (
         help="connection of type dli (default: dli_default)",
         default="dli_default",
     ),
-    argument("--region", help="wins over the connection's region"),
-    argument("--project-id", help="wins over the connection's project id"),
+    argument("--region", help="overrides the connection's region"),
+    argument("--project-id", help="overrides the connection's project id"),
 )
 JSON = argument(
     "--json",
@@ -87,35 +87,35 @@ JSON = argument(
 
 
 @contextlib.contextmanager
-def at_work() -> Iterator[None]:
-    """Keep what Airflow logs off the standard output, which has the command's result only."""
-    # Read before Airflow is imported: with it connections of Airflow's database are found, too,
-    # as by `airflow connections get`.
+def logs_to_stderr() -> Iterator[None]:
+    """Redirects Airflow's log to the standard error, so that the output has only the result."""
+    # Airflow reads it when it is imported. With it, connections in Airflow's database are found,
+    # as `airflow connections get` does.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     with contextlib.redirect_stdout(sys.stderr):
         yield
 
 
-def telling(
+def reporting_errors(
     work: Callable[[argparse.Namespace, TextIO], int],
 ) -> Callable[[argparse.Namespace], int]:
-    """Make `work` the `run` of a command: its errors are told, and end it with the status 1.
+    """Makes `work` the `run` of a command: an error is printed, and the exit status is 1.
 
-    It is given the standard output, for its result only.
+    `work` gets the standard output, for its result only.
     """
 
     @functools.wraps(work)
     def run(options: argparse.Namespace) -> int:
         out = sys.stdout
         try:
-            with at_work():
-                status = _told(work, options, out)
+            with logs_to_stderr():
+                status = _run(work, options, out)
             out.flush()
         except KeyboardInterrupt:
             print("Interrupted.", file=sys.stderr)
             status = 128 + signal.SIGINT
         except BrokenPipeError:
-            # Who reads the output has read enough, as `head` does; Python would flush it again.
+            # The reader has closed the output, as `head` does; Python would flush it again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
             status = 128 + signal.SIGPIPE
         return status
@@ -123,7 +123,7 @@ def telling(
     return run
 
 
-def _told(
+def _run(
     work: Callable[[argparse.Namespace, TextIO], int], options: argparse.Namespace, out: TextIO
 ) -> int:
     from airflow.providers.common.compat.sdk import AirflowNotFoundException

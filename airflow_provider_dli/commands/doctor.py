@@ -9,7 +9,7 @@ import shutil
 import textwrap
 from typing import TYPE_CHECKING
 
-from airflow_provider_dli.commands.command import CONNECTION, JSON, Command, at_work
+from airflow_provider_dli.commands.command import CONNECTION, JSON, Command, logs_to_stderr
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.doctor.findings import Finding, Report
@@ -19,7 +19,7 @@ _WIDEST = 100
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; gives the exit status."""
-    with at_work():
+    with logs_to_stderr():
         report = _examine(options)
     if options.as_json:
         print(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))

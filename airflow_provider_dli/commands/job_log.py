@@ -15,8 +15,8 @@ from airflow_provider_dli.commands.command import (
     Command,
     argument,
     at_least,
+    reporting_errors,
     seconds,
-    telling,
 )
 from airflow_provider_dli.commands.jobs import hook_of
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _READINGS = 200
 
 
-@telling
+@reporting_errors
 def _log(options: argparse.Namespace, out: TextIO) -> int:
     from airflow_provider_dli.api.protocol.errors import InputError
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spark jobs on a terminal: list them, and cancel some."""
+"""The commands that list and cancel Spark jobs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from airflow_provider_dli.commands.command import (
     Command,
     argument,
     at_least,
+    reporting_errors,
     seconds,
-    telling,
 )
 from airflow_provider_dli.commands.terminal import console, is_agreed, moment, table
 
@@ -31,7 +31,7 @@ STATES = ("starting", "running", "recovering", "success", "dead", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one job that was to be cancelled."""
+    """The result of cancelling one job."""
 
     id: str
     result: str
@@ -41,17 +41,14 @@ class Outcome:
 
 
 def hook_of(options: argparse.Namespace) -> DliHook:
-    """Give the hook on the connection that the arguments name."""
+    """Returns the hook on the connection that the arguments name."""
     from airflow_provider_dli.hooks.dli import DliHook
 
     return DliHook(options.conn_id, region=options.region, project_id=options.project_id)
 
 
-def cancelled(hook: DliHook, batch: SparkBatch, timeout: float) -> Outcome:
-    """Cancel one job, look for so long whether it ends, and say what became of it.
-
-    An error is an outcome, too.
-    """
+def cancel(hook: DliHook, batch: SparkBatch, timeout: float) -> Outcome:
+    """Cancels one job and waits until it has ended; an error is an outcome, too."""
     from airflow_provider_dli.api.protocol.errors import DliError
 
     try:
@@ -59,21 +56,21 @@ def cancelled(hook: DliHook, batch: SparkBatch, timeout: float) -> Outcome:
     except DliError as error:
         return Outcome(batch.id, f"{type(error).__name__}: {error}", False, None, batch.name)
     if last is None:
-        return Outcome(batch.id, "DLI has no record of it any more", True, None, batch.name)
+        return Outcome(batch.id, "DLI no longer has a record of it", True, None, batch.name)
     if last.is_terminal:
         result = "cancelled" if last.state.value == "dead" else "ended by itself"
     else:
-        result = "still active, though DLI took the cancel"
+        result = "still active, though DLI accepted the cancel"
     return Outcome(batch.id, result, last.is_terminal, last.raw_state, batch.name)
 
 
 def show_outcomes(outcomes: Sequence[Outcome], out: TextIO) -> None:
-    """Print a table of what became of each job."""
+    """Prints a table with the outcome of each job."""
     rows = [(one.id, one.name, one.state, one.result) for one in outcomes]
     console(out).print(table(("id", "name", "state", "result"), rows))
 
 
-@telling
+@reporting_errors
 def _list(options: argparse.Namespace, out: TextIO) -> int:
     with hook_of(options) as hook:
         found = [
@@ -116,7 +113,7 @@ def _row(batch: SparkBatch, now: float) -> tuple[str | None, ...]:
         moment(batch.create_time),
         _duration(batch, now),
         batch.queue,
-        # The name that a task gives its job says the same, less readably.
+        # The name that a task gives its job is made of the same, and harder to read.
         str(submitter.key) if submitter else batch.name,
     )
 
@@ -128,14 +125,14 @@ def _duration(batch: SparkBatch, now: float) -> str | None:
     return str(timedelta(seconds=max(end - batch.create_time, 0) // 1000))
 
 
-@telling
+@reporting_errors
 def _cancel(options: argparse.Namespace, out: TextIO) -> int:
     with hook_of(options) as hook:
-        seen = [_seen(hook, batch_id) for batch_id in dict.fromkeys(options.ids)]
-        active = [one for one in seen if not isinstance(one, Outcome)]
-        is_wanted = _is_wanted(hook, active, options)
-        end = partial(cancelled, hook, timeout=options.timeout) if is_wanted else _left
-        outcomes = [one if isinstance(one, Outcome) else end(one) for one in seen]
+        found = [_find(hook, batch_id) for batch_id in dict.fromkeys(options.ids)]
+        active = [one for one in found if not isinstance(one, Outcome)]
+        is_confirmed = _is_confirmed(hook, active, options)
+        end = partial(cancel, hook, timeout=options.timeout) if is_confirmed else _left
+        outcomes = [one if isinstance(one, Outcome) else end(one) for one in found]
     if options.as_json:
         jobs = [asdict(outcome) for outcome in outcomes]
         print(json.dumps({"jobs": jobs}, indent=2, ensure_ascii=False), file=out)
@@ -144,7 +141,7 @@ def _cancel(options: argparse.Namespace, out: TextIO) -> int:
     return 0 if all(outcome.is_done for outcome in outcomes) else 1
 
 
-def _is_wanted(hook: DliHook, active: Sequence[SparkBatch], options: argparse.Namespace) -> bool:
+def _is_confirmed(hook: DliHook, active: Sequence[SparkBatch], options: argparse.Namespace) -> bool:
     titles = ", ".join(
         f"{batch.id} ({batch.name or 'no name'}, {batch.raw_state or 'no state'})"
         for batch in active
@@ -153,11 +150,11 @@ def _is_wanted(hook: DliHook, active: Sequence[SparkBatch], options: argparse.Na
 
 
 def _left(batch: SparkBatch) -> Outcome:
-    return Outcome(batch.id, "left as it is", False, batch.raw_state, batch.name)
+    return Outcome(batch.id, "not cancelled", False, batch.raw_state, batch.name)
 
 
-def _seen(hook: DliHook, batch_id: str) -> SparkBatch | Outcome:
-    """Give an active job, or what there is to say of one that cannot be cancelled."""
+def _find(hook: DliHook, batch_id: str) -> SparkBatch | Outcome:
+    """Returns an active job, or the outcome of one that cannot be cancelled."""
     from airflow_provider_dli.api.protocol.errors import DliError, NotFoundError
 
     try:
@@ -176,20 +173,19 @@ TIMEOUT = argument(
     "--timeout",
     type=seconds,
     default=60.0,
-    help="seconds to look whether a cancelled job has ended (default: 60)",
+    help="seconds to wait for the end of a cancelled job (default: 60)",
 )
 LIST = Command(
     name="list",
     help="List the Spark jobs of a project",
     description=(
-        "Lists the Spark jobs of a project, the newest first, as long as DLI keeps them. A job "
-        "that a task of this package submitted is shown by its task, any other by its name; "
-        "--json has both."
+        "Lists the Spark jobs of a project that DLI still has, newest first. A job that a task of "
+        "this package submitted is shown by its task, any other by its name; --json has both."
     ),
     arguments=(
         argument("--name", help="only jobs of exactly this name"),
         argument("--queue", help="only jobs of this queue"),
-        argument("--state", choices=STATES, help="unknown: any word that is not documented"),
+        argument("--state", choices=STATES, help="unknown: any state that is not documented"),
         argument("--active", action="store_true", help="only jobs that have not ended"),
         argument("--limit", type=at_least(1), default=100, help="show this many (default: 100)"),
         *CONNECTION,
@@ -199,10 +195,10 @@ LIST = Command(
 )
 CANCEL = Command(
     name="cancel",
-    help="Cancel Spark jobs, and see that they end",
+    help="Cancel Spark jobs, and wait for their end",
     description=(
-        "Cancels Spark jobs and looks whether each has ended. One that had ended already, or that "
-        "DLI does not know, counts as done. The exit status is 1 when one still runs, or may."
+        "Cancels Spark jobs and waits for the end of each. A job that had ended already, or that "
+        "DLI does not know, counts as done. The exit status is 1 if a job still runs, or may."
     ),
     arguments=(
         argument("ids", nargs="+", metavar="ID", help="id of a job, as the list shows it"),

@@ -10,12 +10,18 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TextIO
 
-from airflow_provider_dli.commands.command import CONNECTION, JSON, Command, argument, telling
+from airflow_provider_dli.commands.command import (
+    CONNECTION,
+    JSON,
+    Command,
+    argument,
+    reporting_errors,
+)
 from airflow_provider_dli.commands.jobs import (
     TIMEOUT,
     YES,
     Outcome,
-    cancelled,
+    cancel,
     hook_of,
     show_outcomes,
 )
@@ -85,7 +91,7 @@ def judged(submitter: Submitter, standing: Standing | None) -> tuple[Reason, str
     return Reason.FINISHED, f"the task is {standing.state}"
 
 
-@telling
+@reporting_errors
 def _orphans(options: argparse.Namespace, out: TextIO) -> int:
     with hook_of(options) as hook:
         look = _look(hook)
@@ -157,7 +163,7 @@ def _ended(hook: DliHook, orphan: Orphan, timeout: float) -> Outcome:
     if verdict is None or verdict[0] is not orphan.reason:
         batch = orphan.batch
         return Outcome(batch.id, "left: its task has changed", False, batch.raw_state, batch.name)
-    return cancelled(hook, orphan.batch, timeout)
+    return cancel(hook, orphan.batch, timeout)
 
 
 def _as_dict(look: Look, outcomes: Iterable[Outcome]) -> dict[str, Any]:

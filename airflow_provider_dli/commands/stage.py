@@ -18,14 +18,14 @@ from airflow_provider_dli.commands.command import (
     Argument,
     Command,
     argument,
-    telling,
+    reporting_errors,
 )
 from airflow_provider_dli.staging.plan import OPTIONS, StagingPlan
 
 _UNITS = {"d": "days", "h": "hours"}
 
 
-@telling
+@reporting_errors
 def run(options: argparse.Namespace, out: TextIO) -> int:
     """Runs the command; returns the exit status."""
     result = _stage(options)

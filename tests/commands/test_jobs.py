@@ -299,8 +299,8 @@ def test_what_has_ended_or_is_unknown_counts_as_done(emulator: Emulator, jobs: A
 @pytest.mark.parametrize(
     ("after", "result", "status"),
     [
-        ("running", "still active, though DLI took the cancel", 1),
-        ("paused", "still active, though DLI took the cancel", 1),
+        ("running", "still active, though DLI accepted the cancel", 1),
+        ("paused", "still active, though DLI accepted the cancel", 1),
         ("success", "ended by itself", 0),
     ],
 )
@@ -327,7 +327,7 @@ def test_a_job_that_is_forgotten_while_it_is_cancelled_is_done(
     printed = jobs("cancel", batch_id, "--yes")
 
     assert printed["status"] == 0
-    assert printed["jobs"][0]["result"] == "DLI has no record of it any more"
+    assert printed["jobs"][0]["result"] == "DLI no longer has a record of it"
 
 
 def test_a_job_that_cannot_be_cancelled_keeps_no_other_from_it(
@@ -370,7 +370,7 @@ def test_any_other_answer_leaves_the_job_alone(
 
     assert main(["jobs", "cancel", batch_id]) == 1
 
-    assert "left as it is" in capsys.readouterr().out
+    assert "not cancelled" in capsys.readouterr().out
     assert {record.method for record in emulator.requests} == {"GET"}
 
 
