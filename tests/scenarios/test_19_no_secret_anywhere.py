@@ -585,15 +585,15 @@ CALLS: dict[str, Callable[[World], object]] = {
     "stage.run": staged_by_command,
     "airflow_cli.get_cli_commands": nothing,
     "command.argument": nothing,
-    "command.at_work": nothing,
+    "command.logs_to_stderr": nothing,
     "command.at_least": nothing,
     "command.seconds": nothing,
-    "command.telling": lambda w: (
+    "command.reporting_errors": lambda w: (
         of_jobs(w, "log", w.job),
         of_jobs(w, "log", w.job, "--follow", "--interval=0.05"),
     ),
     "jobs.hook_of": lambda w: (of_jobs(w, "list"), of_jobs(w, "list", "--json")),
-    "jobs.cancelled": lambda w: of_jobs(w, "cancel", w.job, "--yes", "--json"),
+    "jobs.cancel": lambda w: of_jobs(w, "cancel", w.job, "--yes", "--json"),
     "jobs.show_outcomes": lambda w: of_jobs(w, "cancel", w.job, NO_JOB, "--yes"),
     "orphans.judged": lambda w: of_jobs(w, "orphans"),
     "task_instances.standings": lambda w: of_jobs(w, "orphans", "--cancel", "--yes", "--json"),
