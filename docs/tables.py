@@ -94,7 +94,7 @@ def engines() -> str:
 def lifecycle(one: Lifecycle) -> str:
     """Returns the published dates, or the published status if there are none."""
     if one.end_of_sale is None and one.end_of_support is None:
-        return f"not published; listed as {one.status}"
+        return f"not published; {one.status}"
     return f"{one.end_of_sale}, {one.end_of_support}"
 
 

@@ -70,61 +70,31 @@ class Engine:
         )
 
 
-def _huawei(status: str, end_of_sale: date, end_of_support: date) -> Lifecycle:
-    source = "https://support.huaweicloud.com/intl/en-us/bulletin-dli/dli_bulletin_0004.html"
-    return Lifecycle(status, end_of_sale, end_of_support, source, as_of=date(2025, 8, 5))
+_HUAWEI = "https://support.huaweicloud.com/intl/en-us/bulletin-dli/dli_bulletin_0004.html"
+# It has a status for each version, and no dates.
+_OTC = (
+    "https://docs.otc.t-systems.com/data-lake-insight/umn/service_overview/"
+    "notes_and_constraints.html"
+)
 
-
-def _otc(status: str) -> Lifecycle:
-    # The page has a status for each version, and no dates.
-    source = (
-        "https://docs.otc.t-systems.com/data-lake-insight/umn/service_overview/"
-        "notes_and_constraints.html"
+ENGINES = tuple(
+    Engine(
+        version,
+        takes_groups=takes_groups,
+        takes_modules=takes_modules,
+        needs_agency=needs_agency,
+        lifecycles={
+            "huawei": Lifecycle(*huawei, _HUAWEI, as_of=date(2025, 8, 5)),
+            "otc": Lifecycle(otc, None, None, _OTC, as_of=date(2026, 3, 9)),
+        },
     )
-    return Lifecycle(status, None, None, source, as_of=date(2026, 3, 9))
-
-
-ENGINES = (
-    Engine(
-        "2.3.2",
-        takes_groups=True,
-        takes_modules=True,
-        needs_agency=False,
-        lifecycles={
-            "huawei": _huawei("EOS", date(2022, 6, 30), date(2023, 12, 31)),
-            "otc": _otc("EOS"),
-        },
-    ),
-    Engine(
-        "2.4.5",
-        takes_groups=True,
-        takes_modules=True,
-        needs_agency=False,
-        lifecycles={
-            "huawei": _huawei("EOS", date(2023, 12, 31), date(2024, 12, 31)),
-            "otc": _otc("EOM"),
-        },
-    ),
-    Engine(
-        "3.1.1",
-        takes_groups=True,
-        takes_modules=False,
-        needs_agency=False,
-        lifecycles={
-            "huawei": _huawei("EOS", date(2023, 12, 31), date(2024, 12, 31)),
-            "otc": _otc("EOM"),
-        },
-    ),
-    Engine(
-        "3.3.1",
-        takes_groups=False,
-        takes_modules=False,
-        needs_agency=True,
-        lifecycles={
-            "huawei": _huawei("released", date(2026, 6, 30), date(2027, 6, 30)),
-            "otc": _otc("supported"),
-        },
-    ),
+    # On Huawei Cloud: status, end of sale, end of support. On OTC: status.
+    for version, takes_groups, takes_modules, needs_agency, huawei, otc in (
+        ("2.3.2", True, True, False, ("EOS", date(2022, 6, 30), date(2023, 12, 31)), "EOS"),
+        ("2.4.5", True, True, False, ("EOS", date(2023, 12, 31), date(2024, 12, 31)), "EOM"),
+        ("3.1.1", True, False, False, ("EOS", date(2023, 12, 31), date(2024, 12, 31)), "EOM"),
+        ("3.3.1", False, False, True, ("released", date(2026, 6, 30), date(2027, 6, 30)), "listed"),
+    )
 )
 """The documented engines, from the oldest to the newest."""
 
@@ -139,8 +109,8 @@ def find_engine(version: str) -> Engine:
         if engine.version == version:
             return engine
     release = _release(version)
-    older = [engine for engine in ENGINES if engine.release <= release]
-    return replace((older or ENGINES)[-1 if older else 0], version=version, lifecycles={})
+    older = [engine for engine in ENGINES if engine.release <= release] or ENGINES[:1]
+    return replace(older[-1], version=version, lifecycles={})
 
 
 def _release(version: str) -> tuple[int, int]:
