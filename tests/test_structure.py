@@ -80,11 +80,10 @@ STILL: dict[str, set[str]] = {
         *("api.checks", "api.jobs", "api.packages", "api.protocol", "commands", "connection"),
         *("connection_form", "fs", "hooks", "links", "operators", "staging", "transfer"),
         *("triggerer", "triggers"),
-        *("api.access", "api.doctor", "emulator", "transport"),
     },
     "one subclass": {
         *("operators.responsible", "operators.following", "operators.deferral"),
-        *("hooks.batches", "fs.listing", "emulator.jobs.controls"),
+        *("hooks.batches", "fs.listing"),
     },
     "NotImplementedError": {"operators.responsible", "operators.following", "api.protocol.wait"},
     "__dict__": {"hooks.base", "operators.responsible", "sensors.base"},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DLI and IAM in miniature, on a port of this machine: for tests and first looks.
+"""An emulator of DLI and IAM on a local port, for tests and for trying things out.
 
     from airflow_provider_dli.emulator import Fault, running
 
@@ -7,7 +7,7 @@
         emulator.add_fault(Fault("throttled", path="/resources", times=2, retry_after=1))
         ...  # point a client at emulator.url
 
-The emulator was written from the public documentation alone and shares no line with the client.
+The emulator was written from the public documentation only and shares no code with the client.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _HOME = {"Emulator": "emulator", "Fault": "faults", "Record": "record", "running
 
 
 def __getattr__(name: str) -> object:
-    # Late, so that `python -m airflow_provider_dli.emulator` gets as far as explaining in one
-    # sentence what to install when Starlette or uvicorn is missing.
+    # Imported late, so that `python -m airflow_provider_dli.emulator` can explain what to install
+    # if Starlette or uvicorn is missing.
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m airflow_provider_dli.emulator`: an emulator in the foreground."""
+"""The command `python -m airflow_provider_dli.emulator`, which runs in the foreground."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SIGNAL_SECONDS = 0.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM; the exit status."""
+    """Serves until SIGINT or SIGTERM; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
         emulators = _emulators(options)
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with emulators as emulator:
             print(_welcome(emulator), flush=True)
-            # In turns: a signal that comes just before a wait would not end it.
+            # In short waits: a signal that arrives just before a wait would not end it.
             while not stop.wait(_SIGNAL_SECONDS):
                 pass
     except (OSError, ValueError) as error:
@@ -96,47 +96,70 @@ def _parser() -> argparse.ArgumentParser:
     defaults = Settings()
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_dli.emulator",
-        description="DLI's package groups and batch jobs in miniature. No flag is needed.",
+        description="Emulates DLI's package groups and batch jobs. All options have defaults.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=int, default=9099, help="port to listen on; 0 takes a free one")
-    add("--access-key", default=defaults.access_key, help="the access key that is known")
+    add("--access-key", default=defaults.access_key, help="the access key")
     add("--secret-key", default=defaults.secret_key, help="its secret key")
-    add("--security-token", help="makes the key pair a temporary one with this token")
-    add("--auth-token", default=defaults.auth_token, help="the token taken in X-Auth-Token")
-    add("--user", action="append", help="an IAM user that exists; may be repeated")
+    add("--security-token", help="makes the key pair a temporary one")
+    add("--auth-token", default=defaults.auth_token, help="the token accepted in X-Auth-Token")
+    add("--user", action="append", help="name of an IAM user; may be repeated")
     add("--password", default=defaults.password, help="the password of the IAM users")
     add("--account", default=defaults.account, help="the name of their account")
     add("--project-id", action="append", help="a project, ID or ID=NAME; may be repeated")
-    add("--forbidden-project", action="append", help="of these, one where nothing is allowed")
-    add("--agency", action="append", help="an agency that exists; may be repeated")
+    add(
+        "--forbidden-project",
+        action="append",
+        help="a project without permissions; may be repeated",
+    )
+    add("--agency", action="append", help="name of an agency; may be repeated")
     add(
         "--metadata",
         choices=get_args(Metadata),
         default=defaults.metadata,
-        help="what a machine offers",
+        help="kind of metadata service",
     )
-    add("--token-seconds", type=float, default=defaults.token_seconds, help="of a token of IAM")
+    add(
+        "--token-seconds",
+        type=float,
+        default=defaults.token_seconds,
+        help="lifetime of an IAM token",
+    )
     add(
         "--key-seconds",
         type=float,
         default=defaults.key_seconds,
-        help="of a temporary key, at most",
+        help="maximum lifetime of a temporary key",
     )
-    add("--clock-offset", type=float, default=0, help="seconds by which its clock is ahead")
-    add("--upload-seconds", type=float, default=defaults.upload_seconds, help="of an async upload")
-    add("--batch-seconds", type=float, default=defaults.batch_seconds, help="of a batch job")
+    add("--clock-offset", type=float, default=0, help="seconds by which the clock is ahead")
+    add(
+        "--upload-seconds",
+        type=float,
+        default=defaults.upload_seconds,
+        help="duration of an asynchronous upload",
+    )
+    add(
+        "--batch-seconds",
+        type=float,
+        default=defaults.batch_seconds,
+        help="duration of a batch job",
+    )
     add(
         "--batch-retention",
         type=float,
         default=defaults.batch_retention,
-        help="seconds for which a successful batch job is known",
+        help="seconds for which a successful batch job is kept",
     )
-    add("--spark", choices=get_args(Spark), help="runs batch jobs here; needs --obs-endpoint")
-    add("--latency", type=float, default=defaults.latency, help="seconds added to every request")
-    add("--obs-endpoint", help="object store in which objects are looked up")
+    add(
+        "--spark",
+        choices=get_args(Spark),
+        help="run batch jobs on this machine; needs --obs-endpoint",
+    )
+    add("--latency", type=float, default=defaults.latency, help="delay of every request in seconds")
+    add("--obs-endpoint", help="address of the object store with the objects")
     return parser
 
 

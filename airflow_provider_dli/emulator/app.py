@@ -25,7 +25,7 @@ _log = logging.getLogger("airflow_provider_dli.emulator")
 
 
 def application(emulator: Emulator) -> ASGIApp:
-    """The application that shows this emulator to the world."""
+    """Returns the application that serves an emulator."""
     return Starlette(routes=[Mount(PREFIX, control(emulator)), Mount("/", _Services(emulator))])
 
 
@@ -34,7 +34,7 @@ class _Services:
         self._emulator = emulator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Stopping cancels what is under way, and then there is nobody left to answer.
+        # Stopping cancels current requests, whose clients then get no answer.
         with contextlib.suppress(ClientDisconnect, asyncio.CancelledError):
             call = await _read(Request(scope, receive))
             if self._emulator.latency:
@@ -52,7 +52,7 @@ class _Services:
             self._note(call, request_id, "reset")
             return Reset()
         if fault.action == "hang":
-            # Noted before the wait, so that a test sees the request while it hangs.
+            # Recorded before the wait, so that a test sees the request while it hangs.
             self._note(call, request_id, "hang")
             try:
                 async with asyncio.timeout(fault.seconds):
@@ -97,7 +97,7 @@ async def _read(request: Request) -> Call:
     size, chunks = 0, []
     async for chunk in request.stream():
         size += len(chunk)
-        # What is too long is read to its end all the same, so that the client hears the answer.
+        # A body that is too long is still read to its end, so that the client gets the answer.
         if size <= MAX_BODY_BYTES:
             chunks.append(chunk)
     headers: dict[str, str] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DLI's own checks of what it is sent.
+"""The checks of requests by DLI.
 
 Lengths and characters of names:
 https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0253.html. Those of tags:
@@ -29,7 +29,7 @@ _BUCKET_HOST = re.compile(r"(?P<bucket>[a-z0-9][a-z0-9.-]*?)\.obs\.[a-z0-9.-]+(:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object in OBS, and the name of the package that is made of it."""
+    """An object in OBS, and the name of the package created from it."""
 
     bucket: str
     key: str
@@ -48,7 +48,7 @@ class Upload:
 
     @property
     def names(self) -> list[str]:
-        """The names of its packages. What happens to a name that comes twice is undocumented."""
+        """The names of its packages. The handling of duplicate names is undocumented."""
         return list(dict.fromkeys(item.name for item in self.objects))
 
 
@@ -62,7 +62,7 @@ class OwnerChange:
 
 
 def json_body(call: Call) -> JsonObject:
-    """The body of a POST or PUT."""
+    """Reads the JSON body of a POST or PUT."""
     content_type = call.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
         # Status and text are known, the code is a guess.
@@ -77,7 +77,7 @@ def json_body(call: Call) -> JsonObject:
 
 
 def read_upload(body: JsonObject) -> Upload:
-    """The body of POST /resources, where `group` may be left out."""
+    """Reads the body of POST /resources, where `group` is optional."""
     return Upload(
         objects=_objects(body.get("paths")),
         kind=kind(body.get("kind")),
@@ -88,7 +88,7 @@ def read_upload(body: JsonObject) -> Upload:
 
 
 def read_typed_upload(body: JsonObject, of_kind: str) -> Upload:
-    """The body of POST /resources/jars, /pyfiles or /files: `paths` and `group`, both mandatory."""
+    """Reads the body of POST /resources/jars, /pyfiles or /files: `paths` and `group`."""
     group = _group(body.get("group"))
     if group is None:
         raise invalid("group is mandatory")
@@ -96,7 +96,7 @@ def read_typed_upload(body: JsonObject, of_kind: str) -> Upload:
 
 
 def read_owner_change(body: JsonObject) -> OwnerChange:
-    """The body of PUT /resources/owner."""
+    """Reads the body of PUT /resources/owner."""
     new_owner = body.get("new_owner")
     if not isinstance(new_owner, str) or not _OWNER.fullmatch(new_owner):
         raise invalid(f"new_owner is missing or invalid: {new_owner!r}")
@@ -109,14 +109,14 @@ def read_owner_change(body: JsonObject) -> OwnerChange:
 
 
 def kind(value: object) -> str:
-    """A kind of package."""
+    """Checks a kind of package."""
     if not isinstance(value, str) or value not in KINDS:
         raise invalid(f"kind must be one of {', '.join(KINDS)}, not {value!r}")
     return value
 
 
 def tag_filter(text: str) -> dict[str, str | None]:
-    """The query `tags` of GET /resources.
+    """Reads the query `tags` of GET /resources.
 
     Its format is undocumented. Guessed here: `key=value` or `key` alone, several with commas.
     """
@@ -130,7 +130,7 @@ def tag_filter(text: str) -> dict[str, str | None]:
 
 
 def invalid(message: str) -> RefusedError:
-    """The refusal of a wrong parameter."""
+    """Returns the error for an invalid parameter."""
     return RefusedError(400, "DLI.0001", message)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control path: looks at an emulator and changes it over HTTP, without any key."""
+"""The control path: inspects and changes an emulator over HTTP, without credentials."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_dli.emulator.settings import seconds, seconds_or_never
 
 _T = TypeVar("_T")
 
-# What may be changed while it runs, with its check.
+# The settings that may be changed while it runs, with their checks.
 _SETTINGS: dict[str, Callable[[str, object], float | None]] = {
     "latency": seconds,
     "upload_seconds": seconds,
@@ -27,12 +27,12 @@ _SETTINGS: dict[str, Callable[[str, object], float | None]] = {
     "batch_retention": seconds_or_never,
 }
 
-# No path of DLI begins so.
+# No path of DLI begins with this.
 PREFIX = "/_emulator"
 
 
 def control(emulator: Emulator) -> Starlette:
-    """The application behind the control path of this emulator."""
+    """Returns the application for the control path of an emulator."""
     controls = _Controls(emulator)
     return Starlette(
         routes=[
@@ -57,7 +57,7 @@ def control(emulator: Emulator) -> Starlette:
 
 
 class _BadInputError(Exception):
-    """What came in over the control path makes no sense."""
+    """A request to the control path is invalid."""
 
 
 async def _explain(_: Request, error: Exception) -> Response:

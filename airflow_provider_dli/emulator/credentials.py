@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is known: the permanent key pair, and every token and temporary key that was issued."""
+"""The known credentials: the permanent key pair, and all issued tokens and temporary keys."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import TypeVar
 from airflow_provider_dli.emulator.messages import JsonObject
 from airflow_provider_dli.emulator.settings import Settings
 
-# Real tokens have some thousand characters; one of two thousand finds the limits of a client too.
+# Real tokens have thousands of characters; two thousand also find the limits of a client.
 _TOKEN_BYTES = 1500
 _SECURITY_TOKEN_BYTES = 600
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token of IAM for one project, or with None for the account as such."""
+    """An IAM token for one project, or with None for the account."""
 
     value: str = field(repr=False)
     user: str
@@ -30,9 +30,9 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key pair; a temporary one has a security token and ends, a permanent one does neither.
+    """A key pair; only a temporary one has a security token and expires.
 
-    `source` says who gave it: "settings", "rotation", "agency", "token" or "metadata".
+    `source` is where it was issued: "settings", "rotation", "agency", "token" or "metadata".
     """
 
     access_key: str
@@ -47,7 +47,7 @@ _Issued = TypeVar("_Issued", Token, Key)
 
 
 class Credentials:
-    """Everything that opens the gateway. Safe to use from several threads."""
+    """All credentials that the gateway accepts. Safe to use from several threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -58,31 +58,31 @@ class Credentials:
 
     @property
     def main_key(self) -> Key:
-        """The key pair of the settings, or the one that took its place."""
+        """The key pair of the settings, or the one that replaced it."""
         with self._lock:
             return self._main
 
     @property
     def tokens(self) -> list[Token]:
-        """The tokens that were issued, oldest first, expired ones as well."""
+        """The issued tokens, oldest first, including expired ones."""
         with self._lock:
             return list(self._tokens.values())
 
     @property
     def keys(self) -> list[Key]:
-        """The temporary keys that were issued, oldest first, expired ones as well."""
+        """The issued temporary keys, oldest first, including expired ones."""
         with self._lock:
             return list(self._keys.values())
 
     def token(self, value: str) -> Token | None:
-        """The token with this text, if it was ever issued."""
+        """Returns the token with this text, if it was ever issued."""
         with self._lock:
             return self._tokens.get(value)
 
     def key(self, access_key: str) -> Key | None:
-        """The key with this access key, if it works now.
+        """Returns the key pair of an access key, if it is valid now.
 
-        An expired key is cleared away, so nobody knows it any more:
+        An expired key is deleted, so it is unknown:
         https://support.huaweicloud.com/intl/en-us/usermanual-ca/ca_01_0005.html
         """
         with self._lock:
@@ -92,11 +92,11 @@ class Credentials:
         return key if key is not None and self.works(key) else None
 
     def works(self, issued: Token | Key) -> bool:
-        """Whether it has not expired yet."""
+        """Whether a credential has not expired yet."""
         return self._settings.now() < issued.expires_at
 
     def issue_token(self, user: str, project_id: str | None) -> Token:
-        """A new token; the older ones stay valid."""
+        """Issues a token; older ones stay valid."""
         now = self._settings.now()
         value = "MII" + secrets.token_urlsafe(_TOKEN_BYTES)
         token = Token(value, user, project_id, now, now + self._settings.token_seconds)
@@ -105,7 +105,7 @@ class Credentials:
         return token
 
     def issue_key(self, source: str, lifetime: float) -> Key:
-        """A new temporary key, which lives as long as was asked for or as the settings allow."""
+        """Issues a temporary key for the requested seconds, limited by the settings."""
         now = self._settings.now()
         key = Key(
             access_key="HST" + secrets.token_hex(9).upper()[:17],
@@ -120,14 +120,14 @@ class Credentials:
         return key
 
     def expire(self) -> None:
-        """Let every token and temporary key that was issued end now."""
+        """Expires all issued tokens and temporary keys."""
         now = self._settings.now()
         with self._lock:
             self._tokens = _ended(self._tokens, now)
             self._keys = _ended(self._keys, now)
 
     def rotate(self, access_key: str, secret_key: str) -> None:
-        """Know this permanent key pair from now on, and the one before no longer."""
+        """Replaces the permanent key pair."""
         if not access_key or not secret_key:
             raise ValueError("access_key and secret_key must not be empty")
         key = Key(access_key, secret_key, None, "rotation", self._settings.now())
@@ -135,13 +135,13 @@ class Credentials:
             self._main = key
 
     def clear(self) -> None:
-        """Back to the keys of the settings; nothing was issued."""
+        """Restores the keys of the settings and removes all issued credentials."""
         with self._lock:
             self._tokens, self._keys = {}, {}
             self._main = self._first_key()
 
     def as_json(self) -> JsonObject:
-        """What was issued, free of secrets."""
+        """Returns the issued credentials without secrets."""
         return {
             "tokens": [
                 {"user": token.user, "project_id": token.project_id, **_times(token)}
@@ -158,7 +158,7 @@ class Credentials:
 
 
 def timestamp(at: float) -> str:
-    """A time as IAM writes it, such as 2020-01-04T09:05:22.701000Z."""
+    """Returns a time in the format of IAM, such as 2020-01-04T09:05:22.701000Z."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

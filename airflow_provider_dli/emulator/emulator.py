@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The emulator as a test holds it: its address, what opens it, its state and its faults."""
+"""The emulator for tests: its address, credentials, state and faults."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Unpack
 
 from airflow_provider_dli.emulator.credentials import Credentials, Key, Token
@@ -13,30 +13,30 @@ from airflow_provider_dli.emulator.faults import Fault, Faults
 from airflow_provider_dli.emulator.gateway import Gateway
 from airflow_provider_dli.emulator.iam import Iam
 from airflow_provider_dli.emulator.jobs.batches import Batches
-from airflow_provider_dli.emulator.jobs.controls import BatchControls
 from airflow_provider_dli.emulator.jobs.runs import Runner
+from airflow_provider_dli.emulator.jobs.service import BatchService
+from airflow_provider_dli.emulator.jobs.timelines import BatchTimelines, Lines
 from airflow_provider_dli.emulator.messages import JsonObject
 from airflow_provider_dli.emulator.metadata import MetadataService
 from airflow_provider_dli.emulator.object_store import ObjectStore
 from airflow_provider_dli.emulator.record import Record
 from airflow_provider_dli.emulator.resources import Resources
 from airflow_provider_dli.emulator.service import PackageService
-from airflow_provider_dli.emulator.settings import Options, Settings, seconds
+from airflow_provider_dli.emulator.settings import Options, Settings, seconds, seconds_or_never
 from airflow_provider_dli.emulator.timelines import Timeline, Timelines, checked
 
-# Enough for any test; a demonstration that runs for weeks must not fill the memory.
+# Enough for any test, but a process that runs for weeks must not fill the memory.
 MAX_RECORDS = 100_000
 
 
-class Emulator(BatchControls):
-    """One emulator. Every method may be called from any thread while it runs.
+class Emulator:
+    """An emulator. All methods may be called from any thread while it runs.
 
-    Made by `running`; the keywords are those of `Settings`.
+    Created by `running`; the keywords are those of `Settings`.
     """
 
     def __init__(self, url: str, **options: Unpack[Options]) -> None:
-        settings = Settings(**options)
-        super().__init__(settings)
+        self.settings = settings = Settings(**options)
         self.url = url
         self.latency = settings.latency
         self.faults = Faults()
@@ -49,6 +49,8 @@ class Emulator(BatchControls):
         endpoint = settings.obs_endpoint
         store = None if endpoint is None else ObjectStore(endpoint, settings)
         self.resources = Resources(self._service, store)
+        self._batch_timelines = BatchTimelines(settings.batch_seconds)
+        self._batch_service = BatchService(settings, self._batch_timelines)
         self.jobs = Batches(self._batch_service, self._service, store)
         if settings.spark is not None and store is not None:
             self.runner = _local_spark(store)
@@ -57,7 +59,7 @@ class Emulator(BatchControls):
 
     @property
     def access_key(self) -> str:
-        """The access key that the gateway knows."""
+        """The access key that the gateway accepts."""
         return self.credentials.main_key.access_key
 
     @property
@@ -67,12 +69,12 @@ class Emulator(BatchControls):
 
     @property
     def security_token(self) -> str | None:
-        """The token that has to come with the key pair, if any."""
+        """The security token of the key pair, if it is temporary."""
         return self.credentials.main_key.security_token
 
     @property
     def auth_token(self) -> str:
-        """The ready-made token for X-Auth-Token."""
+        """The predefined token for X-Auth-Token."""
         return self.settings.auth_token
 
     @property
@@ -82,7 +84,7 @@ class Emulator(BatchControls):
 
     @property
     def airflow_connection(self) -> JsonObject:
-        """The Airflow connection to it, ready for json.dumps into AIRFLOW_CONN_DLI_DEFAULT."""
+        """The Airflow connection to it, to be dumped as JSON into AIRFLOW_CONN_DLI_DEFAULT."""
         extra = {
             "cloud": "huawei",
             "region": self.settings.region,
@@ -98,23 +100,23 @@ class Emulator(BatchControls):
 
     @property
     def issued_tokens(self) -> list[Token]:
-        """The tokens that IAM issued, oldest first, with their texts."""
+        """The tokens issued by IAM, oldest first."""
         return self.credentials.tokens
 
     @property
     def issued_keys(self) -> list[Key]:
-        """The temporary keys that IAM and the metadata service issued, oldest first."""
+        """The temporary keys issued by IAM and the metadata service, oldest first."""
         return self.credentials.keys
 
     @property
     def requests(self) -> list[Record]:
-        """The requests so far, oldest first: to DLI, IAM and the metadata service."""
+        """The requests to DLI, IAM and the metadata service so far, oldest first."""
         with self._lock:
             return list(self._records)
 
     @property
     def upload_seconds(self) -> float:
-        """How long an asynchronous upload takes, where no timeline says otherwise."""
+        """Seconds that an asynchronous upload takes without a timeline."""
         return self._timelines.upload_seconds
 
     @upload_seconds.setter
@@ -123,7 +125,7 @@ class Emulator(BatchControls):
 
     @property
     def latency(self) -> float:
-        """Real seconds that every request waits before anything happens."""
+        """Real seconds by which every request is delayed."""
         return self._latency
 
     @latency.setter
@@ -131,34 +133,34 @@ class Emulator(BatchControls):
         self._latency = seconds("latency", value)
 
     def add_fault(self, fault: Fault) -> None:
-        """Let something go wrong; faults act in the order in which they were added."""
+        """Adds a fault; faults act in the order in which they were added."""
         self.faults.add(fault)
 
     def clear_faults(self) -> None:
-        """Let all go well again."""
+        """Removes all faults."""
         self.faults.clear()
 
     def expire_credentials(self) -> None:
-        """Let every token and temporary key that was issued end at once.
+        """Expires all issued tokens and temporary keys at once.
 
-        The keys and the token of the settings stay.
+        The keys and the token of the settings stay valid.
         """
         self.credentials.expire()
 
     def rotate_keys(self, access_key: str, secret_key: str) -> None:
-        """Know this permanent key pair from now on, in place of the one before."""
+        """Replaces the permanent key pair."""
         self.credentials.rotate(access_key, secret_key)
 
     def set_timeline(self, pattern: str, timeline: Timeline) -> None:
-        """Give later uploads of the packages that match their own timeline.
+        """Sets the timeline for later uploads of matching packages.
 
-        `pattern` is matched with the package's name and with `group/name`. The timeline is a list
-        such as `[(0, "UPLOADING"), (2, "FAILED")]`; the state None makes the package disappear.
+        `pattern` is compared with the package's name and with `group/name`. The timeline is a list
+        such as `[(0, "UPLOADING"), (2, "FAILED")]`; with the state None the package disappears.
         """
         self._timelines.set(pattern, timeline)
 
     def clear_timelines(self) -> None:
-        """Forget all timelines but the default."""
+        """Removes all timelines but the default."""
         self._timelines.clear()
 
     def put_group(
@@ -169,30 +171,109 @@ class Emulator(BatchControls):
         kind: str = "file",
         project_id: str | None = None,
     ) -> None:
-        """Have a group with these packages and their states, without an upload."""
+        """Creates a group with packages in the given states, without an upload."""
         for package, state in packages.items():
             self._put(name, package, state, kind, project_id)
 
     def put_package(
         self, name: str, state: str = "READY", *, kind: str = "file", project_id: str | None = None
     ) -> None:
-        """Have a package outside of all groups, without an upload."""
+        """Creates a package outside of all groups, without an upload."""
         self._put(None, name, state, kind, project_id)
 
     def groups(self, project_id: str | None = None) -> dict[str, JsonObject]:
-        """The groups of a project by name, each as the listing prints it."""
+        """Returns the groups of a project by name, each as in a listing."""
         listing = self._service.listing(project_id or self.project_id)
         return {entry["group_name"]: entry for entry in listing["groups"]}
 
     def packages(self, project_id: str | None = None) -> dict[str, JsonObject]:
-        """The packages outside of all groups by name, each as the listing prints it."""
+        """Returns the packages outside of all groups by name, each as in a listing."""
         listing = self._service.listing(project_id or self.project_id)
         return {entry["resource_name"]: entry for entry in listing["resources"]}
 
+    @property
+    def runner(self) -> Runner | None:
+        """Runs the jobs that have no timeline of their own; None = they follow the default one."""
+        return self._batch_service.runner
+
+    @runner.setter
+    def runner(self, value: Runner | None) -> None:
+        self._batch_service.runner = value
+
+    @property
+    def batch_seconds(self) -> float:
+        """Seconds that a job takes without a timeline; it is starting for a third of them."""
+        return self._batch_timelines.batch_seconds
+
+    @batch_seconds.setter
+    def batch_seconds(self, value: float) -> None:
+        self._batch_timelines.batch_seconds = seconds("batch_seconds", value)
+
+    @property
+    def batch_retention(self) -> float | None:
+        """Seconds for which a successful job is kept; None = forever."""
+        return self._batch_service.retention
+
+    @batch_retention.setter
+    def batch_retention(self, value: float | None) -> None:
+        self._batch_service.retention = seconds_or_never("batch_retention", value)
+
+    @property
+    def submissions(self) -> dict[str, int]:
+        """The number of submitted jobs by name, including those no longer kept."""
+        return self._batch_service.submissions()
+
+    def batches(self, project_id: str | None = None) -> dict[str, JsonObject]:
+        """Returns the batch jobs of a project by id, oldest first, each as the service shows it."""
+        return self._batch_service.all(project_id or self.project_id)
+
+    def set_batch_timeline(self, pattern: str, timeline: Timeline, log: Lines = ()) -> None:
+        """Sets the timeline and driver log for later jobs with a matching name.
+
+        The timeline is a list such as `[(0, "starting"), (2, "running"), (5, "dead")]`; the state
+        None makes the job disappear. After `dead` it continues only for a job with `auto_recovery`,
+        at most `max_retry_times` times. A job that stays `starting` is dead after three hours.
+
+        The log is a list such as `[(2, "a line"), (4, "another")]`. A line that is written after a
+        step to `recovering` is part of the next driver log.
+        """
+        self._batch_timelines.set(pattern, timeline, log)
+
+    def clear_batch_timelines(self) -> None:
+        """Removes all timelines of batch jobs but the default."""
+        self._batch_timelines.clear()
+
+    def add_batch(
+        self,
+        request: JsonObject | str | None,
+        state: str = "running",
+        *,
+        listed: bool = True,
+        project_id: str | None = None,
+    ) -> str:
+        """Creates a Spark batch job in a state, without a submission, and returns its id.
+
+        `request` is the body of its submission. Text is shown as it is, even if it is not JSON;
+        None is not shown. With `listed=False` the request is not part of listings.
+        """
+        project_id = project_id or self.project_id
+        return self._batch_service.put(project_id, request, state, listed=listed)
+
+    def set_batch_state(self, batch_id: str, state: str) -> None:
+        """Sets the state of a job and ends its timeline."""
+        self._batch_service.set_state(batch_id, state)
+
+    def write_batch_log(self, batch_id: str, lines: Sequence[str]) -> None:
+        """Appends lines to the driver log of a job's current run."""
+        self._batch_service.write(batch_id, lines)
+
     def reset(self) -> None:
-        """Back to the first second: nothing stored, issued or recorded; first keys and settings."""
+        """Restores the initial state: nothing stored, issued or recorded; the first settings."""
         self._service.clear()
-        self._reset_batches()
+        self._batch_service.clear()
+        self.clear_batch_timelines()
+        self.batch_seconds = self.settings.batch_seconds
+        self.batch_retention = self.settings.batch_retention
         self.credentials.clear()
         self.gateway.clear()
         self.metadata.clear()
@@ -202,18 +283,23 @@ class Emulator(BatchControls):
         self.upload_seconds = self.settings.upload_seconds
         self.latency = self.settings.latency
 
+    def close(self) -> None:
+        """Ends all running jobs; the emulator cannot be used after that."""
+        if self.runner is not None:
+            self.runner.close()
+
     def clear_requests(self) -> None:
-        """Forget the requests so far."""
+        """Removes the recorded requests."""
         with self._lock:
             self._records.clear()
 
     def record(self, record: Record) -> None:
-        """Remember a request."""
+        """Records a request."""
         with self._lock:
             self._records.append(record)
 
     def state(self) -> JsonObject:
-        """Everything but the keys, for the control path."""
+        """Returns the whole state without secrets, for the control path."""
         project_ids = dict.fromkeys([*self.settings.project_ids, *self._service.project_ids()])
         return {
             "now": self.settings.now(),
@@ -246,7 +332,7 @@ class Emulator(BatchControls):
 
 
 def _local_spark(store: ObjectStore) -> Runner:
-    # Only now: nobody else needs what it needs.
+    # Imported late: only this function needs its dependencies.
     from airflow_provider_dli.emulator.jobs.local_spark import LocalSpark
 
     return LocalSpark(store)

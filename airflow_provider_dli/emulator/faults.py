@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong on demand: which calls a fault hits, and what becomes of them."""
+"""Faults on demand: the calls that a fault affects, and what happens to them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ ACTIONS = ("answer", "reset", "cut-off", "hang", *PRESETS)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: the calls it hits, and what it does to them.
+    """A fault: the calls it affects, and what it does to them.
 
-    `action` is "answer" (with `status`, `headers`, `body`), "reset" (the connection is torn down),
-    "cut-off" (all headers, half of the body), "hang" (silence for `seconds`, then the call goes on;
-    without `seconds` silence until the client leaves) or the name of a preset, whose status,
-    headers and body may be overridden.
+    `action` is "answer" (with `status`, `headers`, `body`), "reset" (the connection is reset),
+    "cut-off" (all headers, half of the body), "hang" (no answer for `seconds`, then the call
+    continues; without `seconds` no answer until the client disconnects) or the name of a preset,
+    whose status, headers and body may be overridden.
 
     A call is hit when `method` and `path` match: a pattern for the path below the project, such as
     "/resources/*", or for the whole path. The pattern "*" means every call to DLI; IAM and the
-    metadata service are hit by patterns of their own, such as "/v3/auth/tokens". The first `skip`
+    metadata service need other patterns, such as "/v3/auth/tokens". The first `skip`
     matching calls pass, the next `times` are hit (None = all). Of several faults the first that is
-    due acts, and the others do not count that call. `when` says whether the service has done its
-    work ("after") or never heard of the call ("before").
+    due acts, and the others do not count that call. `when` is "after" if the service has
+    carried out the call, "before" if the call never reached it.
     """
 
     action: str = "answer"
@@ -51,19 +51,19 @@ class Fault:
 
     @classmethod
     def from_json(cls, body: JsonObject) -> Fault:
-        """The fault as the control path spells it: the same fields."""
+        """Returns the fault for the JSON of the control path, which has the same fields."""
         known = [item.name for item in fields(cls)]
         for name in body:
             if name not in known:
-                raise ValueError(f"{name} is no field of a fault; these are: {', '.join(known)}")
+                raise ValueError(f"{name} is not a field of a fault; these are: {', '.join(known)}")
         return cls(**body)
 
     def as_json(self) -> JsonObject:
-        """The fields as the control path prints them."""
+        """Returns the fields as the control path prints them."""
         return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
 
     def matches(self, call: Call) -> bool:
-        """Whether the fault concerns the call at all."""
+        """Whether method and path of the call match."""
         if self.method is not None and self.method.upper() != call.method.upper():
             return False
         if self.path == "*":
@@ -71,7 +71,7 @@ class Fault:
         return any(fnmatchcase(path, self.path) for path in (call.path_in_project, call.path))
 
     def answer(self) -> Answer:
-        """The answer that is given, or cut off."""
+        """Returns the answer of the fault."""
         status, headers, body = PRESETS.get(self.action, (200, {}, None))
         headers = {**headers, **self.headers}
         if self.retry_after is not None:
@@ -107,29 +107,29 @@ class Fault:
 
 
 class Faults:
-    """The faults that are set. Safe to use from several threads."""
+    """The current faults. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
         self._lock = threading.Lock()
 
     def add(self, fault: Fault) -> None:
-        """Set one more."""
+        """Adds a fault."""
         with self._lock:
             self._entries.append(_Entry(fault))
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Removes all faults."""
         with self._lock:
             self._entries.clear()
 
     def take(self, call: Call) -> Fault | None:
-        """The fault that hits this call; counts it."""
+        """Returns the fault that affects this call, and counts the call."""
         with self._lock:
             return next((e.fault for e in self._entries if e.is_hit_by(call)), None)
 
     def as_json(self) -> list[JsonObject]:
-        """Every fault, with the number of calls it saw and hit."""
+        """Returns every fault with the number of calls it saw and affected."""
         with self._lock:
             return [{**e.fault.as_json(), "seen": e.seen, "hit": e.hit} for e in self._entries]
 

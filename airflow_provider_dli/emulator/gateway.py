@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API gateway in front of DLI and IAM: who may come in, and its own errors.
+"""The API gateway in front of DLI and IAM: authentication, and its errors.
 
 Codes: https://support.huaweicloud.com/intl/en-us/devg-apisign/api-sign-errorcode.html. Texts of
 APIGW.0301: https://support.huaweicloud.com/intl/en-us/devg-apisign/api-sign-0001.html.
@@ -23,7 +23,7 @@ _DATE_FORMAT = "%Y%m%dT%H%M%SZ"
 
 
 class Gateway:
-    """Lets signed calls and calls with a token through, for the projects it knows."""
+    """Accepts signed calls and calls with a token for the known projects."""
 
     def __init__(self, settings: Settings, credentials: Credentials) -> None:
         self._settings = settings
@@ -31,7 +31,7 @@ class Gateway:
         self._lockout = Lockout(settings.now)
 
     def admit(self, call: Call, project_id: str) -> None:
-        """Pass the call to DLI or raise RefusedError as the gateway does."""
+        """Raises RefusedError as the gateway does, unless the call may go to DLI."""
         check_size(call)
         value = call.headers.get("x-auth-token")
         if value is not None:
@@ -40,7 +40,7 @@ class Gateway:
         elif "authorization" in call.headers:
             self.check_signature(call)
         else:
-            # Documented with DLI's own code, although the call never gets as far as DLI.
+            # Documented with a code of DLI, although the call never reaches DLI.
             raise RefusedError(
                 401,
                 "DLI.0013",
@@ -50,7 +50,7 @@ class Gateway:
         self._check_project(project_id)
 
     def known_token(self, value: str) -> Token | None:
-        """The token with this text, None for the ready-made one; RefusedError if it is no good."""
+        """Returns a valid token, None for the predefined one; raises RefusedError otherwise."""
         if _same(value, self._settings.auth_token):
             return None
         token = self._credentials.token(value)
@@ -62,14 +62,14 @@ class Gateway:
         return token
 
     def check_signature(self, call: Call) -> None:
-        """Pass if the call is signed with a known key; else RefusedError."""
+        """Raises RefusedError unless the call is signed with a known key."""
         authorization = Authorization.parse(call.headers.get("authorization", ""))
         if authorization is None:
             raise _not_authentic("authorization header has an unknown format")  # text undocumented
         access_key = authorization.access_key
         security_token = call.headers.get("x-security-token")
         key = self._credentials.key(access_key)
-        # A temporary key without its token is looked for among the permanent ones:
+        # A temporary key without its token is looked up among the permanent ones:
         # https://github.com/iits-consulting/otc-auth/issues/139
         if key is None or (key.security_token is not None and security_token is None):
             raise _not_authentic(f"ak {access_key} not exist")
@@ -83,7 +83,7 @@ class Gateway:
         self._lockout.succeeded(access_key)
 
     def clear(self) -> None:
-        """Forget the wrong signatures."""
+        """Resets the count of wrong signatures."""
         self._lockout.clear()
 
     def _check_date(self, signed_at: str) -> None:
@@ -105,7 +105,7 @@ class Gateway:
         if scope is not None and self._settings.region_of(scope) != self._settings.region:
             # The table gives "an API of another region may have been called" as a reason.
             raise RefusedError(401, "APIGW.0307", "The token must be updated.")
-        # What a token for another project or for the whole account is told is undocumented.
+        # The answer to a token for another project or for the whole account is undocumented.
         raise _not_allowed()
 
     def _check_project(self, project_id: str) -> None:
@@ -120,19 +120,19 @@ class Gateway:
 
 
 def check_size(call: Call) -> None:
-    """Pass unless the body is too large; else RefusedError."""
+    """Raises RefusedError if the body is too large."""
     if call.oversize:
         raise RefusedError(413, "APIGW.0201", "Request entity too large")
 
 
 def unknown_api() -> RefusedError:
-    """The refusal of a path or method that does not exist."""
+    """Returns the error for a path or method that does not exist."""
     return RefusedError(404, "APIGW.0101", "The API does not exist or has not been published")
 
 
 def _check_security_token(key: Key, given: str | None) -> None:
-    # What a wrong one is told, and one beside a permanent key, is undocumented: the first gets the
-    # text for tokens that cannot be read, the second is not looked at.
+    # The answers to a wrong token, and to one with a permanent key, are undocumented: the first
+    # gets the text for unreadable tokens, the second is ignored.
     if key.security_token is not None and not _same(given or "", key.security_token):
         raise _not_authentic("decrypt token fail")
 

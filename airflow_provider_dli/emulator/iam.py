@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""IAM as far as a client of DLI needs it: tokens, temporary keys and the ids of projects.
+"""The parts of IAM that a client of DLI needs: tokens, temporary keys and ids of projects.
 
-Its errors: the examples at the end of the pages on tokens in the folder cn.zh-cn of
+Source of its errors: the examples at the end of the pages on tokens in the folder cn.zh-cn of
 https://github.com/huaweicloudDocs/iam.
 """
 
@@ -29,7 +29,7 @@ _Asked = TypeVar("_Asked")
 
 
 class Iam:
-    """Everything below /v3 and /v3.0 of the emulator at this address."""
+    """Answers the calls below /v3 and /v3.0."""
 
     def __init__(
         self, url: str, settings: Settings, credentials: Credentials, gateway: Gateway
@@ -40,10 +40,10 @@ class Iam:
         self._gateway = gateway
 
     def answer(self, call: Call) -> Answer:
-        """The answer to a call; RefusedError in the words of the gateway."""
+        """Returns the answer to a call; raises RefusedError for errors of the gateway."""
         operation = self._operation(call)
         check_size(call)
-        # The trace id is what IAM's support asks for.
+        # IAM's support asks for the trace id.
         trace = {"X-IAM-Trace-Id": secrets.token_hex(16)}
         try:
             answer = operation(call)
@@ -94,7 +94,7 @@ class Iam:
                     return project_id
         else:
             return None
-        # Undocumented; the words and the status are those of OpenStack, from which IAM stems:
+        # Undocumented; text and status are those of OpenStack, which IAM is based on:
         # https://github.com/ironcamel/Net-OpenStack-Compute/issues/8
         raise _DeniedError(
             401, f"Could not find project, {asked.project_id or asked.project_name}."
@@ -133,7 +133,7 @@ class Iam:
         return [{"endpoints": [endpoint], **service}]
 
     def _projects(self, call: Call) -> Answer:
-        """GET /v3/projects: all of them, or those of one name; other filters are not looked at.
+        """GET /v3/projects: all of them, or those of one name; other filters are ignored.
 
         https://support.huaweicloud.com/intl/en-us/api-iam/iam_06_0001.html
         """
@@ -170,10 +170,10 @@ class Iam:
         https://support.huaweicloud.com/intl/en-us/api-iam/iam_04_0101.html and
         https://docs.otc.t-systems.com/identity-access-management/api-ref/apis/access_key_management/obtaining_a_temporary_ak_sk.html
 
-        A scope and a policy are not looked at: these keys may do what the account may.
+        Scope and policy are ignored: these keys have all permissions of the account.
         """
         asked = _understood(call, read_key_request)
-        # Without the header the token of the body counts; the header goes first.
+        # The header takes precedence over the token of the body.
         self._authenticate(call, asked.token)
         if asked.agency is not None:
             self._check_agency(asked)
@@ -184,8 +184,8 @@ class Iam:
         known = self._settings
         accounts = (known.account, known.account_id)
         if asked.agency not in known.agencies or asked.account not in accounts:
-            # The pages of this call know no 404, and print no error; the words are those for a
-            # token of an agency that the caller must not have.
+            # The pages of this call document no 404 and no error text; this text is the one for a
+            # token of an agency that the caller may not use.
             raise _DeniedError(403, "You have no right to do this action")
 
     def _authenticate(self, call: Call, token: str | None = None) -> None:
@@ -196,7 +196,7 @@ class Iam:
         try:
             self._gateway.known_token(value or "")
         except RefusedError:
-            # IAM has its own words for a token, whatever is wrong with it:
+            # IAM has one text for every invalid token:
             # https://github.com/opentelekomcloud/terraform-provider-opentelekomcloud/issues/2089
             raise _DeniedError(401, "The X-Auth-Token is invalid!") from None
 
@@ -208,7 +208,7 @@ class Iam:
 
 
 def credential(key: Key) -> JsonObject:
-    """A temporary key as IAM and the metadata service write it."""
+    """Returns a temporary key as IAM and the metadata service print it."""
     return {
         "access": key.access_key,
         "secret": key.secret_key,
@@ -218,7 +218,7 @@ def credential(key: Key) -> JsonObject:
 
 
 class _DeniedError(Exception):
-    """IAM says no, in its own shape."""
+    """IAM refuses a call, with an error in its own format."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -229,6 +229,6 @@ class _DeniedError(Exception):
 def _understood(call: Call, read: Callable[[JsonObject], _Asked]) -> _Asked:
     try:
         return read(json.loads(call.body))
-    # A member of another type than expected has neither the methods nor the keys of an object.
+    # The latter two: a member has an unexpected type.
     except (ValueError, TypeError, AttributeError):
         raise _DeniedError(400, "The request body is invalid") from None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What comes in and what goes out, as plain data."""
+"""Requests and answers, as plain data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ JsonObject: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """One HTTP request: path and query as they came over the wire, header names in lower case."""
+    """An HTTP request: path and query as received, header names in lower case."""
 
     method: str
     raw_path: str
@@ -25,7 +25,7 @@ class Call:
 
     @cached_property
     def segments(self) -> tuple[str, ...]:
-        """The decoded parts of the path; an encoded slash stays inside its part."""
+        """The decoded parts of the path; an encoded slash does not split a part."""
         return tuple(unquote(part) for part in self.raw_path.split("/")[1:])
 
     @cached_property
@@ -35,14 +35,14 @@ class Call:
 
     @cached_property
     def path_in_project(self) -> str:
-        """The decoded path below `/v2.0/{project_id}`, or all of it where there is no project."""
+        """The decoded path below `/v2.0/{project_id}`, or all of it if there is no project."""
         if len(self.segments) > 1 and self.segments[0] == "v2.0":
             return "".join(f"/{segment}" for segment in self.segments[2:])
         return self.path
 
     @cached_property
     def service(self) -> Literal["dli", "iam", "metadata"]:
-        """Which service it concerns, by its path; no path of DLI begins as those of the others."""
+        """The service, determined by the path; no path of DLI begins like those of the others."""
         first = self.segments[0] if self.segments else ""
         if first in ("v3", "v3.0"):
             return "iam"
@@ -50,13 +50,13 @@ class Call:
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """The decoded query; of a repeated name the last value."""
+        """The decoded query; a repeated name has its last value."""
         return dict(parse_qsl(self.raw_query, keep_blank_values=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer. A body of None is empty, text goes out as it is, anything else as JSON."""
+    """An HTTP answer. A body of None is empty, text is sent as it is, anything else as JSON."""
 
     status: int
     body: Any = None
@@ -64,7 +64,7 @@ class Answer:
 
 
 class RefusedError(Exception):
-    """The service or the gateway in front of it says no: HTTP status, code and text."""
+    """The service or its gateway refuses a call: HTTP status, code and text."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(f"{status} {code} {message}")
@@ -73,9 +73,9 @@ class RefusedError(Exception):
         self.message = message
 
     def answer(self) -> Answer:
-        """The answer that carries the refusal.
+        """Returns the answer with the refusal.
 
-        The shape is documented at
+        The format is documented at
         https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0056.html
         """
         return Answer(self.status, {"error_code": self.code, "error_msg": self.message})

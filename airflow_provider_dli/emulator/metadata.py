@@ -4,8 +4,8 @@
 Paths and headers: the module `auth/internal.py` of the package huaweicloudsdkcore. Validity: the
 section "Security Key" of
 https://docs.otc.t-systems.com/elastic-cloud-server/umn/instances/obtaining_metadata_and_passing_user_data/obtaining_metadata.html.
-Status codes and texts are undocumented, but for the sentence on the missing agency, which the
-package above looks for.
+Status codes and texts are undocumented, except the text about a missing agency, which the package
+above looks for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from airflow_provider_dli.emulator.settings import Settings
 
 TOKEN_HEADER = "x-metadata-token"  # noqa: S105 - the name of a header
 KEY_SECONDS = 60 * 60
-# So long before the end of a key there is a new one, and both work.
+# Seconds before the expiry of a key from which on a new one is issued; both are valid.
 OVERLAP_SECONDS = 10 * 60
 MAX_TOKEN_SECONDS = 6 * 60 * 60
 
@@ -30,7 +30,7 @@ _TEXT = {"Content-Type": "text/plain; charset=UTF-8"}
 
 
 class MetadataService:
-    """Everything below /meta-data and /openstack."""
+    """Answers the calls below /meta-data and /openstack."""
 
     def __init__(self, settings: Settings, credentials: Credentials) -> None:
         self._settings = settings
@@ -39,11 +39,11 @@ class MetadataService:
         self._ends_of_tokens: dict[str, float] = {}
 
     def answer(self, call: Call) -> Answer:
-        """The answer to a call."""
+        """Returns the answer to a call."""
         return self._operation(call)(call)
 
     def clear(self) -> None:
-        """Forget the tokens that were given out."""
+        """Removes the issued tokens."""
         with self._lock:
             self._ends_of_tokens.clear()
 

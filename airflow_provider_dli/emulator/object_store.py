@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An object store that speaks S3 or OBS: looks objects up, reads and writes them."""
+"""A client of an object store (S3 or OBS) that looks up, reads and writes objects."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class ObjectStore:
         self._settings = settings
 
     def check(self, objects: Iterable[StoredObject]) -> None:
-        """Pass when every object can be read; else RefusedError, as an upload answers it.
+        """Raises RefusedError, the answer to an upload, unless all objects can be read.
 
-        What DLI answers for these is undocumented; the codes are those of the general table,
+        The answers of DLI are undocumented; the codes are those of the general table,
         https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0056.html
         """
         for item in objects:
@@ -45,7 +45,7 @@ class ObjectStore:
                 _judge(response.status, item.bucket, item.key)
 
     def sizes(self, bucket: str, page_size: int = 1000) -> Iterator[tuple[str, int]]:
-        """Every object of a bucket: its key and its size in bytes."""
+        """Returns the keys of all objects of a bucket with their sizes in bytes."""
         marker, more = "", True
         while more:
             query = {"marker": marker, "max-keys": str(page_size)}
@@ -62,21 +62,21 @@ class ObjectStore:
             more = page.findtext("{*}IsTruncated") == "true"
 
     def fetch(self, bucket: str, key: str, target: Path) -> None:
-        """Read an object into a file."""
+        """Reads an object into a file."""
         with target.open("wb") as file, self._answer("GET", bucket, key) as response:
             _judge(response.status, bucket, key)
             shutil.copyfileobj(response, file)
-            # A connection that breaks looks like an end.
+            # A connection that breaks looks like the end of the object.
             if response.length:
                 raise _unreachable(f"{response.length} bytes are missing")
 
     def send(self, bucket: str, key: str, source: Path) -> None:
-        """Write an object from a file."""
+        """Writes an object from a file."""
         with source.open("rb") as file, self._answer("PUT", bucket, key, body=file) as response:
             _judge(response.status, bucket, key)
 
     def delete(self, bucket: str, key: str) -> None:
-        """Remove an object; one that is gone is no error."""
+        """Deletes an object; a missing one is not an error."""
         with self._answer("DELETE", bucket, key) as response:
             _judge(response.status, bucket, key)
 
@@ -106,7 +106,7 @@ class ObjectStore:
                 yield response
 
     def _headers(self, method: str, path: str, query: str) -> dict[str, str]:
-        # Version 4 of the S3 signature, which OBS takes as well:
+        # Version 4 of the S3 signature, which OBS also accepts:
         # https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
         now = datetime.fromtimestamp(self._settings.clock(), UTC)
         day = f"{now:%Y%m%d}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packages and groups as DLI keeps them, and how it prints them."""
+"""Packages and groups as DLI stores and prints them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from airflow_provider_dli.emulator.timelines import FAILED, READY, UPLOADING, Ti
 
 @dataclass(slots=True, kw_only=True)
 class Package:
-    """One package; times are unix seconds.
+    """A package; times are in Unix seconds.
 
-    `source` is the object that it was made of, obs://BUCKET/KEY; empty without an upload.
+    `source` is the object it was created from, obs://BUCKET/KEY; empty without an upload.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Package:
     tags: dict[str, str] = field(default_factory=dict)
 
     def state(self, now: float) -> str | None:
-        """The state at this time; None when the package is gone."""
+        """Returns the state at a time; None if the package is gone."""
         state = self.timeline[0][1]
         for after, then in self.timeline[1:]:
             if now >= self.updated + after:
@@ -37,7 +37,7 @@ class Package:
         return state
 
     def matches(self, kind: str | None, tags: dict[str, str | None]) -> bool:
-        """Whether the filters of a listing let the package through."""
+        """Whether the package matches the filters of a listing."""
         if kind is not None and kind != self.kind:
             return False
         return all(
@@ -45,13 +45,13 @@ class Package:
         )
 
 
-# Packages by name that are still there, each with its state.
+# Existing packages by name, each with its state.
 Shown: TypeAlias = dict[str, tuple[Package, str]]
 
 
 @dataclass(slots=True, kw_only=True)
 class Group:
-    """A group; without packages it does not exist for a caller."""
+    """A group; it does not exist for callers if it has no packages."""
 
     name: str
     owner: str
@@ -60,39 +60,39 @@ class Group:
     packages: dict[str, Package] = field(default_factory=dict)
 
     def exists(self, now: float) -> bool:
-        """Whether any package is left at this time."""
+        """Whether any package exists at a time."""
         return any(package.state(now) is not None for package in self.packages.values())
 
 
 @dataclass(slots=True)
 class Project:
-    """What one project holds. The same name may stand in several groups and outside of them."""
+    """The packages of a project. A name may be used in several groups and outside of them."""
 
     packages: dict[str, Package] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
 
 
 def shown(packages: dict[str, Package], now: float) -> Shown:
-    """The packages that a caller sees at this time."""
+    """Returns the packages that a caller sees at a time."""
     states = ((name, package, package.state(now)) for name, package in packages.items())
     return {name: (package, state) for name, package, state in states if state is not None}
 
 
 def group_status(states: Iterable[str]) -> str:
-    """The status of a group with members in these states.
+    """Returns the status of a group with members in these states.
 
-    Undocumented. Inferred: busy while any member is, failed when any member is, else ready.
+    Undocumented. Inferred: busy while any member is busy, failed if any member is, else ready.
     """
     states = list(states)
     for status in (UPLOADING, FAILED):
         if status in states:
             return status
-    # A word that only a timeline of the user knows.
+    # A state that only the timeline of a user defines.
     return next((state for state in states if state != READY), READY)
 
 
 def package_json(package: Package, state: str) -> JsonObject:
-    """A package as every listing prints it."""
+    """Returns a package as listings print it."""
     return {
         "create_time": milliseconds(package.created),
         "update_time": milliseconds(package.updated),
@@ -105,7 +105,7 @@ def package_json(package: Package, state: str) -> JsonObject:
 
 
 def group_json(group: Group, members: Shown, status: str) -> JsonObject:
-    """A group with these members as a listing prints it."""
+    """Returns a group with these members as a listing prints it."""
     return {
         "group_name": group.name,
         "status": status,
@@ -118,5 +118,5 @@ def group_json(group: Group, members: Shown, status: str) -> JsonObject:
 
 
 def milliseconds(seconds: float) -> int:
-    """Unix time as DLI writes it."""
+    """Returns a Unix time as DLI prints it, in milliseconds."""
     return round(seconds * 1000)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers of a service in trouble, by name: (status, headers, body).
+"""Answers with errors by name, as (status, headers, body).
 
-A gateway's body gets its `request_id` when it is sent. Codes and texts are the published ones
-where there are any: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0056.html and
+The body of a gateway gets its `request_id` when it is sent. Codes and texts are the published ones,
+if there are any: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0056.html and
 https://support.huaweicloud.com/intl/en-us/devg-apisign/api-sign-errorcode.html.
 """
 
@@ -30,7 +30,7 @@ PRESETS: dict[str, tuple[int, dict[str, str], Any]] = {
             "policy ip over ratelimit,limit:5,time:1 minute",
         ),
     ),
-    # DLI's own failures arrive as 400.
+    # DLI reports internal errors with 400.
     "internal-error": (400, {}, _error("DLI.0999", "Server-side error.")),
     "permission-denied": (
         400,
@@ -53,7 +53,7 @@ PRESETS: dict[str, tuple[int, dict[str, str], Any]] = {
     "gateway-timeout": (504, {}, _error("APIGW.0201", "Backend timeout")),
     "unavailable": (503, {}, _error("APIGW.0201", "Backend unavailable")),
     "unavailable-html": (503, _HTML, "<html><body><h1>503 Service Unavailable</h1></body></html>"),
-    # Successes that are none.
+    # Invalid answers with a status of success.
     "malformed-json": (200, _JSON, '{"resources": [{"resource_name": "a.jar", '),
     "html": (200, _HTML, "<html><body>Please log in to the proxy.</body></html>"),
     "empty-object": (200, {}, {}),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log of requests, free of secrets."""
+"""The record of requests, without secrets."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _SECRET_HEADERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request: `status` is the HTTP status or what befell it ("reset", "hang", ...).
+    """A request: `status` is the HTTP status or the name of a fault ("reset", "hang", ...).
 
-    `path` is decoded and whole, `body` parsed JSON (text when it is none, None when empty), header
-    names are lower case. The values of secret headers are "***", and so are the password and the
-    token in a body for IAM.
+    `path` is decoded and complete, `body` parsed JSON (text if it is not JSON, None if empty),
+    header names are lower case. The values of secret headers are "***", and so are the password and
+    the token in a body for IAM.
     """
 
     method: str
@@ -35,7 +35,7 @@ class Record:
 
     @classmethod
     def of(cls, call: Call, status: int | str, request_id: str, time: float) -> Record:
-        """The record of one call."""
+        """Returns the record of a call."""
         headers = {
             name: "***" if name in _SECRET_HEADERS else value
             for name, value in call.headers.items()
@@ -45,7 +45,7 @@ class Record:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The record for the control path."""
+        """Returns the record for the control path."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
@@ -55,13 +55,13 @@ def _body(call: Call) -> Any:
     try:
         body = json.loads(call.body)
     except ValueError:
-        # What was meant for IAM may hold a password all the same.
+        # A body that is not valid JSON may still contain a password.
         return call.body.decode("utf-8", "replace") if call.service == "dli" else "***"
     return body if call.service == "dli" else _masked(body)
 
 
 def _masked(body: Any) -> Any:
-    """The body with every text gone whose name says that it is secret."""
+    """Returns the body with all secret texts masked, which are known by their names."""
     if isinstance(body, list):
         return [_masked(item) for item in body]
     if not isinstance(body, dict):

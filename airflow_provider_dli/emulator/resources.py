@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The eight calls on packages and groups: which one a request is, and its answer."""
+"""Routes and answers the eight calls about packages and groups."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _KIND_OF_PATH = {"jars": "jar", "pyfiles": "pyFile", "files": "file"}
 
 
 class Resources:
-    """Everything below /v2.0/{project_id}/resources."""
+    """Answers the calls below /v2.0/{project_id}/resources."""
 
     def __init__(self, service: PackageService, object_store: ObjectStore | None) -> None:
         self._service = service
         self._object_store = object_store
 
     def find(self, call: Call) -> tuple[str, Operation]:
-        """The project that the path names and what the call asks for; RefusedError if unknown."""
+        """Returns the project and the operation of a call; raises RefusedError if unknown."""
         match call.segments:
             case ("v2.0", project_id, "resources", *names) if project_id:
                 return project_id, partial(self._operation(call.method, names), call, project_id)
@@ -59,12 +59,12 @@ class Resources:
 
     async def _store(self, project_id: str, upload: checks.Upload) -> Answer:
         if self._object_store is not None:
-            # Every object first: an upload that is refused leaves nothing behind.
+            # All objects first: a refused upload changes nothing.
             await asyncio.to_thread(self._object_store.check, upload.objects)
         return Answer(201, self._service.upload(project_id, upload))
 
     async def _list(self, call: Call, project_id: str) -> Answer:
-        # An empty filter counts as none; undocumented.
+        # An empty filter is ignored; undocumented.
         kind, tags = call.query.get("kind"), call.query.get("tags")
         return Answer(
             200,
@@ -88,6 +88,6 @@ class Resources:
 
 
 def _group(call: Call) -> str | None:
-    # Left out, it means the package outside of all groups. An empty one is taken for that as well;
+    # Without it, the package outside of all groups is meant. An empty one is treated alike; this is
     # undocumented.
     return call.query.get("group") or None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers on their way to the client, whole or broken on purpose."""
+"""Responses to the client, complete or broken on purpose."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from starlette.types import Receive, Scope, Send
 
 from airflow_provider_dli.emulator.messages import Answer
 
-# Close at once and drop what is unsent: the peer sees a reset.
+# Closes at once and drops unsent data: the peer sees a reset.
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 def render(answer: Answer, request_id: str, now: float) -> Response:
-    """The answer as bytes, with the headers that every answer carries."""
+    """Returns the response for an answer, with the headers of every answer."""
     body = answer.body
     if isinstance(body, dict) and str(body.get("error_code", "")).startswith("APIG"):
         # The gateway repeats the request id in the body; DLI does not.
@@ -40,7 +40,7 @@ class CutOff(Response):
         self.headers["content-length"] = str(len(self.body))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Sends the response."""
         start = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **start})
         half = bytes(self.body[: len(self.body) // 2])
@@ -53,7 +53,7 @@ class Reset(Response):
     """No answer: the connection is reset."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Tear the connection down."""
+        """Resets the connection."""
         transport = _transport(scope)
         peer: socket.socket = transport.get_extra_info("socket")
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
@@ -62,19 +62,19 @@ class Reset(Response):
 
 
 class Silence(Response):
-    """No answer: the client has left."""
+    """No answer: the client has disconnected."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send nothing."""
+        """Sends nothing."""
 
 
 async def client_leaves(receive: Receive) -> None:
-    """Wait for the client to leave."""
+    """Waits until the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 def _transport(scope: Scope) -> asyncio.WriteTransport:
-    # Put there by the protocol of server.py.
+    # Set by the protocol in server.py.
     transport: asyncio.WriteTransport = scope["state"]["transport"]
     return transport

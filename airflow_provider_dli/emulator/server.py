@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An emulator on a port of this machine, served from a thread of its own."""
+"""Serves an emulator on a local port, in its own thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_dli.emulator.app import application
 from airflow_provider_dli.emulator.emulator import Emulator
 from airflow_provider_dli.emulator.settings import Options
 
-# What a request that is under way at the end may still take, unless it waits for its client.
+# Seconds that a current request may still take at the end, unless it waits for its client.
 _GRACE_SECONDS = 0.02
 
 
@@ -27,7 +27,7 @@ _GRACE_SECONDS = 0.02
 def running(
     *, host: str = "127.0.0.1", port: int = 0, **options: Unpack[Options]
 ) -> Iterator[Emulator]:
-    """An emulator that serves until the block ends; port 0 takes a free one.
+    """Runs an emulator until the block ends; port 0 selects a free one.
 
     The keywords are those of `airflow_provider_dli.emulator.settings.Settings`.
     """
@@ -58,8 +58,8 @@ def _serving(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
 
 
 class _Server:
-    # uvicorn's protocol without uvicorn's server: that one looks only every tenth of a second
-    # whether it shall stop, and then waits for clients that keep their connections.
+    # The protocol of uvicorn without its server, which checks only every tenth of a second whether
+    # to stop, and then waits for clients that keep their connections.
 
     def __init__(self, app: ASGIApp) -> None:
         self._config = Config(
@@ -90,7 +90,7 @@ class _Server:
             _, late = await asyncio.wait(tasks, timeout=_GRACE_SECONDS)
             for task in late:
                 task.cancel()
-        # The transports close in the next turn of the loop.
+        # The transports close in the next iteration of the loop.
         await asyncio.gather(asyncio.sleep(0), *tasks)
 
     def _protocol(self) -> asyncio.Protocol:
@@ -98,10 +98,10 @@ class _Server:
 
 
 async def _stop_accepting(server: asyncio.Server) -> None:
-    # A server that is closed while it accepts complains about every client at its door.
+    # A server that is closed while it accepts logs an error for every waiting client.
     for listener in server.sockets:
         asyncio.get_running_loop().remove_reader(listener.fileno())
-    # The clients that are half in get a few turns of the loop to become connections.
+    # Clients that are being accepted get a few iterations to become connections.
     for _ in range(3):
         await asyncio.sleep(0)
 
@@ -109,11 +109,11 @@ async def _stop_accepting(server: asyncio.Server) -> None:
 class _Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn does
         super().connection_made(transport)
-        # asyncio does so only for sockets that name their protocol, which accepted ones do not;
-        # without it every answer waits 40 ms for the client to confirm its headers.
+        # asyncio does so only for sockets that name their protocol, unlike accepted ones. Without
+        # it every answer waits 40 ms for the client to acknowledge its headers.
         peer: socket.socket = transport.get_extra_info("socket")
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Reaches the application in its scope, where a fault finds it.
+        # Passed to the application in its scope, for faults.
         self.app_state = {**self.app_state, "transport": transport}
-        # The application writes its own line, without query and client.
+        # The application logs its own line, without query and client.
         self.access_log = False

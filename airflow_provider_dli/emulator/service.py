@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DLI's package groups without HTTP: what is stored, and what each call makes of it.
+"""The package groups of DLI without HTTP: what is stored, and what each call does.
 
 Chapter of the API reference: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0166.html
 """
@@ -24,7 +24,7 @@ from airflow_provider_dli.emulator.packages import (
 )
 from airflow_provider_dli.emulator.timelines import Timeline, Timelines
 
-# The system module of the documented example; such modules belong to nobody's project.
+# The system module of the documented example; such modules belong to no project.
 _MODULE = {
     "module_name": "gatk",
     "status": "READY",
@@ -47,12 +47,12 @@ class PackageService:
         self._lock = threading.RLock()
 
     def upload(self, project_id: str, upload: Upload) -> JsonObject:
-        """POST /resources and its typed sisters: store the packages, replacing each by name.
+        """POST /resources and its variants for one kind: stores packages, replacing them by name.
 
         https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0130.html
 
-        The documents contradict each other on uploading into a group that exists; the console's
-        pages and the listing's example have it additive, package by package.
+        The documentation is contradictory about uploads into an existing group. By the pages of the
+        console and the example of the listing they add to it, package by package.
         """
         batch = uuid.uuid4()
         sources = {item.name: f"obs://{item.bucket}/{item.key}" for item in upload.objects}
@@ -78,12 +78,12 @@ class PackageService:
         kind: str | None = None,
         tags: Mapping[str, str | None] | None = None,
     ) -> JsonObject:
-        """GET /resources. As in every example there is no `total`, which the table promises.
+        """GET /resources. As in all examples there is no `total`, although the table has it.
 
         https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0168.html
 
-        What the filters do to groups is undocumented: here a group shows the members that match,
-        and is left out when none does.
+        The effect of filters on groups is undocumented: here a group has the members that match,
+        and is left out if none does.
         """
         wanted = dict(tags or {})
         now = self._clock()
@@ -104,24 +104,24 @@ class PackageService:
             }
 
     def show(self, project_id: str, name: str, group: str | None) -> JsonObject:
-        """GET /resources/{resource_name}: one package, in a group or outside of all.
+        """GET /resources/{resource_name}: a package, in a group or outside of all.
 
         https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0172.html
 
-        No error is documented for an absent package; the general table gives DLI.0002 with 400.
+        No error is documented for a missing package; the general table gives DLI.0002 with 400.
         """
         with self._lock:
             package, state = self._existing(project_id, name, group)
-            # The example prints the state of a package in progress in lower case, and only here.
+            # Only this example prints the state of a package in progress in lower case.
             return package_json(package, "uploading" if state == "UPLOADING" else state)
 
     def package(self, project_id: str, name: str, group: str | None) -> Package:
-        """A package that a job names; RefusedError when it does not exist."""
+        """Returns a package that a job names; raises RefusedError if it does not exist."""
         with self._lock:
             return self._existing(project_id, name, group)[0]
 
     def members(self, project_id: str, group: str) -> Sequence[str]:
-        """The names of a group's packages; RefusedError when there is none."""
+        """Returns the names of a group's packages; raises RefusedError if there are none."""
         with self._lock:
             found = self._project(project_id).groups.get(group)
             members = {} if found is None else shown(found.packages, self._clock())
@@ -134,7 +134,7 @@ class PackageService:
 
         https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0173.html
 
-        Whether a group goes with its last package is undocumented; here it does.
+        Whether a group disappears with its last package is undocumented; here it does.
         """
         with self._lock:
             if self._find(project_id, name, group) is None:
@@ -152,7 +152,7 @@ class PackageService:
 
         https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0253.html
 
-        The page knows no other failure than 404, so an absent package or group is one as well.
+        The page documents only the error 404, so a missing package or group gets it as well.
         """
         if change.new_owner not in self._users:
             raise RefusedError(404, "DLI.0002", f"No such user. userName:{change.new_owner}.")
@@ -167,7 +167,7 @@ class PackageService:
     def put(
         self, project_id: str, group: str | None, name: str, kind: str, timeline: Timeline
     ) -> None:
-        """Store one package without an upload."""
+        """Stores a package without an upload."""
         with self._lock:
             self._store(
                 project_id,
@@ -181,12 +181,12 @@ class PackageService:
             )
 
     def project_ids(self) -> Sequence[str]:
-        """The projects that something was ever asked of."""
+        """Returns the projects that were ever used."""
         with self._lock:
             return list(self._projects)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Removes everything."""
         with self._lock:
             self._projects.clear()
 
@@ -206,7 +206,7 @@ class PackageService:
         timeline: Timeline,
     ) -> None:
         now = self._clock()
-        # Looked up before the shelf, which may replace a group that has faded away.
+        # Looked up before the shelf, which may replace a group that has disappeared.
         old = (self._find(project_id, name, group_name) or (None, ""))[0]
         shelf = self._shelf(project_id, group_name, now)
         shelf[name] = Package(

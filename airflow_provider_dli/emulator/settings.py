@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be set when an emulator is started."""
+"""The settings of an emulator."""
 
 from __future__ import annotations
 
@@ -9,33 +9,32 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, TypedDict, get_args
 
 Clock: TypeAlias = Callable[[], float]
-# "v2" demands a token first, "v1" knows no token, "no-agency" has no key to give.
+# "v2" requires a session token, "v1" has none, "no-agency" has no key.
 Metadata: TypeAlias = Literal["v2", "v1", "no-agency"]
 
 Spark: TypeAlias = Literal["local"]
 
 DEFAULT_REGION = "eu-west-101"
 DAY = 24 * 60 * 60.0
-# How long the record of a successful job was kept in 2021:
+# How long a successful job was kept in 2021:
 # https://github.com/huaweicloudDocs/dli, cn.zh-cn/用户指南/创建Spark作业.md
 RETENTION = 6 * 60 * 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything an emulator is started with; every value has a default.
+    """The settings that an emulator is started with; all have defaults.
 
-    `clock` gives unix seconds and is asked for every timestamp, timeline and signature check, and
-    `clock_offset` is how far the emulator's clock is ahead of it; `latency` and a hanging fault
-    take real time. `users` are the IAM users that exist: the first one owns what is uploaded, and
-    each signs in with `password` and the name of the `account`. `project_names` gives names to ids
-    of `project_ids`: the first is named after the region, eu-west-101, if nobody names it. In
-    `forbidden_projects` nobody may do anything. Without `security_token` the key pair counts as a
-    permanent one. A token of IAM lives `token_seconds`; a temporary key lives at most
-    `key_seconds`, whatever was asked for. With `obs_endpoint` every object of an upload and of a
-    batch job is looked up there, else all of them exist. A batch job takes `batch_seconds`, and is
-    known for `batch_retention` seconds after its success; None = for ever. `spark="local"` runs
-    batch jobs on this machine; without it they play a timeline.
+    `clock` returns Unix seconds for timestamps, timelines and signatures; `clock_offset` is how far
+    the emulator's clock is ahead of it. `latency` and hanging faults take real time. `users` are
+    the IAM users: the first one owns what is uploaded, and each signs in with `password` and the
+    name of the `account`. `project_names` maps ids of `project_ids` to names; by default the first
+    has the name of the region, eu-west-101. Nothing is allowed in `forbidden_projects`. Without
+    `security_token` the key pair is permanent. An IAM token is valid for `token_seconds`, a
+    temporary key for at most `key_seconds`. With `obs_endpoint` the objects of uploads and batch
+    jobs are looked up there; without it all of them exist. A batch job takes `batch_seconds`, and
+    is kept for `batch_retention` seconds after its success; None = forever. `spark="local"` runs
+    batch jobs on this machine; without it they follow a timeline.
     """
 
     access_key: str = "EMULATORACCESSKEY"
@@ -69,7 +68,7 @@ class Settings:
         for name in ("token_seconds", "key_seconds", "upload_seconds", "batch_seconds", "latency"):
             seconds(name, getattr(self, name))
         seconds_or_never("batch_retention", self.batch_retention)
-        # The one that may be below zero.
+        # The only one that may be negative.
         seconds("clock_offset", abs(self.clock_offset))
         if self.metadata not in get_args(Metadata):
             raise ValueError(f"metadata must be v2, v1 or no-agency, not {self.metadata!r}")
@@ -89,18 +88,18 @@ class Settings:
                     raise ValueError(f"{name} must name projects of project_ids, not {project_id}")
 
     def now(self) -> float:
-        """The time as the emulator has it."""
+        """Returns the time of the emulator in Unix seconds."""
         return self.clock() + self.clock_offset
 
     @property
     def region(self) -> str:
-        """The region in which the emulator stands: that of the first project."""
+        """The region of the emulator: that of the first project."""
         return self.region_of(self.project_ids[0])
 
     def project_name(self, project_id: str) -> str:
-        """The name of one of the projects.
+        """Returns the name of a project.
 
-        The main project of a region is named after it, any other is REGION_NAME:
+        The main project of a region has its name, any other is named REGION_NAME:
         https://docs.otc.t-systems.com/identity-access-management/api-ref/apis/project_management/creating_a_project.html
         """
         if project_id in self.project_names:
@@ -109,12 +108,12 @@ class Settings:
         return DEFAULT_REGION if number == 1 else f"{self.region}_{number}"
 
     def region_of(self, project_id: str) -> str:
-        """The region to which one of the projects belongs."""
+        """Returns the region of a project."""
         return self.project_name(project_id).partition("_")[0]
 
 
 class Options(TypedDict, total=False):
-    """The same as keywords: what `running` takes."""
+    """The same settings as keyword arguments of `running`."""
 
     access_key: str
     secret_key: str
@@ -142,7 +141,7 @@ class Options(TypedDict, total=False):
 
 
 def seconds(name: str, value: object) -> float:
-    """The value as seconds; ValueError naming the field when it is none."""
+    """Returns a value as seconds; raises ValueError with the name of the field."""
     # A bool is an int in Python, but not a number of seconds.
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
         return float(value)
@@ -150,5 +149,5 @@ def seconds(name: str, value: object) -> float:
 
 
 def seconds_or_never(name: str, value: object) -> float | None:
-    """The same, where None means that the time never comes."""
+    """Returns a value as seconds, or None for a time that never comes."""
     return None if value is None else seconds(name, value)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What IAM is asked for, read from the bodies of its requests.
+"""Reads the bodies of requests to IAM.
 
-A body that does not fit is a `ValueError`; IAM tells nobody what is wrong with it.
+Raises `ValueError` for an invalid body, without details since IAM has none either.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAX_KEY_SECONDS = 24 * 60 * 60
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """Who wants a token, and for which project; without one it is for the account."""
+    """A request for a token: the user, and the project; without a project it is for the account."""
 
     user: str
     password: str
@@ -28,7 +28,7 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class KeyRequest:
-    """A wish for a temporary key: with an agency and its account, or with a token."""
+    """A request for a temporary key: for an agency and its account, or for a token."""
 
     source: str
     seconds: float
@@ -38,13 +38,13 @@ class KeyRequest:
 
 
 def read_sign_in(body: JsonObject) -> SignIn:
-    """The body of POST /v3/auth/tokens."""
+    """Reads the body of POST /v3/auth/tokens."""
     auth = _object(body, "auth")
     identity = _object(auth, "identity")
     if identity.get("methods") != ["password"]:
         raise ValueError("methods must be password")
     user = _object(_object(identity, "password"), "user")
-    # Project goes before domain where both are given; a scope of neither counts as none.
+    # A project takes precedence over a domain; a scope with neither counts as none.
     project = _object(_object(auth, "scope", {}), "project", {})
     return SignIn(
         user=_text(user, "name"),
@@ -56,7 +56,7 @@ def read_sign_in(body: JsonObject) -> SignIn:
 
 
 def read_key_request(body: JsonObject) -> KeyRequest:
-    """The body of POST /v3.0/OS-CREDENTIAL/securitytokens."""
+    """Reads the body of POST /v3.0/OS-CREDENTIAL/securitytokens."""
     identity = _object(_object(body, "auth"), "identity")
     match identity.get("methods"):
         case ["assume_role"]:
@@ -64,7 +64,7 @@ def read_key_request(body: JsonObject) -> KeyRequest:
             return KeyRequest(
                 "agency",
                 _seconds(role),
-                # The older name stands in OTC's example.
+                # OTC's example has the older name.
                 agency=_text(role, "agency_name" if "agency_name" in role else "xrole_name"),
                 account=_text(role, "domain_id" if "domain_id" in role else "domain_name"),
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verifying half of the signature SDK-HMAC-SHA256, written from its description.
+"""Verifies signatures of the type SDK-HMAC-SHA256, written from its description.
 
 https://support.huaweicloud.com/intl/en-us/devg-apisign/api-sign-algorithm-002.html and the pages
 after it.
@@ -35,7 +35,7 @@ class Authorization:
 
     @classmethod
     def parse(cls, header: str) -> Authorization | None:
-        """The parts, or None when the header has another form."""
+        """Returns the parts, or None if the header has another format."""
         found = _HEADER.fullmatch(header.strip())
         if found is None:
             return None
@@ -43,7 +43,7 @@ class Authorization:
 
 
 def is_genuine(call: Call, authorization: Authorization, secret_key: str) -> bool:
-    """Whether this very call was signed with the secret key."""
+    """Whether the call was signed with the secret key."""
     names = authorization.signed_headers
     if DATE_HEADER not in names or any(name not in call.headers for name in names):
         return False
@@ -52,14 +52,14 @@ def is_genuine(call: Call, authorization: Authorization, secret_key: str) -> boo
 
 
 def sign(call: Call, signed_headers: tuple[str, ...], secret_key: str) -> str:
-    """The signature that the call has to carry, in hex."""
+    """Returns the signature that the call must have, in hex."""
     digest = hashlib.sha256(canonical_request(call, signed_headers).encode()).hexdigest()
     to_sign = f"{ALGORITHM}\n{call.headers[DATE_HEADER].strip()}\n{digest}"
     return hmac.new(secret_key.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
 
 
 def canonical_request(call: Call, signed_headers: tuple[str, ...]) -> str:
-    """The one spelling of the request on which both sides agree."""
+    """Returns the canonical form of the request, which both sides sign."""
     names = sorted(signed_headers)
     return "\n".join(
         [
@@ -75,19 +75,19 @@ def canonical_request(call: Call, signed_headers: tuple[str, ...]) -> str:
 
 def _canonical_path(raw_path: str) -> str:
     path = "/".join(_encode(segment) for segment in unquote(raw_path).split("/"))
-    # The closing slash belongs to the canonical form only; the request goes without it.
+    # The trailing slash is part of the canonical form only, not of the request.
     return path if path.endswith("/") else path + "/"
 
 
 def _canonical_query(raw_query: str) -> str:
     pairs = [part.partition("=") for part in raw_query.split("&") if part]
-    # A plus is read as a blank, as the service itself reads a query.
+    # A plus is read as a space, as the service reads a query.
     decoded = sorted((unquote_plus(name), unquote_plus(value)) for name, _, value in pairs)
     return "&".join(f"{_encode(name)}={_encode(value)}" for name, value in decoded)
 
 
 def _payload_hash(call: Call) -> str:
-    # The one other value that the description allows, for bodies that are no JSON.
+    # The only other value in the description, for bodies that are not JSON.
     if call.headers.get("x-sdk-content-sha256") == "UNSIGNED-PAYLOAD":
         return "UNSIGNED-PAYLOAD"
     return hashlib.sha256(call.body).hexdigest()

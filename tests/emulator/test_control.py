@@ -223,7 +223,7 @@ def test_a_reset_goes_back_to_the_start(api, emulator):
     ("method", "path", "body", "sentence"),
     [
         ("POST", "/faults", {"action": "explode"}, "action must be one of answer, reset"),
-        ("POST", "/faults", {"tiems": 2}, "tiems is no field of a fault"),
+        ("POST", "/faults", {"tiems": 2}, "tiems is not a field of a fault"),
         ("POST", "/faults", {"times": 0}, "times must be a whole number"),
         ("POST", "/faults", [], "the body must be a JSON object"),
         ("PUT", "/settings", {"latency": -1}, "latency must be a number of seconds"),

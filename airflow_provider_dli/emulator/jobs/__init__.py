@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spark batch jobs as DLI keeps them, and what makes them move on: a timeline, or a real Spark."""
+"""Spark batch jobs, which follow a timeline or run on a local Spark."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The calls on Spark batch jobs: which one a request is, and its answer."""
+"""Routes and answers the calls about Spark batch jobs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Operation: TypeAlias = Callable[[], Awaitable[Answer]]
 
 
 class Batches:
-    """Everything below /v2.0/{project_id}/batches."""
+    """Answers the calls below /v2.0/{project_id}/batches."""
 
     def __init__(
         self, service: BatchService, packages: PackageService, object_store: ObjectStore | None
@@ -31,7 +31,7 @@ class Batches:
         self._object_store = object_store
 
     def find(self, call: Call) -> tuple[str, Operation]:
-        """The project that the path names and what the call asks for; RefusedError if unknown."""
+        """Returns the project and the operation of a call; raises RefusedError if unknown."""
         match call.segments:
             case ("v2.0", project_id, "batches", *names) if project_id and all(names):
                 return project_id, partial(self._operation(call.method, names), call, project_id)
@@ -58,11 +58,11 @@ class Batches:
 
         https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0124.html
 
-        Which queues exist nobody can know here: every name is taken for one. Nor is an agency asked
-        for, without which Spark 3.3.1 reads nothing from OBS.
+        The emulator has no queues: it accepts every name. Nor does it require an agency, without
+        which Spark 3.3.1 cannot read from OBS.
         """
         submission = read_submission(json_body(call))
-        # All that it names first: a job that is refused leaves nothing behind.
+        # Everything it names first: a refused job changes nothing.
         resolved = JobPackages(self._packages, project_id).resolve(submission.fields)
         objects = named_objects(submission.fields)
         if self._object_store is not None:
@@ -82,6 +82,6 @@ class Batches:
         return Answer(200, self._service.log(project_id, call.segments[3], call.query))
 
     async def _cancel(self, call: Call, project_id: str) -> Answer:
-        # In a thread, since ending what really runs may take its time.
+        # In a thread, since ending a running job may take some time.
         answer = await asyncio.to_thread(self._service.cancel, project_id, call.segments[3])
         return Answer(200, answer)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Buckets of the object store as folders of this machine, for a job that runs here."""
+"""Copies buckets of the object store to local folders, for a job that runs here."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import TypeAlias
 from airflow_provider_dli.emulator.messages import RefusedError
 from airflow_provider_dli.emulator.object_store import ObjectStore
 
-# A whole bucket is copied, and a job on a laptop has to come to an end.
+# Whole buckets are copied, and a job on a laptop must not take too long.
 MAX_BYTES = 1024**3
 MAX_OBJECTS = 10_000
 
-# What changes when somebody writes a file: size, time of its last change, and the file itself.
+# What changes when a file is written: size, modification time, and inode.
 _Stamp: TypeAlias = tuple[int, int, int]
 
 
 class BucketCopies:
-    """Whole buckets below one folder, and what became of them there."""
+    """Copies of whole buckets below one folder, with the changes made there."""
 
     def __init__(
         self,
@@ -37,13 +37,13 @@ class BucketCopies:
 
     @property
     def folders(self) -> dict[str, Path]:
-        """The folder of each bucket that was brought."""
+        """The folder of each copied bucket."""
         return {bucket: self._folder / bucket for bucket in self._brought}
 
     def bring(self, buckets: Iterable[str]) -> list[str]:
-        """Copy the buckets here, and give the keys that no file can have, each as BUCKET/KEY.
+        """Copies the buckets; returns the keys that no file can have, as BUCKET/KEY.
 
-        RefusedError when one cannot be read or all are too large together.
+        Raises RefusedError if one cannot be read or all together are too large.
         """
         contents = {bucket: dict(self._store.sizes(bucket)) for bucket in buckets}
         self._check_size(contents)
@@ -51,16 +51,16 @@ class BucketCopies:
         for bucket, sizes in contents.items():
             self._brought[bucket] = {}
             (self._folder / bucket).mkdir(parents=True)
-            # Shorter keys first: of `a` and `a/b` the file `a` comes, whatever the store's order.
+            # Shorter keys first: of `a` and `a/b` always `a` is copied.
             for key in sorted(sizes):
                 if not self._bring(bucket, key):
                     left_out.append(f"{bucket}/{key}")
         return left_out
 
     def send_back(self) -> None:
-        """Do to the object store what was done to the folders: new, changed and deleted files.
+        """Applies the changes of the folders to the object store: new, changed and deleted files.
 
-        A folder without files leaves no object.
+        An empty folder creates no object.
         """
         for bucket, brought in self._brought.items():
             found = dict(_files(self._folder / bucket))
@@ -84,7 +84,7 @@ class BucketCopies:
 
     def _bring(self, bucket: str, key: str) -> bool:
         parts = key.removesuffix("/").split("/")
-        # Such a key would lead out of the folder, or to the file of another key.
+        # Such a key would point outside the folder, or to the file of another key.
         if any(part in ("", ".", "..") for part in parts):
             return False
         path = self._folder.joinpath(bucket, *parts)

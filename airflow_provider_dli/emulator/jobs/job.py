@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Spark batch job as DLI keeps it, and how DLI prints it."""
+"""A Spark batch job as DLI stores and prints it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from airflow_provider_dli.emulator.jobs.timelines import DEAD, RECOVERING, SUCCE
 from airflow_provider_dli.emulator.messages import JsonObject
 from airflow_provider_dli.emulator.packages import milliseconds
 
-# With any of these in its request a job has no longer one of the sizes A, B and C.
+# A job with any of these in its request no longer has one of the sizes A, B and C.
 _OWN_SIZE = ("driverMemory", "driverCores", "executorMemory", "executorCores", "numExecutors")
-# What the documented sample of req_body holds where the request was silent.
+# The defaults in the documented example of req_body.
 _LISTS = ("jars", "pyFiles", "files", "modelFiles", "resources", "modules", "groups", "archives")
-# What the service prints of itself; all examples have these three lines.
+# The log of the service; all examples have these three lines.
 BACKEND_LOG = ("stdout: ", "stderr: ", "YARN Diagnostics: ")
 
-# When it begins, and the state from then on; None = the service no longer knows the job.
+# When it begins, and the state from then on; None = the job no longer exists.
 Event: TypeAlias = tuple[float, str | None]
 
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """One job; times are unix seconds.
+    """A job; times are in Unix seconds.
 
-    `request` is the body of its submission, as text something that is no JSON, and None something
-    that the service does not tell. `listed` says whether a listing tells it. `submitted` is false
-    for a job that was put there. Events and lines that lie in the future are those of a script.
+    `request` is the body of its submission: text if it is not JSON, None if the service does not
+    show it. `listed` is whether listings show it. `submitted` is false for a job that was created
+    without a submission. Events and lines in the future are those of a script.
     """
 
     id: str
@@ -40,7 +40,7 @@ class Batch:
     owner: str
     created: float
     events: list[Event]
-    # When it is written, by which run of the job, and the line.
+    # When it is written, the run of the job, and the line.
     lines: list[tuple[float, int, str]] = field(default_factory=list)
     _fields: JsonObject = field(init=False)
 
@@ -48,55 +48,55 @@ class Batch:
         self._fields = spelled_today(self.request) if isinstance(self.request, dict) else {}
 
     def asked(self, name: str) -> Any:
-        """What the request says in a field; empty where it says nothing."""
+        """Returns a field of the request, empty if it is missing."""
         return self._fields.get(name, "")
 
     @property
     def queue(self) -> str:
-        """Its queue; the field has an older name."""
+        """The queue; the field also has an older name."""
         return str(self.asked("queue") or self.asked("cluster_name"))
 
     def follow(self, script: Script) -> None:
-        """Let the script become true from the moment of the submission on."""
+        """Applies a script from the time of the submission on."""
         self.events = [(self.created + after, state) for after, state in script.steps]
         for after, line in script.lines:
             at = self.created + after
             self.lines.append((at, self._run(at), line))
 
     def state(self, now: float) -> str | None:
-        """The state at this time; None when the service no longer knows the job."""
+        """Returns the state at a time; None if the job no longer exists."""
         return self._present(now)[1]
 
     def updated(self, now: float) -> float:
-        """When the present state began."""
+        """Returns when the current state began."""
         return self._present(now)[0]
 
     def has_ended(self, now: float) -> bool:
-        """Whether nothing more is expected to happen to it."""
+        """Whether the job has reached a final state."""
         return is_word(self.state(now), SUCCESS, DEAD)
 
     def exists(self, now: float, retention: float | None) -> bool:
-        """Whether the service still knows the job, with records of success kept for so long."""
+        """Whether the job still exists, if successful jobs are kept for `retention` seconds."""
         at, state = self._present(now)
         if retention is not None and is_word(state, SUCCESS):
             return now < at + retention
         return state is not None
 
     def change(self, now: float, state: str) -> None:
-        """Be in another state from now on; what a script had in store is off."""
+        """Changes the state and drops the rest of a script."""
         self.events = [event for event in self.events if event[0] <= now] + [(now, state)]
         self.lines = [line for line in self.lines if line[0] <= now]
 
     def write(self, now: float, lines: Sequence[str]) -> None:
-        """Append to the driver log of the present run."""
+        """Appends to the driver log of the current run."""
         self.lines += [(now, self._run(now), line) for line in lines]
 
     def driver_log(self, now: float, run: int) -> list[str]:
-        """The driver log of one run of the job, as far as it is written."""
+        """Returns the driver log of a run, as far as it is written."""
         return [line for at, of_run, line in self.lines if of_run == run and at <= now]
 
     def duration(self, now: float) -> float:
-        """For how many seconds it has been there, or was until its end."""
+        """Returns the seconds from the submission until now or until the end."""
         return (self.updated(now) if self.has_ended(now) else now) - self.created
 
     def _present(self, now: float) -> Event:
@@ -107,7 +107,7 @@ class Batch:
 
 
 def batch_json(batch: Batch, now: float, *, listed: bool = False) -> JsonObject:
-    """A job as DLI prints it; what is empty it prints as empty text."""
+    """Returns a job as DLI prints it; empty values are empty texts."""
     answer = {
         **submission_json(batch, now),
         "log": list(BACKEND_LOG),
@@ -119,7 +119,7 @@ def batch_json(batch: Batch, now: float, *, listed: bool = False) -> JsonObject:
 
 
 def submission_json(batch: Batch, now: float) -> JsonObject:
-    """A job as DLI prints it in answer to its submission: without log, request and duration."""
+    """Returns the answer to a submission: without log, request and duration."""
     is_own_size = any(batch.asked(name) for name in _OWN_SIZE)
     return {
         "id": batch.id,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which batch jobs a listing shows, in which order, and which lines of a log an answer holds."""
+"""Selects and orders the batch jobs of a listing, and the lines of a log."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ DEFAULT_SIZE = 100
 
 
 def chosen(batches: Iterable[Batch], query: Mapping[str, str], now: float) -> list[Batch]:
-    """The jobs that the filters let through, in the order that was asked for.
+    """Returns the jobs that match the filters, in the requested order.
 
-    What is listed first where no order is asked for is undocumented; here it is the newest. Neither
-    is whether names and states may be given in part or in another case; here not.
+    The default order is undocumented; here the newest is first. Whether filters match parts of
+    names and states or another case is undocumented too; here they do not.
     """
     matching = [batch for batch in batches if _matches(batch, query, now)]
     return _ordered(matching, query.get("order") or "CREATE_TIME_DESC", now)
 
 
 def page(query: Mapping[str, str]) -> slice:
-    """The part of a listing that was asked for."""
+    """Returns the requested part of a listing."""
     first = number(query, "from", 0)
     return slice(first, first + number(query, "size", DEFAULT_SIZE))
 
 
 def lines_json(batch_id: str, lines: Sequence[str], query: Mapping[str, str]) -> JsonObject:
-    """The lines of a log that were asked for, by default the last hundred.
+    """Returns the requested lines of a log, by default the last hundred.
 
-    What one of `from` and `size` alone means is undocumented. Here it is as in Livy, whose fields
-    these are: the last `size` lines, and a hundred lines from `from` on.
+    The meaning of `from` or `size` alone is undocumented. Here it is as in Livy, which has the same
+    fields: the last `size` lines, and a hundred lines from `from` on.
     """
     size = number(query, "size", DEFAULT_SIZE)
     first = number(query, "from", max(0, len(lines) - size))
@@ -42,7 +42,7 @@ def lines_json(batch_id: str, lines: Sequence[str], query: Mapping[str, str]) ->
 
 
 def number(query: Mapping[str, str], name: str, default: int) -> int:
-    """A number of the query; RefusedError when it is none."""
+    """Returns a number of the query; raises RefusedError if it is not a number."""
     text = query.get(name) or str(default)
     if not text.isdecimal():
         raise invalid(f"{name} must be a whole number from 0 on, not {text!r}")
@@ -58,7 +58,7 @@ def _matches(batch: Batch, query: Mapping[str, str], now: float) -> bool:
         "state": batch.state(now),
         "owner": batch.owner,
     }
-    # An empty filter counts as none, as the page says of cluster_name.
+    # An empty filter is ignored, as the page documents for cluster_name.
     if any(query.get(name) and query[name] != value for name, value in wanted.items()):
         return False
     created = milliseconds(batch.created)
@@ -73,6 +73,6 @@ def _ordered(batches: list[Batch], order: str, now: float) -> list[Batch]:
     key, _, direction = order.rpartition("_")
     if key not in keys or direction not in ("ASC", "DESC"):
         raise invalid(f"order is invalid: {order!r}")
-    # Of the same moment those that came later are the newer ones.
+    # Of jobs with the same time, those submitted later are newer.
     ascending = sorted(batches, key=keys[key])
     return ascending[::-1] if direction == "DESC" else ascending

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs batch jobs for real: each with PySpark in local mode, in processes of its own."""
+"""Runs batch jobs with PySpark in local mode, each in its own processes."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from airflow_provider_dli.emulator.jobs.spark_submit import SparkSubmit
 from airflow_provider_dli.emulator.messages import JsonObject, RefusedError
 from airflow_provider_dli.emulator.object_store import ObjectStore
 
-# Each is a JVM with two busy threads; what comes later stays "starting", as in a full queue.
+# Each is a JVM with two busy threads; further jobs stay "starting", as in a full queue.
 MAX_JOBS = 2
-# Of auto_recovery. DLI takes up to 100; here somebody is waiting for the end.
+# For auto_recovery. DLI allows up to 100, which would take too long here.
 MAX_RECOVERIES = 2
 
 _BUCKET = re.compile(r"obs://([a-z0-9][a-z0-9.-]*)")
 
 
 class LocalSpark:
-    """A `Runner` of real jobs.
+    """A `Runner` with a local Spark.
 
-    The buckets that a job names anywhere are copied into a folder, where it reads and writes them;
-    what it changed is sent to the object store when it has ended, well or not, but not when it was
-    cancelled. A job that fails is run again at most twice, whatever max_retry_times says.
+    The buckets that a job names are copied into a folder, where it reads and writes them. Its
+    changes are sent to the object store when it has succeeded or failed, but not if it was
+    cancelled. A job that fails is run again at most twice, regardless of max_retry_times.
     """
 
     def __init__(self, store: ObjectStore, spark: SparkSubmit | None = None) -> None:
@@ -45,27 +45,27 @@ class LocalSpark:
         self._jobs: dict[str, tuple[_Job, Future[None]]] = {}
 
     def start(self, batch_id: str, request: JsonObject, report: Report) -> None:
-        """Begin a job as soon as there is room for it."""
+        """Starts a job as soon as a slot is free."""
         job = _Job(self._store, self._spark, request, report)
         with self._lock:
             self._jobs[batch_id] = job, self._threads.submit(job.run)
 
     def cancel(self, batch_id: str) -> None:
-        """Kill the processes of a job."""
+        """Kills the processes of a job."""
         with self._lock:
             found = self._jobs.get(batch_id)
         if found is not None:
             found[0].cancel()
 
     def close(self) -> None:
-        """Kill all jobs, and come back when their folders are gone."""
+        """Kills all jobs, and returns when their folders are deleted."""
         with self._lock:
             jobs = list(self._jobs.values())
         for job, _ in jobs:
             job.cancel()
         self._threads.shutdown()
         for _, outcome in jobs:
-            # Raises what nobody foresaw, which would be lost in its thread.
+            # Raises unexpected errors, which would be lost in the thread.
             outcome.result()
 
 
@@ -82,7 +82,7 @@ class _Job:
         self._is_cancelled = False
 
     def run(self) -> None:
-        """All runs of the job, to its end."""
+        """Runs the job to its end, including retries."""
         recoveries = 0
         if self._request.get("auto_recovery"):
             recoveries = min(self._request.get("max_retry_times", MAX_RECOVERIES), MAX_RECOVERIES)
@@ -96,10 +96,10 @@ class _Job:
             self._report.state(state)
 
     def cancel(self) -> None:
-        """Kill what runs, and let nothing begin."""
+        """Kills the current process and prevents further ones."""
         with self._lock:
             self._is_cancelled = True
-            # As long as nobody has waited for it, its number belongs to no other group.
+            # Until it was waited for, its id is not reused for another group.
             if self._process is not None and self._process.returncode is None:
                 _kill_group(self._process)
 
@@ -109,7 +109,7 @@ class _Job:
                 return self._run(Path(folder))
         except RefusedError as refusal:
             self._report.log([f"DLI emulator: {refusal.message}"])
-        # A ValueError: of text that can be no argument or name of a file.
+        # ValueError: a text cannot be an argument or a file name.
         except (OSError, HTTPException, ValueError) as error:
             self._report.log([f"DLI emulator: {type(error).__name__}: {error}"])
         return False
@@ -138,7 +138,7 @@ class _Job:
                 raise RefusedError(400, "DLI.0002", text)
 
     def _submit(self, buckets: dict[str, Path], folder: Path) -> int | None:
-        """Give the exit status, or None for a job that was cancelled."""
+        """Returns the exit status, or None if the job was cancelled."""
         own = folder / "own"
         own.mkdir()
         process = self._start(self._spark.command(self._request, buckets, own), own)
@@ -149,7 +149,7 @@ class _Job:
                 if number == 0:
                     self._report.state("running")
                 self._report.log([line.rstrip("\n")])
-        # What the driver started and left behind.
+        # The processes that the driver left behind.
         _kill_group(process)
         return None if self._is_cancelled else process.returncode
 
@@ -166,7 +166,7 @@ class _Job:
                 stderr=subprocess.STDOUT,
                 encoding="utf-8",
                 errors="replace",
-                # A group of its own, so that a cancellation reaches all of it and nothing else.
+                # Its own process group, so that cancelling reaches all of it and nothing else.
                 start_new_session=True,
             )
             return self._process

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which packages a batch job means: whether they exist, and where their bytes lie."""
+"""Resolves the packages of a batch job: whether they exist, and where they are stored."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _LIST_OF_KIND = {"jar": "jars", "pyFile": "pyFiles", "file": "files", "modelFile
 
 @dataclass(frozen=True, slots=True)
 class JobPackages:
-    """The packages of one project, as the fields of a job name them."""
+    """The packages of a project, as named by the fields of a job."""
 
     service: PackageService
     project_id: str
 
     def resolve(self, fields: JsonObject) -> JsonObject:
-        """The fields with each file named by where it lies; `groups` and `resources` are dissolved.
+        """Returns the fields with the location of each file, without `groups` and `resources`.
 
-        RefusedError when a package does not exist. That a package of `groups` only has to exist,
-        of whatever type, is documented; what is answered when it does not is inferred from the
-        general table. A name without a group means a package outside of all groups.
+        Raises RefusedError if a package does not exist. It is documented that a package of
+        `groups` may have any type; the answer for a missing one is inferred from the general
+        table. A name without a group means a package outside of all groups.
         """
         found = {name: [self._place(one) for one in fields.get(name, ())] for name in FILE_LISTS}
         for kind, place in [*self._resources(fields), *self._groups(fields)]:
@@ -48,7 +48,7 @@ class JobPackages:
     def _groups(self, fields: JsonObject) -> Iterator[tuple[str, str]]:
         for group in fields.get("groups", ()):
             members = self.service.members(self.project_id, group["name"])
-            # A group without resources means all of its packages: that of the vendor's Go client.
+            # A group without resources means all of its packages, as in the vendor's Go client.
             for entry in group.get("resources") or [{"name": name} for name in members]:
                 name = f"{group['name']}/{entry['name']}"
                 package = self._find(name)
@@ -58,7 +58,7 @@ class JobPackages:
         return name if is_in_obs(name) else _place(self._find(name), name)
 
     def _find(self, name: str) -> Package:
-        # A group's name may hold dots, but no slash.
+        # The name of a group may have dots, but no slash.
         group, slash, package = name.partition("/")
         return self.service.package(
             self.project_id, *((package, group) if slash else (group, None))
@@ -66,7 +66,7 @@ class JobPackages:
 
 
 def named_objects(fields: JsonObject) -> list[StoredObject]:
-    """The objects in OBS that a job names; RefusedError for a path that leads to none."""
+    """Returns the objects in OBS that a job names; raises RefusedError for an invalid path."""
     return [_object(name) for name in named_files(fields) if is_in_obs(name)]
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DLI's own checks of a Spark batch job that is submitted, as far as they concern the body alone.
+"""DLI's checks of a submitted Spark batch job that need only the body.
 
 Fields and their limits: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0124.html and the
 vendor's SDK. Their older spelling: https://github.com/huaweicloudDocs/dli, in
-cn.zh-cn/API参考/创建批处理作业.md. The texts of the refusals are not documented. A field that
-nobody documents is not looked at.
+cn.zh-cn/API参考/创建批处理作业.md. The texts of the refusals are not documented. Undocumented
+fields are ignored.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from airflow_provider_dli.emulator.messages import JsonObject, RefusedError
 MAX_NAME = 128
 MAX_RETRY_TIMES = 100
 DEFAULT_RETRY_TIMES = 20
-# The fields that name files one by one, besides `file`.
+# The fields with lists of files, besides `file`.
 FILE_LISTS = ("jars", "pyFiles", "files")
 
-# The vendor's own guide to a first job writes maxRetryTimes, and req_body autoRecovery.
+# The vendor's guide to a first job has maxRetryTimes, and req_body autoRecovery.
 _SPELLED_TODAY = {
     "class_name": "className",
     "python_files": "pyFiles",
@@ -42,21 +42,21 @@ _FIRST_WITHOUT_GROUPS = (3, 3)
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A submission that can be accepted: the body, and its fields in the spelling of today."""
+    """A valid submission: the body, and its fields with their current names."""
 
     body: JsonObject
     fields: JsonObject
 
     @property
     def retries(self) -> int:
-        """How often the job is tried again after a failure."""
+        """How often the job is run again after a failure."""
         if not self.fields.get("auto_recovery"):
             return 0
         return int(self.fields.get("max_retry_times", DEFAULT_RETRY_TIMES))
 
     @property
     def flaw(self) -> str | None:
-        """Why the job is accepted and then does not start, in one sentence."""
+        """The reason why the job is accepted but does not start, or None."""
         for name in ("driverMemory", "executorMemory"):
             if name in self.fields and not _MEMORY.fullmatch(self.fields[name]):
                 return f"{name} must have a unit, such as 2G or 2048M, not {self.fields[name]!r}"
@@ -64,7 +64,7 @@ class Submission:
 
 
 def read_submission(body: JsonObject) -> Submission:
-    """The body of POST /batches."""
+    """Reads the body of POST /batches."""
     for older, today in _SPELLED_TODAY.items():
         if body.get(older) is not None and body.get(today) is not None:
             raise invalid(f"{older} and {today} are the same field and cannot both be given")
@@ -79,14 +79,14 @@ def read_submission(body: JsonObject) -> Submission:
 
 
 def spelled_today(body: JsonObject) -> JsonObject:
-    """The fields that say something, in the spelling of today."""
+    """Returns the fields that have a value, with their current names."""
     return {
         _SPELLED_TODAY.get(name, name): value for name, value in body.items() if value is not None
     }
 
 
 def named_files(fields: JsonObject) -> Iterator[str]:
-    """Every file and package that a job names, but for those in `groups`."""
+    """Returns every file and package that a job names, except those in `groups`."""
     yield fields["file"]
     for name in FILE_LISTS:
         yield from fields.get(name, ())
@@ -95,14 +95,14 @@ def named_files(fields: JsonObject) -> Iterator[str]:
 
 
 def is_in_obs(name: str) -> bool:
-    """Whether a file is named by where it lies in OBS, and not as a package."""
+    """Whether a file is named by its location in OBS, not as a package."""
     return name.startswith("obs://")
 
 
 def _check_together(fields: JsonObject) -> None:
     if not fields.get("file"):
         raise invalid("file is mandatory")
-    # The page has it mandatory for all, but a Python file without it was seen to be accepted:
+    # Mandatory by the page, but a Python file without it was accepted:
     # https://github.com/qzkinhit/huaweitest (a log of DataArts Studio).
     if fields["file"].endswith(".jar") and not fields.get("className"):
         raise invalid("className is mandatory for a JAR file")
@@ -111,11 +111,11 @@ def _check_together(fields: JsonObject) -> None:
 
 
 def _check_engine(fields: JsonObject) -> None:
-    """Refuse packages where the engine takes files in OBS only.
+    """Refuses packages if the engine accepts only files in OBS.
 
-    Which fields Spark 3.3 and later do not take is documented for `file`, `groups` and `resources`
-    on the page of the call, and for all packages in the guide to developing jobs. What the service
-    answers is not documented: the code is that of the general table for what is not supported.
+    The fields that Spark 3.3 and later do not accept are documented: `file`, `groups` and
+    `resources` on the page of the call, all packages in the guide to developing jobs. The answer is
+    not: its code is the one for unsupported features in the general table.
     """
     version = _VERSION.fullmatch(fields.get("spark_version", ""))
     if version is None or (int(version[1]), int(version[2])) < _FIRST_WITHOUT_GROUPS:
@@ -145,7 +145,7 @@ def _is_resources(value: object) -> bool:
     return isinstance(value, list) and all(
         isinstance(entry, dict)
         and _is_text(entry.get("name"))
-        # No type, or one of the four; nobody compares it with that of the package.
+        # No type, or one of the four; it is not compared with that of the package.
         and entry.get("type") in (None, *KINDS)
         for entry in value
     )
@@ -186,7 +186,7 @@ _RULES: dict[str, _Rule] = {
         lambda value: _is_count(value) and value <= MAX_RETRY_TIMES,
         f"a whole number from 0 to {MAX_RETRY_TIMES}",
     ),
-    # The older pages have it a list of objects; every request that was printed has an object.
+    # A list of objects on the older pages, but an object in every example.
     "conf": (lambda value: isinstance(value, dict), "an object"),
     "resources": (_is_resources, _RESOURCES),
     "groups": (_is_groups, f"a list of objects with name and resources, {_RESOURCES}"),

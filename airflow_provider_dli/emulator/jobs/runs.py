@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The seam between a batch job as the service keeps it and what really runs it.
+"""The interface between a stored batch job and what runs it.
 
-`running(spark="local")` makes `local_spark.LocalSpark(object_store)`, which gets the `ObjectStore`
-of `obs_endpoint` as its only argument. What it cannot start without, it names in one sentence, as a
-`ValueError`.
+`running(spark="local")` creates `local_spark.LocalSpark(object_store)` with the `ObjectStore` of
+`obs_endpoint`. It raises `ValueError` with the reason if it cannot run jobs.
 """
 
 from __future__ import annotations
@@ -15,33 +14,33 @@ from airflow_provider_dli.emulator.messages import JsonObject
 
 
 class Report(Protocol):
-    """What a runner tells of one job. Safe from any thread; after the job's end it is not heard.
+    """Receives the reports on one job, from any thread; ignores them after the end of the job.
 
-    A job ends with the state "success" or "dead", or when it is cancelled. The word "recovering"
-    begins the next run of the job, with a driver log of its own.
+    A job ends with the state "success" or "dead", or when it is cancelled. The state "recovering"
+    starts the next run of the job, with its own driver log.
     """
 
     def state(self, word: str) -> None:
-        """The job is in this state from now on."""
+        """Sets the state of the job."""
 
     def log(self, lines: Sequence[str]) -> None:
-        """Append lines, without their line ends, to the driver log of the present run."""
+        """Appends lines, without line ends, to the driver log of the current run."""
 
 
 class Runner(Protocol):
-    """What runs jobs in place of a scripted timeline. Its methods are called from any thread."""
+    """Runs jobs that have no timeline. Its methods are called from any thread."""
 
     def start(self, batch_id: str, request: JsonObject, report: Report) -> None:
-        """Begin a job, which is "starting", and return at once. Raises nothing: a job says "dead".
+        """Starts a job and returns at once. Raises nothing: a job that fails becomes "dead".
 
-        `request` is the accepted submission in the spelling of today (`className`, `pyFiles`, …).
-        `groups` and `resources` are gone: their packages stand in `jars`, `pyFiles` and `files`.
-        Each file is named by where it lies, obs://BUCKET/KEY; only a package that was put into the
-        emulator without an upload, and so has no bytes, keeps its name.
+        `request` is the accepted submission with current names (`className`, `pyFiles`, …), without
+        `groups` and `resources`: their packages are in `jars`, `pyFiles` and `files`. Each file is
+        named by its location, obs://BUCKET/KEY; only a package that was created without an upload,
+        and so has no content, keeps its name.
         """
 
     def cancel(self, batch_id: str) -> None:
-        """End a job, which is dead already for the service. An unknown or ended one is no error."""
+        """Ends a job that the service shows as dead; does nothing if it is unknown or ended."""
 
     def close(self) -> None:
-        """End all jobs and leave nothing behind; no call follows."""
+        """Ends all jobs and cleans up; called last."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DLI's Spark batch jobs without HTTP: what is stored, and what each call makes of it.
+"""The Spark batch jobs of DLI without HTTP: what is stored, and what each call does.
 
-Each call has a page of its own, from the submission,
-https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0124.html, to the cancelling, dli_02_0129.
+Each call has its own page, from the submission to the cancellation:
+https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0124.html to dli_02_0129.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _ID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 class BatchService:
     """The batch jobs of all projects. Safe to use from several threads.
 
-    `retention` is how many seconds a successful job is known after its end; None = for ever.
-    `runner` really runs the jobs for which no timeline is set; None = they play the default one.
+    `retention` is how many seconds a successful job is kept after its end; None = forever.
+    `runner` runs the jobs that have no timeline of their own; None = they follow the default one.
     """
 
     def __init__(self, settings: Settings, timelines: BatchTimelines) -> None:
@@ -49,7 +49,7 @@ class BatchService:
         self._lock = threading.RLock()
 
     def submit(self, project_id: str, submission: Submission, resolved: JsonObject) -> JsonObject:
-        """POST /batches: have one more job. `resolved` is what it asks for as a runner takes it."""
+        """POST /batches. `resolved` is the submission for the runner."""
         with self._lock:
             batch = self._made(submission.body, STARTING, submitted=True)
             script = self._script(submission)
@@ -65,7 +65,7 @@ class BatchService:
         """GET /batches.
 
         https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0125.html; `start`, `end`,
-        `order` and the default of `size` stand in the vendor's SDK.
+        `order` and the default of `size` are in the vendor's SDK.
         """
         part = page(query)
         with self._lock:
@@ -79,7 +79,7 @@ class BatchService:
 
         https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0126.html
 
-        No error is documented for an absent job; the general table gives DLI.0002 with 400.
+        No error is documented for a missing job; the general table gives DLI.0002 with 400.
         """
         with self._lock:
             return batch_json(self._find(project_id, batch_id), self._clock())
@@ -98,8 +98,8 @@ class BatchService:
 
         https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0128.html
 
-        Without `type` and `index` it is the log of the service itself. What is told of a run that
-        there was not is undocumented; here an empty log.
+        Without `type` and `index` it is the log of the service itself. The answer for a run that
+        does not exist is undocumented; here it is an empty log.
         """
         kind = query.get("type") or ""
         if kind not in ("", "driver"):
@@ -116,7 +116,7 @@ class BatchService:
 
         https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0129.html
 
-        That a job which ended cannot be cancelled is documented, the code of the refusal is not.
+        It is documented that an ended job cannot be cancelled, but not the code of the error.
         """
         with self._lock:
             batch, now = self._find(project_id, batch_id), self._clock()
@@ -128,7 +128,7 @@ class BatchService:
         return {"msg": "deleted"}
 
     def put(self, project_id: str, request: object, state: object, *, listed: object) -> str:
-        """Have one more job without a submission, and give its id."""
+        """Creates a job without a submission, and returns its id."""
         if request is not None and not isinstance(request, dict | str):
             raise ValueError(f"request must be the body of a submission, not {request!r}")
         if not isinstance(listed, bool):
@@ -139,32 +139,32 @@ class BatchService:
         return batch.id
 
     def set_state(self, batch_id: str, state: object) -> None:
-        """Give a job another state, from now on."""
+        """Sets the state of a job."""
         word = _word(state)
         with self._lock:
             self._any(batch_id).change(self._clock(), word)
 
     def write(self, batch_id: str, lines: object) -> None:
-        """Append to the driver log of a job's present run."""
+        """Appends to the driver log of a job's current run."""
         if not isinstance(lines, list | tuple) or not all(isinstance(line, str) for line in lines):
             raise ValueError(f"log must be a list of lines, not {lines!r}")
         with self._lock:
             self._any(batch_id).write(self._clock(), lines)
 
     def all(self, project_id: str) -> dict[str, JsonObject]:
-        """The jobs of a project by id, each as the service shows it."""
+        """Returns the jobs of a project by id, each as the service shows it."""
         with self._lock:
             now = self._clock()
             return {batch.id: batch_json(batch, now) for batch in self._known(project_id)}
 
     def submissions(self) -> dict[str, int]:
-        """How many jobs were submitted by name, also those that the service no longer knows."""
+        """Returns the number of submitted jobs by name, including those no longer kept."""
         with self._lock:
             names = [str(batch.asked("name")) for batch in self._every() if batch.submitted]
         return dict(Counter(names))
 
     def clear(self) -> None:
-        """Forget every job, and end what runs."""
+        """Removes all jobs, and ends those that run."""
         with self._lock:
             now = self._clock()
             active = [batch.id for batch in self._every() if not batch.has_ended(now)]
@@ -172,7 +172,7 @@ class BatchService:
         self._end(active)
 
     def _end(self, batch_ids: Iterable[str]) -> None:
-        # Outside of the lock: the runner's threads may be waiting for it, to report.
+        # Outside the lock: the threads of the runner may be waiting for it to report.
         if self.runner is not None:
             for batch_id in batch_ids:
                 self.runner.cancel(batch_id)
@@ -197,7 +197,7 @@ class BatchService:
         )
 
     def _script(self, submission: Submission) -> Script | None:
-        """What is to become of a job; None when the runner knows."""
+        """Returns the script of a job; None if the runner runs it."""
         if submission.flaw is not None:
             return self._timelines.stillborn(submission.flaw)
         script = self._timelines.scripted(submission.fields.get("name", ""))
@@ -250,7 +250,7 @@ class _Report:
 
 
 def _word(state: object) -> str:
-    # Words that DLI does not document are allowed: a client has to survive them.
+    # Undocumented states are allowed: a client has to cope with them.
     if not isinstance(state, str) or not state:
         raise ValueError(f"state must be a word such as 'running', not {state!r}")
     return state

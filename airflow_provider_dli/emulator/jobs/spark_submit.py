@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PySpark and Java as they are installed here, and how a job of DLI is started with them."""
+"""The local PySpark and Java, and the command that starts a job of DLI with them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_dli.emulator.messages import JsonObject
 
 # https://spark.apache.org/docs/3.5.0/ names Java 8, 11 and 17; this project ran it on 21 as well.
 OLDEST_JAVA, NEWEST_JAVA = 8, 21
-# Two tasks at the same time show what is wrong with a job that was only tried with one.
+# Two parallel tasks reveal bugs in a job that was only tried with one.
 MASTER = "local[2]"
 
 _JAVA_VERSION = re.compile(r'version "(?:1\.)?(\d+)')
@@ -37,7 +37,7 @@ _NOT_HONOURED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SparkSubmit:
-    """One installation. `home` is the folder of PySpark, `java_home` is None for Java's `PATH`."""
+    """An installation. `home` is the folder of PySpark; `java_home` None means Java in `PATH`."""
 
     home: Path
     version: str
@@ -46,7 +46,7 @@ class SparkSubmit:
 
     @classmethod
     def found(cls) -> SparkSubmit:
-        """What is installed beside this interpreter; ValueError saying what is missing."""
+        """Returns the local installation; raises ValueError if something is missing."""
         pyspark = find_spec("pyspark")
         if pyspark is None or pyspark.origin is None:
             raise ValueError("Local Spark needs PySpark: pip install 'airflow-provider-dli[spark]'")
@@ -59,9 +59,9 @@ class SparkSubmit:
         )
 
     def command(self, request: JsonObject, buckets: Mapping[str, Path], folder: Path) -> list[str]:
-        """The program and its arguments for a job whose buckets lie in these folders.
+        """Returns the command line of a job with copies of its buckets in these folders.
 
-        Without a cluster the numbers and sizes of executors mean nothing.
+        The numbers and sizes of executors are ignored, since there is no cluster.
         """
         return [
             str(self.home / "bin" / "spark-submit"),
@@ -73,9 +73,9 @@ class SparkSubmit:
         ]
 
     def environment(self, folder: Path) -> dict[str, str]:
-        """The environment of a job that leaves files only in this folder.
+        """Returns the environment of a job that writes files only into a folder.
 
-        Nothing of the emulator's own gets there: a job on the cloud would not have it either.
+        It has no variables of the emulator, as on the cloud.
         """
         java = {} if self.java_home is None else {"JAVA_HOME": str(self.java_home)}
         return {
@@ -86,7 +86,7 @@ class SparkSubmit:
             "TMPDIR": str(folder),
             "SPARK_HOME": str(self.home),
             "SPARK_LOCAL_DIRS": str(folder),
-            # It listens to nobody but itself.
+            # Only for local connections.
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_LAUNCHER_OPTS": "-XX:-UsePerfData",
             "PYSPARK_PYTHON": sys.executable,
@@ -94,7 +94,7 @@ class SparkSubmit:
         }
 
     def remark(self, request: JsonObject) -> str:
-        """What is not as on the cloud, for the head of the driver log."""
+        """Returns the differences from the cloud, for the first line of the driver log."""
         text = (
             f"DLI emulator: on Spark {self.version}, Java {self.java_version} and "
             f"Python {sys.version_info.major}.{sys.version_info.minor} of this machine"
@@ -122,7 +122,7 @@ def _java() -> tuple[Path | None, int]:
 
 def _remedy() -> str:
     return (
-        f"let JAVA_HOME lead to Java {OLDEST_JAVA} to {NEWEST_JAVA}, or install it "
+        f"set JAVA_HOME to Java {OLDEST_JAVA} to {NEWEST_JAVA}, or install it "
         "(Debian 12: apt-get install openjdk-17-jre-headless)"
     )
 
@@ -140,19 +140,19 @@ def _options(request: JsonObject) -> Iterator[str]:
 
 def _confs(given: JsonObject, buckets: Mapping[str, Path], folder: Path) -> Iterator[str]:
     settings = {
-        # It would listen on a port, and be gone with the job.
+        # It would listen on a port, and end with the job.
         "spark.ui.enabled": "false",
         **given,
-        # A folder for obs://BUCKET without a JAR of OBS: Hadoop's own view of other file systems.
-        # `linkMergeSlash` would suit better, but the paths that it lists lead nowhere (3.3.4).
+        # Maps obs://BUCKET to a folder without the JAR of OBS, by Hadoop's view of file systems.
+        # `linkMergeSlash` would fit better, but the paths it lists are broken (3.3.4).
         f"{_OBS}.obs.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
-        # Not LocalFileSystem, which writes a checksum beside each file.
+        # Not LocalFileSystem, which writes a checksum file for each file.
         f"{_OBS}.viewfs.overload.scheme.target.obs.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
         **{
             f"{_OBS}.viewfs.mounttable.{bucket}.linkFallback": f"obs://{path}"
             for bucket, path in buckets.items()
         },
-        # Jobs here are short, and a thorough compiler would take half of their time.
+        # Jobs here are short, and the optimizing compiler would take half of their time.
         _DRIVER_OPTIONS: f"-XX:TieredStopAtLevel=1 -XX:-UsePerfData -Djava.io.tmpdir={folder} "
         f"{given.get(_DRIVER_OPTIONS, '')}".strip(),
     }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a Spark batch job moves on with time where nothing runs it: its states and its driver log."""
+"""The states and the driver log of a Spark batch job over time, if nothing runs it."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ RECOVERING = "recovering"
 SUCCESS = "success"
 DEAD = "dead"
 
-# A job that gets no resources for so long ends:
+# A job ends if it gets no resources for this time:
 # https://github.com/opentelekomcloud-docs/data-lake-insight, api-ref/source/spark_job-related_apis/
 # creating_a_batch_processing_job.rst
 START_LIMIT_SECONDS = 3 * 60 * 60.0
 
-# Seconds after the submission, and what is written then.
+# Seconds after the submission, and the line written then.
 Lines: TypeAlias = Sequence[tuple[float, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What becomes of one job; seconds count from its submission.
+    """The timeline and log of a job, in seconds after its submission.
 
-    A state of None means that the service no longer knows the job. The lines that are written after
-    a step to `recovering` belong to the next driver log.
+    A state of None means that the job no longer exists. Lines written after a step to `recovering`
+    are part of the next driver log.
     """
 
     steps: Timeline
     lines: Lines = ()
 
     def played(self, retries: int) -> Script:
-        """What of it comes true for a job that is tried again so often.
+        """Returns the part that applies to a job with this number of retries.
 
-        Whether `dead` can be seen before `recovering` is undocumented; here a script decides that.
+        Whether `dead` is visible before `recovering` is undocumented; here the script decides.
         """
         steps = [self.steps[0]]
         for after, state in self.steps[1:]:
@@ -56,27 +56,27 @@ class Script:
 
 
 class BatchTimelines:
-    """Which script a job gets: by pattern of its name, else by the default."""
+    """Selects the script of a job: by a pattern of its name, else the default."""
 
     def __init__(self, batch_seconds: float) -> None:
         self.batch_seconds = batch_seconds
         self._by_pattern: dict[str, Script] = {}
 
     def set(self, pattern: str, timeline: object, log: object = ()) -> None:
-        """Give later jobs whose name matches this timeline and this log."""
+        """Sets the timeline and log for later jobs with a matching name."""
         if not isinstance(pattern, str) or not pattern:
             raise ValueError(f"pattern must be a text such as 'nightly-*', not {pattern!r}")
         script = Script(checked(timeline), _checked_lines(log))
-        # A new dict, since a request may be reading the old one; and what is set again is last.
+        # A new dict, since a request may read the old one. A pattern that is set again is last.
         others = {name: old for name, old in self._by_pattern.items() if name != pattern}
         self._by_pattern = {**others, pattern: script}
 
     def clear(self) -> None:
-        """Forget every pattern."""
+        """Removes all patterns."""
         self._by_pattern = {}
 
     def scripted(self, name: str) -> Script | None:
-        """The script that was set for a job; of the patterns that match the one set last counts."""
+        """Returns the script for a name; of several matching patterns the last one set counts."""
         matching = (
             script
             for pattern, script in reversed(self._by_pattern.items())
@@ -85,20 +85,20 @@ class BatchTimelines:
         return next(matching, None)
 
     def default(self) -> Script:
-        """The script of a job that all goes well with: a third of its time it starts."""
+        """Returns the script of a successful job, which is starting for a third of its time."""
         begin, end = self.batch_seconds / 3, self.batch_seconds
         return Script(
             [(0.0, STARTING), (begin, RUNNING), (end, SUCCESS)],
-            [(begin, "The emulator runs nothing: this job plays a timeline."), (end, "Done.")],
+            [(begin, "The emulator runs nothing: this job follows a timeline."), (end, "Done.")],
         )
 
     def stillborn(self, why: str) -> Script:
-        """The script of a job that does not start."""
+        """Returns the script of a job that does not start."""
         end = self.batch_seconds / 3
         return Script([(0.0, STARTING), (end, DEAD)], [(end, f"The job cannot start: {why}")])
 
     def as_json(self) -> dict[str, Any]:
-        """Every pattern with its timeline and its log."""
+        """Returns every pattern with its timeline and log."""
         return {
             pattern: {
                 "timeline": [list(step) for step in script.steps],
@@ -109,7 +109,7 @@ class BatchTimelines:
 
 
 def is_word(state: str | None, *words: str) -> bool:
-    """Whether a state is one of these, in whatever spelling."""
+    """Whether a state is one of these, in any case."""
     return state is not None and state.strip().lower() in words
 
 
