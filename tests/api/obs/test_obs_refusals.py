@@ -90,9 +90,9 @@ def test_a_refusal_says_what_was_asked_what_came_back_and_what_to_do() -> None:
 
     assert str(error) == (
         'PUT bucket/key was answered with HTTP 403 AccessDenied: "Access & Denied" (request id r1).'
-        " Used: connection c, region eu-de. Ask the owner of the bucket for permission to list, read"
-        " and write, by an IAM role or a bucket policy, and check that the connection has the right"
-        " credential."
+        " Used: connection c, region eu-de. Ask the owner of the bucket for permission to list,"
+        " read and write, by an IAM role or a bucket policy, and check that the connection has the"
+        " right credential."
     )
 
 
