@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from random import Random
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
-from fake_clock import FakeClock
+from fake_clock import FakeClock, SkippingClock
 from mishaps import ANSWERS, CALLS, STORE, TRIGGERER, WORKER, XCOM, Fate, KilledError, Mishap, drawn
 from task_runs import StateStore, TaskRun, context, first, retried
 
@@ -56,17 +55,6 @@ class Outcome:
     def is_well(self) -> bool:
         """Whether there was one job, and the task ended as it did."""
         return len(self.states) == 1 and self.verdict and not self.is_wrong and not self.orphans
-
-
-class SkippingClock(FakeClock):
-    """Goes as the machine's does, and skips what somebody sleeps."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.time = 0.0
-
-    def now(self) -> float:
-        return time.time() + self.time
 
 
 @dataclass

@@ -8,13 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from typing import Any
 
 import pytest
 from conftest import connection
+from fake_clock import FakeClock, SkippingClock
 
 from airflow_provider_dli.__main__ import main
 from airflow_provider_dli.api.jobs.models import BatchState
@@ -36,8 +36,13 @@ OF_A_TASK = {
 
 
 @pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with running() as emulator:
+def clock() -> FakeClock:
+    return SkippingClock()
+
+
+@pytest.fixture
+def emulator(clock: FakeClock) -> Iterator[Emulator]:
+    with running(clock=clock.now) as emulator:
         yield emulator
 
 
@@ -211,10 +216,10 @@ def test_what_dli_does_not_tell_is_left_blank(
 
 
 def test_a_limit_keeps_the_newest_and_tells_of_the_rest(
-    emulator: Emulator, capsys: pytest.CaptureFixture[str]
+    emulator: Emulator, clock: FakeClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     emulator.add_batch({"name": "old"})
-    time.sleep(0.01)
+    clock.sleep(1)
     emulator.add_batch({"name": "new"})
 
     assert main(["jobs", "list", "--limit", "1"]) == 0

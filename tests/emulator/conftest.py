@@ -48,7 +48,7 @@ class Api:
             headers.setdefault("Content-Type", "application/json")
             more["data"] = body if isinstance(body, str | bytes) else json.dumps(body)
         url = f"{self.emulator.url}/v2.0/{project_id}{path}"
-        return self.session.request(method, url, headers=headers, timeout=10, **more)
+        return self.session.request(method, url, headers=headers, **{"timeout": 10, **more})
 
     def upload(self, *names: str, **body: Any) -> requests.Response:
         paths = [f"https://bucket.obs.eu-west-101.myhuaweicloud.eu/lib/{name}" for name in names]

@@ -13,13 +13,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import pytest
 import requests
+from eventually import at_last
 
 from airflow_provider_dli.emulator import running
 from airflow_provider_dli.emulator.__main__ import main
@@ -55,8 +55,7 @@ def run():
         printed = io.StringIO()
 
         def interrupt() -> None:
-            while printed.getvalue().count("\n") < 2:
-                time.sleep(0.001)
+            at_last(lambda: printed.getvalue().count("\n") >= 2)
             try:
                 if meanwhile is not None:
                     meanwhile(printed.getvalue())

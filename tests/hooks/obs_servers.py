@@ -28,6 +28,7 @@ class Front(Server):
 
     rule: Rule = lambda _: None
     after: Callable[[Asked, Answer], Answer | None] = lambda *_: None
+    connections: int = 0
 
     def parts(self) -> list[int]:
         """Give the numbers of the parts that were sent so far, in their order."""
@@ -96,7 +97,18 @@ class _FrontServer(http.server.ThreadingHTTPServer):
     def __init__(self, front: Front, store: str) -> None:
         self.front = front
         self.store = store
+        self._counting = threading.Lock()
         super().__init__(("127.0.0.1", 0), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._counting:
+            self.front.connections += 1
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        with self._counting:
+            self.front.connections -= 1
 
     def handle_error(self, *_: object) -> None:
         """A client that leaves is no trouble here."""

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import trustme
+from eventually import at_last
 from fake_clock import FakeClock
 from hooks.obs_servers import HANGS_UP, Front, error, fronting, line
 from scenarios.servers import ForwardProxy, forward_proxy, silent
@@ -156,10 +156,7 @@ def test_tls_goes_through_a_tunnel_of_the_proxy(
 
 def passed_on(proxy: ForwardProxy) -> list[str]:
     """Give what the proxy passed on; it writes that down when a connection has ended."""
-    ends = time.monotonic() + 5
-    while not (found := proxy.passed_on()) and time.monotonic() < ends:
-        time.sleep(0.02)
-    return found
+    return at_last(proxy.passed_on)
 
 
 def test_a_proxy_of_the_environment_counts_unless_the_host_is_named(
@@ -226,8 +223,8 @@ def test_a_slow_line_is_no_broken_one(
     object_store: str, connect_obs: Connect, clock: FakeClock, bucket: str
 ) -> None:
     """A timeout is for each piece that goes out, not for the whole of a part."""
-    with line(object_store, pause=0.01) as slow:
-        connect_obs(slow.origin, connect_timeout=0.3)
+    with line(object_store, pause=0.03) as slow:
+        connect_obs(slow.origin, connect_timeout=2.0)
 
         ObsHook(clock=clock).write_object(bucket, "k", bytes(PART))
 

@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from eventually import at_last
 from fake_clock import FakeClock
 from hooks.obs_servers import HANGS_UP, Front, error, line, query, step
 from scenarios.servers import Answer, Asked
@@ -678,18 +678,17 @@ def test_an_interrupt_ends_all_threads_at_once(
         if step(asked) == "part" and turn.acquire(blocking=False):
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         if step(asked) == "part":
-            held.wait(60)
+            held.wait()
         return None
 
     front.rule = rule
-    started = time.monotonic()
 
-    with pytest.raises(KeyboardInterrupt):
-        watched.upload_files(bucket, [make(5 * PART)])
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            watched.upload_files(bucket, [make(5 * PART)])
+    finally:
+        held.set()  # no answer came before
 
-    took = time.monotonic() - started
-    held.set()
-    assert took < 30
     assert threads_of_ours() == []
     assert "abort" not in front.methods()
 
@@ -732,7 +731,7 @@ def test_after_a_kill_the_next_run_sends_only_what_is_missing(
         child.wait(60)
     killed.set()
     # A request may still be on its way to the store.
-    time.sleep(0.3)
+    at_last(lambda: not front.connections)
 
     assert watched.find_object(bucket, file.key) is None
     there = set(arrived)

@@ -14,15 +14,13 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
 from airflow.triggers.base import BaseTrigger
+from eventually import HANG, eventually
 from fake_clock import FakeClock
 from task_runs import TaskRun, context
 
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.operators.packages import UploadPackageGroupOperator
 from airflow_provider_dli.operators.spark import SparkBatchOperator
-
-PATIENCE = 10
-"""Seconds after which a wait in the triggerer counts as hanging."""
 
 PATHS = ["obs://bucket/jars/a.jar", "obs://bucket/jars/b.jar"]
 
@@ -41,7 +39,7 @@ def again(trigger: BaseTrigger) -> Any:
 
 async def events(trigger: BaseTrigger) -> list[dict[str, Any]]:
     """Run a trigger to its end and give its events."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(HANG):
         return [plain(event.payload) async for event in trigger.run()]
 
 
@@ -55,13 +53,6 @@ def once(due: Callable[[], object], act: Callable[[], object]) -> Callable[[], b
         return bool(done)
 
     return look
-
-
-async def eventually(happened: Callable[[], object]) -> None:
-    """Wait for something that a thread or another coroutine does."""
-    async with asyncio.timeout(PATIENCE):
-        while not happened():  # noqa: ASYNC110 - there is no event to wait for
-            await asyncio.sleep(0.005)
 
 
 def event(trigger: BaseTrigger, meanwhile: Callable[[], bool] = lambda: True) -> dict[str, Any]:

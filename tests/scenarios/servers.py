@@ -11,12 +11,13 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from eventually import at_last
 
 
 @dataclass(frozen=True)
@@ -186,12 +187,12 @@ def forward_proxy(folder: Path, user: str, password: str) -> Iterator[ForwardPro
             stderr=output,
         )
     try:
-        ends = time.monotonic() + 10
-        while not (port.exists() and port.read_text().strip()):
+
+        def listens() -> str:
             assert process.poll() is None, log.read_text()
-            assert time.monotonic() < ends, log.read_text()
-            time.sleep(0.02)
-        yield ForwardProxy(int(port.read_text().split()[0]), user, password, log)
+            return port.read_text().strip() if port.exists() else ""
+
+        yield ForwardProxy(int(at_last(listens).split()[0]), user, password, log)
     finally:
         process.terminate()
         process.wait(10)

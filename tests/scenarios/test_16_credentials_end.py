@@ -17,9 +17,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from eventually import HANG
 from fake_clock import FakeClock
 from scenarios.credentials import ISSUING, MOSTLY_WORKER, fetches, fields
-from scenarios.modes import PATIENCE, Mode, event, events, eventually, once
+from scenarios.modes import Mode, event, events, eventually, once
 
 from airflow_provider_dli.api.protocol.errors import AuthenticationError, restored
 from airflow_provider_dli.emulator import Emulator, Fault, running
@@ -96,7 +97,7 @@ def test_many_waits_of_a_triggerer_fetch_once(
         ]
 
         async def run() -> list[list[dict[str, Any]]]:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(HANG):
                 waiting = asyncio.gather(*map(events, triggers))
                 await eventually(lambda: looks(emulator).count(200) >= 10)
                 first = len(fetches(emulator, auth_type))
@@ -282,7 +283,7 @@ def test_the_triggerer_waits_on_one_desk_for_all_when_keys_were_changed(
     triggers = [PackageGroupTrigger(group="g", poll_interval=0.5) for _ in range(50)]
 
     async def run() -> list[list[dict[str, Any]]]:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(HANG):
             waiting = asyncio.gather(*map(events, triggers))
             await eventually(lambda: looks(dli))
             dli.rotate_keys("NEWACCESSKEY", "new-secret-key")

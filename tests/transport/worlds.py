@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
+from eventually import eventually
 from fake_clock import FakeClock
 
 from airflow_provider_dli.api.protocol.wire import Flow, Sleep
@@ -45,10 +46,8 @@ class Asynchronous:
 async def _all_closed() -> None:
     """Wait until the loop has closed what is closing: with TLS that takes some turns."""
     selector: Any = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
-    async with asyncio.timeout(5):
-        # The loop itself has one, by which threads wake it.
-        while len(selector.get_map()) > 1:  # noqa: ASYNC110 - there is no event to wait for
-            await asyncio.sleep(0.005)
+    # The loop itself has one, by which threads wake it.
+    await eventually(lambda: len(selector.get_map()) <= 1)
 
 
 KINDS: dict[str, type[Any]] = {"blocking": BlockingTransport, "asynchronous": Asynchronous}

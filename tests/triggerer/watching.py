@@ -8,6 +8,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from eventually import HANG
+
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.access.auth import AccessKey
 from airflow_provider_dli.api.packages.models import PackageGroup
@@ -23,7 +25,7 @@ def account_of(emulator: Emulator) -> Account:
     return Account(emulator.url, emulator.project_id, key, conn_id="dli_default", read_timeout=5.0)
 
 
-def run(main: Coroutine[Any, Any, T], *, seconds: float = 5) -> T:
+def run(main: Coroutine[Any, Any, T], *, seconds: float = HANG) -> T:
     """Run on a loop of its own; all that was begun has to be over at the end."""
 
     async def cleanly() -> T:

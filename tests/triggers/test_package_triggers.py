@@ -214,7 +214,8 @@ class Watched:
         await eventually(lambda: len(emulator.requests) >= wanted or self.task.done())
         if self.task.done():
             await self.task
-        await asyncio.sleep(0.05)
+        # What a look has shown is taken in before the next one is sent.
+        await eventually(lambda: len(emulator.requests) > wanted or self.task.done())
 
 
 def test_a_group_that_is_ready_when_the_watch_begins_is_no_news(emulator: Emulator) -> None:

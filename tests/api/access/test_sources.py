@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import Any, TypeVar
 
 import pytest
+from eventually import HANG, eventually
 from fake_clock import FakeClock
 from scenarios.servers import serving
 from told import told
@@ -241,11 +242,10 @@ def test_who_is_killed_while_he_fetches_leaves_it_to_the_others(
         first = client(emulator, its_source, clock)
         killed = asyncio.create_task(transport.run(first.once(calls.listing())))
         try:
-            while SIGN_IN not in asked(emulator):  # noqa: ASYNC110 - there is no event
-                await asyncio.sleep(0.005)
+            await eventually(lambda: SIGN_IN in asked(emulator))
             killed.cancel()
             await asyncio.wait([killed])
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(HANG):
                 await transport.run(client(emulator, its_source, clock).once(calls.listing()))
         finally:
             await transport.close()

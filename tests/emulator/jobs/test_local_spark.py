@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import boto3
 import pytest
 from emulator.jobs.spark_stand_in import Listener, installation
+from eventually import at_last
 
 from airflow_provider_dli.emulator.jobs.local_spark import LocalSpark
 from airflow_provider_dli.emulator.object_store import ObjectStore
@@ -57,11 +57,8 @@ def is_alive(process: str) -> bool:
         return False
 
 
-def gone(process: str, seconds: float = 5) -> bool:
-    end = time.monotonic() + seconds
-    while is_alive(process) and time.monotonic() < end:
-        time.sleep(0.01)
-    return not is_alive(process)
+def gone(process: str) -> bool:
+    return at_last(lambda: not is_alive(process))
 
 
 def test_a_job_runs_from_its_first_line_on_and_succeeds(spark):
