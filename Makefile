@@ -5,7 +5,7 @@ VENV ?= .venv
 AIRFLOW ?=
 BIN := $(VENV)/bin
 
-.PHONY: demo docs test test-triggerer test-browser test-spark format lint-format lint types clean
+.PHONY: demo docs test test-triggerer test-triggerer-together test-browser test-spark format lint-format lint types clean
 
 demo: $(VENV)/installed
 	$(BIN)/python demo/run.py
@@ -17,9 +17,11 @@ test: $(VENV)/installed
 
 # Airflow's own processes (triggerer, scheduler, workers), with its database: takes minutes. What
 # measures has the machine for itself.
-test-triggerer: $(VENV)/installed
-	$(BIN)/python -m pytest -m "triggerer and not alone" -n auto --dist loadfile
+test-triggerer: test-triggerer-together
 	$(BIN)/python -m pytest -m "triggerer and alone"
+
+test-triggerer-together: $(VENV)/installed
+	$(BIN)/python -m pytest -m "triggerer and not alone" -n auto --dist loadfile
 
 # The connection form in Airflow's UI, in Chromium: takes a minute. SCREENSHOTS=1 renews docs/images.
 test-browser: $(VENV)/installed

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
+from fake_clock import SkippingClock
 from scenarios.jobs import states, submissions, submit
 from scenarios.modes import Mode, again, deferred, event, resume
 from task_runs import StateStore, cleared, first, retried
 
 from airflow_provider_dli.api.protocol.errors import SparkBatchFailedError, SparkBatchLostError
 from airflow_provider_dli.emulator import Emulator
+from airflow_provider_dli.hooks.dli import DliHook
 
 in_the_worker = pytest.mark.parametrize("mode", ["worker"], indirect=True)
 
@@ -106,8 +108,11 @@ def test_no_other_job_is_submitted_when_the_execution_timeout_is_over(
     payload = event(again(left.trigger))
     payload["started"] -= 61
 
+    later = mode.spark(retries=1, **limited)
+    later.hook = DliHook(clock=SkippingClock())  # it looks for the job for a minute
+
     with pytest.raises(AirflowTaskTimeout):
-        resume(mode.spark(retries=1, **limited), left, payload, retried(run))
+        resume(later, left, payload, retried(run))
 
     assert submissions(dli) == 1
 
