@@ -197,7 +197,7 @@ class StagePackagesOperator(PackageWaitOperator):
     @no_retry_of_wrong_input()
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
-        from airflow_provider_dli.staging.records.filling import Upload
+        from airflow_provider_dli.staging.records.upload_flow import Upload
         from airflow_provider_dli.staging.stager import Stager
 
         states = states_of(event)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is to be staged: files of this machine by their content, and objects that lie in OBS."""
+"""The packages that are staged, local files or objects in OBS, and keys made from their content."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ OLD_DIGITS = 12
 
 @dataclass(frozen=True, slots=True)
 class LocalPackage:
-    """A file of this machine that is to be a package.
+    """A file of this machine that becomes a package.
 
-    `name` is the package's name, `source` what the user gave for it, `size` bytes and `sha256` the
-    hex digest of its bytes; `tags` let it be sent without being hashed again.
+    `name` is the package's name, `source` what the user gave for it, `size` is in bytes and
+    `sha256` the hex digest of its bytes; with `tags` it can be sent without being hashed again.
     """
 
     name: str
@@ -35,7 +35,7 @@ class LocalPackage:
 
 @dataclass(frozen=True, slots=True)
 class StoredPackage:
-    """An object in OBS that is taken from where it lies, `https://…` or `obs://bucket/key`."""
+    """An object in OBS that is used from where it is, `https://…` or `obs://bucket/key`."""
 
     name: str
     url: str
@@ -45,22 +45,22 @@ Package = LocalPackage | StoredPackage
 
 
 def kind_of(names: Sequence[str]) -> str:
-    """Return the kind of these packages by their suffixes; for a mixture it is `file`."""
+    """Returns the kind of these packages by their suffixes; `file` for a mixture."""
     kinds = set(map(calls.kind_of, names))
     return kinds.pop() if len(kinds) == 1 else "file"
 
 
 def object_key(prefix: str, package: LocalPackage) -> str:
-    """Return the key of a package's object: other bytes have another key, the name stays its end.
+    """Returns the key of a package's object: it changes with the bytes, and ends with the name.
 
-    Half of the digest stands in it: so much that nobody makes two files whose keys are the same, so
-    that an object of this key and of the right size need not be looked at.
+    It contains half of the digest. That is enough that two files with the same key cannot be made,
+    so an object with this key and the right size need not be verified.
     """
     return _key(prefix, package, DIGITS)
 
 
 def old_object_key(prefix: str, package: LocalPackage) -> str:
-    """Return the key that version 0.1 gave to it: too short a part of the digest to prove much."""
+    """Returns the key of version 0.1, whose part of the digest is too short to prove much."""
     return _key(prefix, package, OLD_DIGITS)
 
 
@@ -69,13 +69,19 @@ def _key(prefix: str, package: LocalPackage, digits: int) -> str:
 
 
 def folder_of(prefix: str) -> str:
-    """Return what all keys below a prefix begin with: nothing, or a folder with its slash."""
+    """Returns what all keys below a prefix start with: nothing, or a folder with its slash."""
     bare = prefix.strip("/")
     return f"{bare}/" if bare else ""
 
 
 def content_id(contents: Iterable[tuple[str, str]]) -> str:
-    """Return eight hex digits that stand for these pairs of name and digest in any order."""
-    # Neither names nor digests have line ends or tabs, so that no two sets give one text.
+    """Returns eight hex digits that identify these pairs of name and digest in any order."""
+    # Names and digests have no line ends or tabs, so no two sets give the same text.
     text = "\n".join(sorted(f"{name}\t{digest}" for name, digest in contents))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def versioned(group: str, version: str) -> str:
+    """Returns a group's name with a version at its end, no longer than DLI allows."""
+    # 64 characters, of which one is the hyphen.
+    return f"{group[: 63 - len(version)]}-{version}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What staging has done, or a dry run would do."""
+"""What a plan staged, or would stage."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 from airflow_provider_dli.api.packages.models import PackageGroup
 from airflow_provider_dli.staging.plan import StagingPlan
-from airflow_provider_dli.staging.records.filling import Upload
+from airflow_provider_dli.staging.records.groups import Content
 from airflow_provider_dli.staging.records.tasks import Member
-from airflow_provider_dli.staging.records.uploads import Content
+from airflow_provider_dli.staging.records.upload_flow import Upload
 
 
 @dataclass(frozen=True, slots=True)
 class StagedPackage:
-    """One package and its object in OBS.
+    """One package and its object.
 
-    `path` is the object's HTTPS address, which uploads to groups take; `obs_path` is the address
-    that jobs take. `size` is in bytes. `sha256` is known for files, and for objects that were
-    staged before. `sent` is true if this run sent the bytes.
+    `path` is the object's HTTPS address, which uploads to groups take, `obs_path` the one that
+    jobs take. `size` is in bytes. `sha256` is known of files, and of objects that were staged
+    before. `sent` if this run sent its bytes.
     """
 
     name: str
@@ -35,13 +35,13 @@ class StagedPackage:
 
 @dataclass(frozen=True, slots=True)
 class StagingResult:
-    """What staging has done, or a dry run would do.
+    """What a plan staged or, after a dry run, would stage.
 
-    `uploaded` is true if the packages were uploaded to DLI, with `upload`. `found` is the last
-    known state of the group.
+    `uploaded` if the packages were uploaded to DLI, by `upload`; `found` is the group as DLI showed
+    it last.
     """
 
-    order: StagingPlan
+    plan: StagingPlan
     group: str | None
     kind: str
     packages: tuple[StagedPackage, ...]
@@ -56,40 +56,30 @@ class StagingResult:
 
     @property
     def bytes_sent(self) -> int:
-        """The number of bytes sent to OBS."""
+        """The size of the packages that are sent to OBS."""
         return sum(package.size for package in self.packages if package.sent)
 
     @property
     def contents(self) -> tuple[Content, ...]:
-        """The content that each package of the group shall have."""
+        """What each package of a group is to contain."""
         return tuple(Content(one.name, one.content, one.key) for one in self.packages)
 
     @property
     def members(self) -> dict[str, Member]:
-        """The packages by their names, as in the record of a task."""
-        owner = self.order.owner
-        return {
-            package.name: Member(package.name, package.content, owner, package.key)
-            for package in self.packages
-        }
+        """The packages as the record of a task keeps them, by their names."""
+        owner = self.plan.owner
+        return {one.name: Member(one.name, one.content, owner, one.key) for one in self.packages}
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the result as plain JSON, without what only staging itself needs."""
+        """Returns plain JSON, without what only staging itself needs."""
+        shown = ("name", "path", "obs_path", "size", "sha256", "sent")
         return {
             "group": self.group,
             "kind": self.kind,
-            "target": self.order.target,
+            "target": self.plan.target,
             "uploaded": self.uploaded,
             "bytes_sent": self.bytes_sent,
             "packages": [
-                {
-                    "name": package.name,
-                    "path": package.path,
-                    "obs_path": package.obs_path,
-                    "size": package.size,
-                    "sha256": package.sha256,
-                    "sent": package.sent,
-                }
-                for package in self.packages
+                {name: getattr(package, name) for name in shown} for package in self.packages
             ],
         }

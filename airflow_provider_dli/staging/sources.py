@@ -19,7 +19,7 @@ from airflow_provider_dli.staging import (
     archives,
     files,
     globs,
-    storage,
+    remote_files,
     zip_limits,
 )
 from airflow_provider_dli.staging.content import LocalPackage, Package, StoredPackage
@@ -117,9 +117,11 @@ class _Planner:
         elif path.protocol == "obs":
             yield _stored(_without_connection(str(path)))
         else:
-            storage.check_file(path, source)
+            remote_files.check_file(path, source)
             yield self._of_file(
-                storage.name_of(path), source, lambda place: storage.fetch(path, place, source)
+                remote_files.name_of(path),
+                source,
+                lambda place: remote_files.fetch(path, place, source),
             )
 
     def _local(self, text: str) -> Iterator[_Planned]:

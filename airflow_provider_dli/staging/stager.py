@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stages packages: from files to objects in OBS and, where it is wanted, to a package group."""
+"""Stages packages: from files to objects in OBS and, if wanted, to a package group."""
 
 from __future__ import annotations
 
@@ -9,34 +9,30 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.jobs.engines import find_engine
 from airflow_provider_dli.api.obs.models import FileToSend
 from airflow_provider_dli.api.protocol.errors import DliError, InputError, PackageGroupExistsError
 from airflow_provider_dli.staging.cleaning.clean import clean
-from airflow_provider_dli.staging.cleaning.plan import Keep
-from airflow_provider_dli.staging.content import LocalPackage, content_id, kind_of
+from airflow_provider_dli.staging.cleaning.deletion import Keep
+from airflow_provider_dli.staging.content import LocalPackage, content_id, kind_of, versioned
+from airflow_provider_dli.staging.existing_objects import ExistingObjects
 from airflow_provider_dli.staging.plan import StagingPlan
-from airflow_provider_dli.staging.records import filling, tasks
-from airflow_provider_dli.staging.records.decision import Comparison, GroupContent, versioned
-from airflow_provider_dli.staging.records.filling import Look, Outcome, Place, Upload, Verdict
-from airflow_provider_dli.staging.records.steps import (
-    DeleteObjects,
-    FindGroup,
-    ListObjects,
-    ReadObject,
-    Step,
-    Steps,
-    UploadGroup,
-    WriteObject,
-)
+from airflow_provider_dli.staging.records import tasks, upload_flow
+from airflow_provider_dli.staging.records.comparison import Comparison, GroupContent
+from airflow_provider_dli.staging.records.groups import RecordFolder
+from airflow_provider_dli.staging.records.steps import StepRunner
 from airflow_provider_dli.staging.records.tasks import Record
-from airflow_provider_dli.staging.records.uploads import Folder
+from airflow_provider_dli.staging.records.upload_flow import (
+    GroupCheck,
+    PackageOutcome,
+    Upload,
+    UploadOutcome,
+)
 from airflow_provider_dli.staging.result import StagedPackage, StagingResult
 from airflow_provider_dli.staging.sources import collect
-from airflow_provider_dli.staging.stored import Stored
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.packages.models import PackageGroup
@@ -44,19 +40,17 @@ if TYPE_CHECKING:
     from airflow_provider_dli.hooks.obs import ObsHook
     from airflow_provider_dli.staging.content import Package
 
-T = TypeVar("T")
-
-LONG = 60.0
-"""Seconds of sending after which a group is looked at once more before it is filled."""
+LONG_SENDING = 60.0
+"""Seconds of sending files after which a group is checked again before the upload."""
 
 FRESH = 600.0
-"""Seconds for which a record that still holds is not written again, only to say so."""
+"""Age in seconds up to which a record that is still true is not written again."""
 
 
 class Stager:
-    """Carries out orders on one account: DLI by one hook, OBS by the other.
+    """Carries out staging plans on one account: DLI by one hook, OBS by the other.
 
-    `new_id` gives an upload its id, hex digits that no other has.
+    `new_id` returns an id for an upload, unique hex digits.
     """
 
     def __init__(
@@ -67,303 +61,265 @@ class Stager:
         self._new_id = new_id
         self._log = dli.log
 
-    def stage(self, order: StagingPlan, *, dry_run: bool = False) -> StagingResult:
-        """Send what OBS lacks, and upload what the group lacks; does not wait for the group.
+    def stage(self, plan: StagingPlan, *, dry_run: bool = False) -> StagingResult:
+        """Sends what OBS lacks and uploads what the group lacks; does not wait for the group.
 
-        In a dry run nothing is sent, uploaded or written.
+        In a dry run nothing is sent, uploaded or recorded.
         """
-        self._warn_of_engine(order)
+        self._warn_of_engine(plan)
         with _workspace() as workspace:
             packages = collect(
-                order.sources,
+                plan.sources,
                 workspace,
-                base=order.base,
-                python_version=order.python_version,
+                base=plan.base,
+                python_version=plan.python_version,
                 warn=self._log.warning,
             )
-            group = order.group if order.target == "group" else None
-            # DLI before the records: what it shows was announced there before.
+            group = plan.group if plan.target == "group" else None
+            # DLI before the records: what it shows was announced in them before.
             found = None if group is None else self._dli.get_package_group(group)
-            # Also when there is nothing to look for: a bucket that refuses is told of first.
-            stored = Stored.listed(self._obs, order.bucket, order.prefix, files=len(packages))
-            placed, to_send = self._placed(order, packages, stored)
-            kind = order.kind or kind_of([package.name for package in packages])
-            staged = StagingResult(order, group, kind, placed, found=found)
-            # Before anything is sent: the group may be somebody else's.
-            looked_at = self._dli.now()
-            seen = None if group is None else self._look(staged, group, stored)
-            if seen is not None:
-                staged, seen = self._decided(staged, seen)
-            staged = staged.sending({file.key for file in to_send})
-            self._tell(staged, dry_run)
+            # Even if there is nothing to look up: a bucket that refuses access is reported first.
+            existing = ExistingObjects.listed(
+                self._obs, plan.bucket, plan.prefix, files=len(packages)
+            )
+            staged, to_send = self._with_keys(plan, packages, existing)
+            kind = plan.kind or kind_of([package.name for package in packages])
+            result = StagingResult(plan, group, kind, staged, found=found)
+            # Before anything is sent: the group may belong to someone else.
+            checked_at = self._dli.now()
+            check = None
+            if group is not None:
+                result, check = self._decide(result, self._first_check(result, group, existing))
+            result = result.sending({file.key for file in to_send})
+            self._log_sending(result, dry_run)
             if dry_run:
-                return staged
+                return result
             if to_send:
-                self._obs.upload_files(order.bucket, to_send)
-        if seen is None:
-            self._keep_task(order, staged, stored)
-            return staged
-        if staged.uploaded and self._dli.now() - looked_at > LONG:
-            # Sending took its time: somebody else may have filled the group.
-            staged, seen = self._decided(staged, self._looked_again(staged, seen.place.group))
-        if staged.uploaded:
-            return self._uploaded(staged, seen)
-        old = self._dli.now() - FRESH
-        self._run(order, filling.keep(seen, staged.contents, order.owner, self._new_id(), old))
-        return staged
+                self._obs.upload_files(plan.bucket, to_send)
+        if check is None:
+            self._record_task(result, existing)
+            return result
+        if result.uploaded and self._dli.now() - checked_at > LONG_SENDING:
+            # Meanwhile someone else may have uploaded packages to the group.
+            result, check = self._decide(result, self._check(result, check.folder.group))
+        if result.uploaded:
+            return self._upload(result, check)
+        before = self._dli.now() - FRESH
+        steps = upload_flow.renew_records(
+            check, result.contents, plan.owner, self._new_id(), before
+        )
+        self._runner(plan).run(steps)
+        return result
 
     def finish(
         self,
-        order: StagingPlan,
+        plan: StagingPlan,
         staged: Mapping[str, Any],
         upload: Upload | None = None,
         group: PackageGroup | None = None,
     ) -> None:
-        """Write down what DLI holds, and clean up where the order says so.
+        """Records what DLI holds, and cleans up if the plan says so.
 
-        Raises `PackageGroupExistsError` where somebody else put other bytes into the group at the
-        same time, and the order is not to replace them.
+        Raises `PackageGroupExistsError` if someone else put other bytes into the group at the same
+        time, unless the plan is to replace them.
 
         `staged` is what `StagingResult.as_dict` returned, `upload` is its `upload`, and `group` the
         group by a listing that is newer than the upload; without it DLI is asked.
         """
         if upload is not None:
-            folder = self._place(order, upload.group).folder
-            outcome = self._run(order, filling.settle(folder, upload, group))
-            self._check(order, upload.group, outcome)
-        if order.delete_after is not None:
-            here = f"obs://{order.bucket}/"
+            folder = self._record_folder(plan, upload.group)
+            steps = upload_flow.confirm_upload(folder, upload, group)
+            self._check_outcome(plan, upload.group, self._runner(plan).run(steps))
+        if plan.delete_after is not None:
+            here = f"obs://{plan.bucket}/"
             paths = [package["obs_path"] for package in staged["packages"]]
             keys = {path.removeprefix(here) for path in paths if path.startswith(here)}
             clean(
                 self._dli,
                 self._obs,
-                order.bucket,
-                order.prefix,
-                order.delete_after,
+                plan.bucket,
+                plan.prefix,
+                plan.delete_after,
                 keep=Keep(frozenset(keys), frozenset({staged["group"]} - {None})),
-                dry_run=order.delete_dry_run,
+                dry_run=plan.delete_dry_run,
             )
 
-    def _placed(
-        self, order: StagingPlan, packages: Sequence[Package], stored: Stored
+    def _with_keys(
+        self, plan: StagingPlan, packages: Sequence[Package], existing: ExistingObjects
     ) -> tuple[tuple[StagedPackage, ...], list[FileToSend]]:
-        """Return where each package is to lie, or lies, and the files that are to be sent."""
+        """Returns the packages with their objects, and the files that have to be sent."""
         files = [package for package in packages if isinstance(package, LocalPackage)]
-        keys = stored.keys_of(files, force=order.force)
+        keys = existing.keys_of(files, force=plan.force)
         to_send = [
             FileToSend(one.path, keys[one.name][0], one.size, one.sha256, one.tags)
             for one in files
             if not keys[one.name][1]
         ]
-        placed = []
+        staged = []
         for package in packages:
             if isinstance(package, LocalPackage):
-                where = (order.bucket, keys[package.name][0])
-                told: tuple[int, str | None, str] = (package.size, package.sha256, package.sha256)
+                bucket, key = plan.bucket, keys[package.name][0]
+                size, content = package.size, package.sha256
+                sha256: str | None = content
             else:
-                where = checks.obs_location(package.url, "sources")
-                told = self._told(package.url, *where)
-            placed.append(self._package(order, package.name, where, told))
-        return tuple(placed), to_send
+                bucket, key = checks.obs_location(package.url, "sources")
+                found = self._obs.find_object(bucket, key)
+                if found is None:
+                    raise InputError("sources", package.url, "there is no such object")
+                size, sha256, content = found.size, found.sha256, found.etag
+            staged.append(
+                StagedPackage(
+                    name=package.name,
+                    path=self._obs.object_url(bucket, key),
+                    obs_path=f"obs://{bucket}/{key}",
+                    size=size,
+                    sha256=sha256,
+                    content=content,
+                    key=key if bucket == plan.bucket else None,
+                )
+            )
+        return tuple(staged), to_send
 
-    def _told(self, url: str, bucket: str, key: str) -> tuple[int, str | None, str]:
-        """Return size, digest and what tells the bytes apart of an object that lies in OBS."""
-        found = self._obs.find_object(bucket, key)
-        if found is None:
-            raise InputError("sources", url, "there is no such object")
-        return found.size, found.sha256, found.etag
-
-    def _package(
-        self,
-        order: StagingPlan,
-        name: str,
-        where: tuple[str, str],
-        told: tuple[int, str | None, str],
-    ) -> StagedPackage:
-        bucket, key = where
-        size, sha256, content = told
-        return StagedPackage(
-            name=name,
-            path=self._obs.object_url(bucket, key),
-            obs_path=f"obs://{bucket}/{key}",
-            size=size,
-            sha256=sha256,
-            content=content,
-            key=key if bucket == order.bucket else None,
+    def _first_check(
+        self, result: StagingResult, group: str, existing: ExistingObjects
+    ) -> GroupCheck:
+        """Checks the group that was found before, by the records in the listing of the bucket."""
+        plan, folder = result.plan, self._record_folder(result.plan, group)
+        steps = upload_flow.check_found_group(
+            folder,
+            result.contents,
+            plan.owner,
+            result.found,
+            existing.records_of(folder),
+            is_forced=plan.force,
         )
+        return self._runner(plan).run(steps)
 
-    def _place(self, order: StagingPlan, group: str) -> Place:
-        return Place(group, Folder.of(order.prefix, self._dli.project_id, group))
+    def _check(self, result: StagingResult, group: str) -> GroupCheck:
+        plan, folder = result.plan, self._record_folder(result.plan, group)
+        steps = upload_flow.check_group(folder, result.contents, plan.owner, is_forced=plan.force)
+        return self._runner(plan).run(steps)
 
-    def _look(self, staged: StagingResult, group: str, stored: Stored) -> Look:
-        order, place = staged.order, self._place(staged.order, group)
-        objects = stored.records_of(place.folder)
-        steps = filling.compared(
-            place, staged.contents, order.owner, staged.found, objects, is_forced=order.force
-        )
-        return self._run(order, steps)
-
-    def _looked_again(self, staged: StagingResult, group: str) -> Look:
-        order, place = staged.order, self._place(staged.order, group)
-        steps = filling.look(place, staged.contents, order.owner, is_forced=order.force)
-        return self._run(order, steps)
-
-    def _decided(self, staged: StagingResult, seen: Look) -> tuple[StagingResult, Look]:
-        """Return it with whether packages have to be uploaded, and to which group."""
-        order, group = staged.order, seen.place.group
-        if seen.comparison.holds is GroupContent.FOREIGN and order.on_conflict == "version":
-            contents = [(package.name, package.content) for package in staged.packages]
+    def _decide(self, result: StagingResult, check: GroupCheck) -> tuple[StagingResult, GroupCheck]:
+        """Decides whether packages have to be uploaded, and to which group."""
+        plan, group = result.plan, check.folder.group
+        if check.comparison.content is GroupContent.FOREIGN and plan.on_conflict == "version":
+            contents = [(package.name, package.content) for package in result.packages]
             group = versioned(group, content_id(contents))
-            self._log.info("Package group %r is another's, taking %r", order.group, group)
-            seen = self._looked_again(staged, group)
-        uploaded = self._is_to_upload(order, group, seen.comparison)
-        return replace(staged, group=group, found=seen.found, uploaded=uploaded), seen
+            self._log.info("Package group %r is another's, taking %r", plan.group, group)
+            check = self._check(result, group)
+        uploaded = self._has_to_upload(plan, group, check.comparison)
+        return replace(result, group=group, found=check.found, uploaded=uploaded), check
 
-    def _uploaded(self, staged: StagingResult, seen: Look) -> StagingResult:
-        order = staged.order
+    def _upload(self, result: StagingResult, check: GroupCheck) -> StagingResult:
+        plan = result.plan
 
         def upload() -> PackageGroup:
             return self._dli.upload_package_group(
-                [package.path for package in staged.packages],
-                staged.group,
-                staged.kind,
-                order.is_async,
-                order.tags,
+                [package.path for package in result.packages],
+                result.group,
+                result.kind,
+                plan.is_async,
+                plan.tags,
             )
 
-        steps = filling.begin(seen, staged.contents, order.owner, self._new_id())
-        done, answer = self._run(order, steps, upload)
-        return replace(staged, found=answer, upload=done)
+        steps = upload_flow.announce_and_upload(check, result.contents, plan.owner, self._new_id())
+        done, answer = self._runner(plan).run(steps, upload)
+        return replace(result, found=answer, upload=done)
 
-    def _keep_task(self, order: StagingPlan, staged: StagingResult, stored: Stored) -> None:
-        """Write down what a task staged without a group, or that this is in use still."""
-        folder = tasks.task_folder(order.prefix, self._dli.project_id, order.task)
-        key = tasks.task_key(folder, staged.members.values())
+    def _record_task(self, result: StagingResult, existing: ExistingObjects) -> None:
+        """Records what a task staged without a group, or that it is still in use."""
+        plan = result.plan
+        folder = tasks.task_folder(plan.prefix, self._dli.project_id, plan.task)
+        key = tasks.task_key(folder, result.members.values())
         now = self._dli.now()
-        modified = stored.modified(key, folder)
-        # What is used each day must not look old, nor be written anew each minute.
+        modified = existing.modified(key, folder)
+        # What is used every day must not look old, nor be written again every minute.
         if modified is None or now - modified > FRESH:
-            record = Record(key, None, order.owner, now, staged.members)
-            self._obs.write_object(order.bucket, key, record.encoded())
+            record = Record(key, None, plan.owner, now, result.members)
+            self._obs.write_object(plan.bucket, key, record.encoded())
 
-    def _check(self, order: StagingPlan, group: str, outcome: Outcome) -> None:
-        """Raise or log where DLI does not hold for sure what was uploaded."""
-        if stale := outcome.of(Verdict.STALE):
+    def _check_outcome(self, plan: StagingPlan, group: str, outcome: UploadOutcome) -> None:
+        """Raises or logs that DLI does not certainly hold what was uploaded."""
+        if stale := outcome.of(PackageOutcome.STALE):
             self._log.warning(
                 "Package group %r: %s of %s. The next run uploads it again.",
                 group,
-                Verdict.STALE.value,
+                PackageOutcome.STALE.value,
                 ", ".join(stale),
             )
-        for verdict in (Verdict.DISPLACED, Verdict.REPLACED, Verdict.UNCLEAR):
-            if not (lost := outcome.of(verdict)):
+        for kind in (PackageOutcome.DISPLACED, PackageOutcome.REPLACED, PackageOutcome.UNCLEAR):
+            if not (lost := outcome.of(kind)):
                 continue
             shown = ", ".join(f"{name} ({who or 'unknown'})" for name, who in lost.items())
-            text = f"Package group {group!r}: {verdict.value}: {shown}"
-            own = {order.owner} if verdict is Verdict.REPLACED else {order.owner, None}
-            if order.on_conflict == "fail" and not own.issuperset(lost.values()):
+            text = f"Package group {group!r}: {kind.value}: {shown}"
+            own = {plan.owner} if kind is PackageOutcome.REPLACED else {plan.owner, None}
+            if plan.on_conflict == "fail" and not own.issuperset(lost.values()):
                 raise PackageGroupExistsError(
-                    f"{text}. Use another name, or on_conflict 'version' for one of its own, or "
-                    "'replace' to upload this over it with the next run"
+                    f"{text}. Use another name, or on_conflict 'version' for a group of its own, "
+                    "or 'replace' to overwrite it with the next run"
                 )
-            self._log.warning("%s. The next run looks at it again.", text)
+            self._log.warning("%s. The next run checks it again.", text)
 
-    def _is_to_upload(self, order: StagingPlan, group: str, comparison: Comparison) -> bool:
+    def _has_to_upload(self, plan: StagingPlan, group: str, comparison: Comparison) -> bool:
         where = f"package group {group!r}"
-        if comparison.holds is GroupContent.SAME:
-            if not order.force:
-                self._log.info("Not uploaded, %s holds the same bytes", where)
-            return order.force
-        if comparison.holds is GroupContent.FOREIGN:
-            if order.on_conflict != "replace":
+        content = f"{comparison.content.value}: {comparison}"
+        match comparison.content:
+            case GroupContent.SAME:
+                if not plan.force:
+                    self._log.info("Not uploaded, %s holds the same bytes", where)
+                return plan.force
+            case GroupContent.FOREIGN if plan.on_conflict != "replace":
                 raise PackageGroupExistsError(
-                    f"{where} holds {comparison.holds.value}: {comparison}. Nothing was uploaded: "
-                    "use another name, or on_conflict 'version' for one of its own, or 'replace' "
-                    "to overwrite it"
+                    f"{where} holds {content}. Nothing was uploaded: use another name, or "
+                    "on_conflict 'version' for a group of its own, or 'replace' to overwrite it"
                 )
-            self._log.warning(
-                "Replacing, in %s, what somebody else put there: %s", where, comparison
-            )
-        if comparison.holds is GroupContent.OLDER:
-            return self._is_to_replace(order, where, comparison)
+            case GroupContent.FOREIGN:
+                self._log.warning("Replacing what someone else put into %s: %s", where, comparison)
+            case GroupContent.OLDER if plan.if_exists == "fail":
+                raise PackageGroupExistsError(
+                    f"{where} holds {content}, and if_exists is 'fail': "
+                    "use another name, or 'replace' or 'skip', or delete it first"
+                )
+            case GroupContent.OLDER if plan.if_exists == "skip" and comparison.is_whole:
+                self._log.warning("Not uploaded, %s keeps its older bytes: %s", where, comparison)
+                return False
         return True
 
-    def _is_to_replace(self, order: StagingPlan, where: str, comparison: Comparison) -> bool:
-        if order.if_exists == "fail":
-            raise PackageGroupExistsError(
-                f"{where} holds {comparison.holds.value}: {comparison}, and if_exists is 'fail': "
-                "use another name, or 'replace' or 'skip', or delete it first"
-            )
-        if order.if_exists == "skip" and comparison.is_whole:
-            self._log.warning("Not uploaded, %s keeps its older bytes: %s", where, comparison)
-            return False
-        return True
+    def _record_folder(self, plan: StagingPlan, group: str) -> RecordFolder:
+        return RecordFolder.of(plan.prefix, self._dli.project_id, group)
 
-    def _run(
-        self, order: StagingPlan, steps: Steps[T], upload: Callable[[], PackageGroup] | None = None
-    ) -> T:
-        """Carry out steps to their end."""
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    result = self._carry_out(order, step, upload)
-                except DliError as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(result)
-        except StopIteration as ended:
-            value: T = ended.value
-            return value
+    def _runner(self, plan: StagingPlan) -> StepRunner:
+        return StepRunner(self._dli, self._obs, plan.bucket)
 
-    def _carry_out(
-        self, order: StagingPlan, step: Step, upload: Callable[[], PackageGroup] | None
-    ) -> object:
-        match step:
-            case ListObjects(prefix):
-                return list(self._obs.list_objects(order.bucket, prefix))
-            case ReadObject(key):
-                return self._obs.read_object(order.bucket, key)
-            case WriteObject(key, body):
-                return self._obs.write_object(order.bucket, key, body)
-            case DeleteObjects(keys):
-                self._obs.delete_objects(order.bucket, keys)
-                return None
-            case FindGroup(group):
-                return self._dli.get_package_group(group)
-            case UploadGroup():
-                assert upload is not None, "only `begin` uploads"  # noqa: S101
-                return upload()
-
-    def _tell(self, staged: StagingResult, dry_run: bool) -> None:
-        kept = [package.name for package in staged.packages if not package.sent]
+    def _log_sending(self, result: StagingResult, dry_run: bool) -> None:
+        kept = [package.name for package in result.packages if not package.sent]
         if kept:
             self._log.info("Not sent, OBS has the same bytes: %s", ", ".join(kept))
-        if dry_run and staged.bytes_sent:
-            sent = [package.name for package in staged.packages if package.sent]
-            self._log.info("Would send %d bytes: %s", staged.bytes_sent, ", ".join(sent))
+        if dry_run and result.bytes_sent:
+            sent = [package.name for package in result.packages if package.sent]
+            self._log.info("Would send %d bytes: %s", result.bytes_sent, ", ".join(sent))
 
-    def _warn_of_engine(self, order: StagingPlan) -> None:
-        version = order.spark_version
-        if order.target == "group" and version and not find_engine(version).takes_groups:
+    def _warn_of_engine(self, plan: StagingPlan) -> None:
+        version = plan.spark_version
+        if plan.target == "group" and version and not find_engine(version).takes_groups:
             self._log.warning(
                 "Spark %s takes no package groups, only obs:// paths: a job on it cannot use group "
                 "%r. Stage with target='obs' and name the job's files by their obs_path.",
                 version,
-                order.group,
+                plan.group,
             )
 
 
 @contextmanager
 def _workspace() -> Iterator[Path]:
-    """Return a folder for what has to be made, which goes again."""
+    """Yields a temporary folder for files that have to be made."""
     try:
         made = tempfile.TemporaryDirectory(prefix="dli-staging-")
     except OSError as error:
         raise DliError(
-            f"No folder can be made in {tempfile.gettempdir()}: {error.strerror or error}. Make "
-            "room there, or set TMPDIR to another folder."
+            f"Cannot create a folder in {tempfile.gettempdir()}: {error.strerror or error}. Free "
+            "some space there, or set TMPDIR to another folder."
         ) from error
     with made as path:
         yield Path(path)

@@ -370,7 +370,7 @@ def test_a_conflict_may_be_replaced(
     emulator.put_group("g", {"stats.jar": "READY"})
 
     assert run(stage(on_conflict="replace"))["uploaded"] is True
-    assert "Replacing, in package group 'g', what somebody else put there" in task_log()
+    assert "Replacing what someone else put into package group 'g'" in task_log()
 
 
 def test_a_conflict_may_be_given_a_version_of_the_name(stage: Stage, emulator: Emulator) -> None:
@@ -569,6 +569,6 @@ def test_a_full_disk_is_told_with_what_to_do() -> None:
     order = StagingPlan(sources=["a.jar"], bucket="bucket-1", owner="o", task="t", target="obs")
 
     with pytest.raises(
-        DliError, match=r"No folder can be made in .*gone: No such file.*set TMPDIR"
+        DliError, match=r"Cannot create a folder in .*gone: No such file.*set TMPDIR"
     ):
         Stager(DliHook(), ObsHook()).stage(order)

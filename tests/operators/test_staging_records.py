@@ -23,7 +23,8 @@ from airflow_provider_dli.emulator import Emulator, running
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.hooks.obs import ObsHook
 from airflow_provider_dli.operators.staging import StagePackagesOperator
-from airflow_provider_dli.staging.records.tasks import Member, Record, group_key, old_task_key
+from airflow_provider_dli.staging.records.tasks import Member, Record
+from airflow_provider_dli.staging.stager import FRESH
 
 PROJECT, OTHER_PROJECT = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 
@@ -254,16 +255,22 @@ def test_a_group_that_somebody_fills_while_files_are_sent_is_not_overwritten(
 
 
 @pytest.mark.parametrize("target", ["group", "obs"])
-def test_a_record_that_still_holds_is_written_again_now_and_then(
-    stage: Stage, clock: FakeClock, store: Relay, target: str
+@pytest.mark.parametrize(("age", "writes"), [(FRESH - 60, 0), (FRESH + 100, 1)])
+def test_a_record_that_is_still_true_is_renewed_once_it_is_no_longer_fresh(
+    stage: Stage, clock: FakeClock, store: Relay, target: str, age: float, writes: int
 ) -> None:
     run(stage(target=target))
-    clock.sleep(3600)
+    clock.sleep(age)
     store.passed.clear()
 
     run(stage(target=target))
 
-    assert len([one for one in store.passed if one.startswith("PUT ")]) == 1
+    assert len([one for one in store.passed if one.startswith("PUT ")]) == writes
+
+
+def test_a_record_is_fresh_for_ten_minutes() -> None:
+    """A shorter age than `delete_after` allows, and longer than a task that runs every minute."""
+    assert FRESH == 600.0
 
 
 def test_a_task_that_fills_the_group_between_wait_and_record_is_not_lost(
@@ -331,7 +338,7 @@ def test_an_object_and_a_record_of_0_1_are_of_use_still(
 ) -> None:
     sha256 = hashlib.sha256(b"PK1").hexdigest()
     key = f"p/stats.jar-{sha256[:12]}/stats.jar"
-    at = group_key("p", emulator.project_id, "g")
+    at = f"p/.staged/groups/{emulator.project_id}/g.json"
     emulator.put_group("g", {"stats.jar": "READY"})
     copy = emulator.groups()["g"]["details"][0]["underlying_name"]
     member = Member("stats.jar", sha256, "dag daily", key, copy, confirmed=True)
@@ -380,7 +387,7 @@ def test_what_0_1_staged_for_a_task_is_not_removed(
     stage: Stage, bucket: str, clock: FakeClock
 ) -> None:
     key = f"p/stats.jar-{'0' * 12}/stats.jar"
-    at = old_task_key("p", "daily.stage")
+    at = "p/.staged/tasks/daily.stage.json"
     record = Record(at, None, "dag", 0.0, {"stats.jar": Member("stats.jar", "c", "dag", key)})
     obs = ObsHook(clock=clock)
     obs.write_object(bucket, key, b"theirs")

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What earlier runs staged and nothing uses any more."""
+"""Deletes what earlier runs staged and nothing uses anymore."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What staging wrote down, since DLI tells nothing of what its packages hold."""
+"""What staging records in the bucket, since DLI does not show what its packages contain."""

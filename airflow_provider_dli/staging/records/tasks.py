@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a task staged without a group, and what version 0.1 wrote down of groups.
+"""The records of tasks that stage without a group, and the records of version 0.1.
 
 A record is a small JSON object in the bucket: `PREFIX/.staged/tasks/PROJECT/TASK/HASH.json` for
-objects that no group holds, where the hash stands for all that it says. Version 0.1 wrote
-`PREFIX/.staged/tasks/TASK.json`, and `PREFIX/.staged/groups/PROJECT/GROUP.json` for a group. What
-is written down of groups by now is in `uploads`.
+objects that belong to no group, where the hash covers the whole content. Version 0.1 wrote
+`PREFIX/.staged/tasks/TASK.json`, and `PREFIX/.staged/groups/PROJECT/GROUP.json` for a group. The
+current records of groups are in `groups`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import msgspec
 
 from airflow_provider_dli.api.packages.models import Package
 from airflow_provider_dli.staging.content import folder_of
-from airflow_provider_dli.staging.records.uploads import FOLDER, unreadable
+from airflow_provider_dli.staging.records.groups import RECORDS, unreadable
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """One package as it was staged.
 
-    `content` tells its bytes apart: the hex SHA-256 of a file, the ETag of an object that was taken
-    from where it lies. `key` is the object's key, `None` where it lies in another bucket. `owner`
-    staged it. `underlying_name` is DLI's own name of the copy that it made; while it is not
+    `content` identifies the bytes: the hex SHA-256 of a file, or the ETag of an object that is
+    used from where it is. `key` is the object's key, `None` if it is in another bucket. `owner`
+    staged it. `underlying_name` is DLI's own name of the copy that it made; unless it is
     `confirmed` by a listing, it may still be that of an older copy.
     """
 
@@ -39,16 +39,16 @@ class Member:
     confirmed: bool = False
 
     def may_be(self, package: Package) -> bool:
-        """Whether DLI's package may still be the copy that was made of this member."""
+        """Whether DLI's package may still be the copy of this member."""
         return not self.confirmed or self.underlying_name == package.underlying_name
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What was staged as one group, or by one task; read from the bucket or to be written there.
+    """What was staged as one group, or by one task.
 
-    `key` is where the record lies, `owner` who staged last, at the Unix time `staged_at`; `group`
-    is `None` for objects that no group holds.
+    `key` is the key of the record, `owner` who staged last, at the Unix time `staged_at`; `group`
+    is `None` for objects that belong to no group.
     """
 
     key: str
@@ -59,18 +59,14 @@ class Record:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys of the objects that it stands for."""
+        """The keys of the objects that it describes."""
         return tuple(member.key for member in self.members.values() if member.key)
 
     def encoded(self) -> bytes:
-        """Return it as JSON."""
-        plain = {
-            "group": self.group,
-            "owner": self.owner,
-            "staged_at": self.staged_at,
-            "members": list(self.members.values()),
-        }
-        return msgspec.json.format(msgspec.json.encode(plain))
+        """Returns the record as JSON."""
+        members = list(self.members.values())
+        stored = _Stored(self.group, self.owner, self.staged_at, members)
+        return msgspec.json.format(msgspec.json.encode(stored))
 
 
 class _Stored(msgspec.Struct):
@@ -81,7 +77,7 @@ class _Stored(msgspec.Struct):
 
 
 def decoded(key: str, body: bytes) -> Record:
-    """Read a record; raises `DliError` for one that somebody else wrote, or that is damaged."""
+    """Reads a record; raises `DliError` for a damaged or foreign one."""
     try:
         stored = msgspec.json.decode(body, type=_Stored)
     except msgspec.DecodeError as error:
@@ -90,32 +86,18 @@ def decoded(key: str, body: bytes) -> Record:
     return Record(key, stored.group, stored.owner, stored.staged_at, members)
 
 
-def group_key(prefix: str, project_id: str, group: str) -> str:
-    """Return the key that version 0.1 gave to a group's record."""
-    return _below(prefix, f"groups/{project_id}/{group}.json")
-
-
 def task_folder(prefix: str, project_id: str, name: str) -> str:
-    """Return what the keys of all records begin with that a task wrote of objects alone."""
-    return _below(prefix, f"tasks/{project_id}/{quote(name, safe='')}/")
+    """Returns the folder of all records of a task that stages without a group."""
+    return f"{records_folder(prefix)}tasks/{project_id}/{quote(name, safe='')}/"
 
 
 def task_key(folder: str, members: Iterable[Member]) -> str:
-    """Return the key of the record of these members: others have another one."""
+    """Returns the key of the record of exactly these members."""
     lines = sorted(f"{member.name}\t{member.key}\t{member.content}" for member in members)
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     return f"{folder}{digest[:32]}.json"
 
 
-def old_task_key(prefix: str, name: str) -> str:
-    """Return the key that version 0.1 gave to the record of a task: without its project."""
-    return _below(prefix, f"tasks/{quote(name, safe='')}.json")
-
-
-def folder(prefix: str) -> str:
-    """Return what the keys of all records below a prefix begin with."""
-    return _below(prefix, "")
-
-
-def _below(prefix: str, rest: str) -> str:
-    return f"{folder_of(prefix)}{FOLDER}/{rest}"
+def records_folder(prefix: str) -> str:
+    """Returns the folder of all records below a prefix."""
+    return f"{folder_of(prefix)}{RECORDS}/"

@@ -24,16 +24,14 @@ from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.hooks.obs import ObsHook
 from airflow_provider_dli.staging.cleaning.clean import clean
-from airflow_provider_dli.staging.cleaning.plan import Deletion, Keep
+from airflow_provider_dli.staging.cleaning.deletion import Deletion, Keep
+from airflow_provider_dli.staging.records.groups import Begun, Content, Fact, Held, RecordFolder
 from airflow_provider_dli.staging.records.tasks import (
     Member,
     Record,
-    group_key,
-    old_task_key,
     task_folder,
     task_key,
 )
-from airflow_provider_dli.staging.records.uploads import Begun, Content, Fact, Folder, Held
 
 DAY = 24 * 3600.0
 WEEK = timedelta(days=7)
@@ -106,7 +104,7 @@ class Stage:
     ) -> str:
         project_id = project_id or self.emulator.project_id
         at = (
-            group_key("spark", project_id, group)
+            RecordFolder.of("spark", project_id, group).old_key
             if group
             else task_key(task_folder("spark", project_id, "d.t"), members)
         )
@@ -117,7 +115,7 @@ class Stage:
 
     def held(self, upload: str, group: str, copy: str, key: str, *, days: float) -> str:
         """Write down what DLI was seen to hold of an upload, and that this was begun."""
-        folder = Folder.of("spark", self.emulator.project_id, group)
+        folder = RecordFolder.of("spark", self.emulator.project_id, group)
         begun = Begun(upload, "dag d", (Content("a.jar", upload, key),), {})
         held = Held(upload, "dag d", (Fact("a.jar", upload, key, copy),))
         self.bucket.put(folder.begun_key(upload), begun.encoded(), days)
@@ -264,7 +262,7 @@ def test_all_stays_when_an_active_job_does_not_tell_what_it_uses(
     batch_id = stage.emulator.add_batch(request_body)
 
     assert not stage.clean()
-    assert f"Kept: everything, since batch job {batch_id} (running) does not tell" in task_log()
+    assert f"Kept: everything, since DLI does not show what batch job {batch_id}" in task_log()
 
 
 def test_all_stays_when_a_job_is_gone_before_it_tells_what_it_uses(stage: Stage) -> None:
@@ -300,7 +298,7 @@ def test_all_stays_when_a_record_cannot_be_read(stage: Stage, task_log: TaskLog)
     stage.bucket.put("spark/.staged/tasks/x.json", b"{")
 
     assert not stage.clean()
-    assert "Kept: everything. The record spark/.staged/tasks/x.json" in task_log()
+    assert "Kept: everything. The staging record spark/.staged/tasks/x.json" in task_log()
 
 
 def test_what_somebody_else_put_among_the_records_is_let_be(stage: Stage) -> None:
@@ -370,7 +368,7 @@ def test_what_0_1_wrote_down_of_a_task_stays_since_it_does_not_tell_its_project(
 ) -> None:
     key = f"spark/a.jar-{0:012x}/a.jar"
     stage.bucket.put(key, days=90)
-    at = old_task_key("spark", "dag.task")
+    at = "spark/.staged/tasks/dag.task.json"
     member = Member("a.jar", "c", "dag", key)
     stage.bucket.put(at, Record(at, None, "dag", 0.0, {"a.jar": member}).encoded(), 90)
 
@@ -400,7 +398,7 @@ def test_a_package_of_a_copy_that_no_record_knows_stays_with_its_group(stage: St
     stage.emulator.put_group("old", {"a.jar": "READY"})
     before = stage.underlying_name("old")
     stage.emulator.put_group("old", {"a.jar": "READY"})
-    folder = Folder.of("spark", stage.emulator.project_id, "old")
+    folder = RecordFolder.of("spark", stage.emulator.project_id, "old")
     held = Held("1", "dag d", (Fact("a.jar", "1", None, before),))
     stage.bucket.put(folder.held_key(held), held.encoded(), 30)
 
@@ -413,7 +411,7 @@ def test_records_of_copies_that_dli_holds_no_longer_go_and_the_others_stay(stage
     stage.emulator.put_group("g", {"a.jar": "READY"})
     stage.held("1", "g", "older", "spark/a.jar", days=3)
     kept = stage.held("2", "g", stage.underlying_name("g"), "spark/a.jar", days=2)
-    begun = Folder.of("spark", stage.emulator.project_id, "g").begun_key("2")
+    begun = RecordFolder.of("spark", stage.emulator.project_id, "g").begun_key("2")
 
     stage.clean()
 
@@ -431,7 +429,7 @@ def test_records_of_the_last_day_stay_whatever_dli_holds(stage: Stage) -> None:
 
 def test_what_was_begun_stays_while_a_copy_may_come_from_it(stage: Stage) -> None:
     stage.emulator.put_group("g", {"a.jar": "READY"})
-    folder = Folder.of("spark", stage.emulator.project_id, "g")
+    folder = RecordFolder.of("spark", stage.emulator.project_id, "g")
     for upload in ("1", "2"):
         begun = Begun(upload, "dag d", (Content("a.jar", upload),), {})
         stage.bucket.put(folder.begun_key(upload), begun.encoded(), 3)
@@ -469,8 +467,8 @@ def test_without_the_right_to_list_jobs_nothing_is_deleted_and_the_error_says_wh
         stage.clean()
 
     why = (
-        "Nothing was deleted in obs://bucket/spark/: that needs to know what Spark batch jobs use, "
-        "and the right to list them (dli:jobs:list)."
+        "Nothing was deleted in obs://bucket/spark/: cleaning must know what Spark batch jobs use, "
+        "and needs the permission to list them (dli:jobs:list)."
     )
     assert failed.value.__notes__ == [why]
     assert why in task_log()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A bucket and DLI in memory, and every order in which stagers may take their steps on them.
 
-The stagers run the real rules of `staging/filling.py`. DLI answers as documented and worse: an
-answer may name any copy that was ever there, and an upload may be carried out after its answer, in
-any order, also when its stager is dead. A stager that is killed is one that takes no more steps, so
+The stagers run the real rules of `staging/records/upload_flow.py`. DLI answers as documented and
+worse: an answer may name any copy that was ever there, and an upload may be carried out after its
+answer, in any order, also when its stager is dead. A stager that is killed takes no more steps, so
 that what holds in every state holds wherever one is killed.
 """
 
@@ -17,9 +17,14 @@ from typing import Any
 from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.api.packages.models import Package, PackageGroup
 from airflow_provider_dli.api.protocol.errors import NotFoundError
-from airflow_provider_dli.staging.records import filling
-from airflow_provider_dli.staging.records.decision import GroupContent
-from airflow_provider_dli.staging.records.filling import Outcome, Place, Verdict
+from airflow_provider_dli.staging.records import upload_flow
+from airflow_provider_dli.staging.records.comparison import GroupContent
+from airflow_provider_dli.staging.records.groups import (
+    Content,
+    RecordFolder,
+    RecordListing,
+    read_held,
+)
 from airflow_provider_dli.staging.records.steps import (
     DeleteObjects,
     ListObjects,
@@ -28,10 +33,9 @@ from airflow_provider_dli.staging.records.steps import (
     UploadGroup,
     WriteObject,
 )
-from airflow_provider_dli.staging.records.uploads import Content, Folder, Listed, read_held
+from airflow_provider_dli.staging.records.upload_flow import PackageOutcome, UploadOutcome
 
-FOLDER = Folder.of("spark", "project", "g")
-PLACE = Place("g", FOLDER)
+FOLDER = RecordFolder.of("spark", "project", "g")
 
 Copies = tuple[tuple[str, str], ...]
 """Names of packages with the copies that are there, sorted."""
@@ -60,22 +64,24 @@ class Stager:
 
     def run(self) -> Generator[Step | Wait, Any, str]:
         """Do what the hook does; returns how it ended."""
-        seen = yield from filling.look(PLACE, self.wanted, self.owner)
-        if seen.comparison.holds is GroupContent.SAME:
-            yield from filling.keep(seen, self.wanted, self.owner, self.id, 0.0)
+        check = yield from upload_flow.check_group(FOLDER, self.wanted, self.owner)
+        if check.comparison.content is GroupContent.SAME:
+            yield from upload_flow.renew_records(check, self.wanted, self.owner, self.id, 0.0)
             return "held"
-        if seen.comparison.holds is GroupContent.FOREIGN and self.on_conflict == "fail":
+        if check.comparison.content is GroupContent.FOREIGN and self.on_conflict == "fail":
             return "refused"
-        upload, _ = yield from filling.begin(seen, self.wanted, self.owner, self.id)
+        upload, _ = yield from upload_flow.announce_and_upload(
+            check, self.wanted, self.owner, self.id
+        )
         group = None
         if self.waits:
             group = yield Wait(tuple(name for name, _ in self.contents))
-        outcome: Outcome = yield from filling.settle(FOLDER, upload, group)
-        lost = outcome.of(Verdict.REPLACED, Verdict.DISPLACED, Verdict.UNCLEAR)
+        outcome: UploadOutcome = yield from upload_flow.confirm_upload(FOLDER, upload, group)
+        lost = outcome.of(PackageOutcome.REPLACED, PackageOutcome.DISPLACED, PackageOutcome.UNCLEAR)
         if self.on_conflict == "fail" and any(who != self.owner for who in lost.values()):
             return "refused"
-        lost = outcome.of(Verdict.REPLACED, Verdict.UNCLEAR)
-        return "stale" if outcome.of(Verdict.STALE) else "lost" if lost else "held"
+        lost = outcome.of(PackageOutcome.REPLACED, PackageOutcome.UNCLEAR)
+        return "stale" if outcome.of(PackageOutcome.STALE) else "lost" if lost else "held"
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ class World:
     def lies(self) -> list[tuple[str, str, str]]:
         """Return all that records claim and that is not so."""
         bodies = dict(self.objects)
-        listed = Listed.of(FOLDER, self.listed(FOLDER.path))
+        listed = RecordListing.of(FOLDER, self.listed(FOLDER.path))
         facts = [
             (fact.name, fact.copy, fact.content)
             for key in listed.held

@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_dli.api.protocol.errors import DliError
+from airflow_provider_dli.staging.records.groups import RecordFolder
 from airflow_provider_dli.staging.records.tasks import (
     Member,
     Record,
     decoded,
-    folder,
-    group_key,
-    old_task_key,
+    records_folder,
     task_folder,
     task_key,
 )
@@ -32,22 +31,23 @@ def test_a_record_stands_for_the_objects_in_its_bucket() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"<html>", b'{"group": 1}', b"[1]", b"\xff"])
 def test_a_damaged_record_says_where_it_lies(body: bytes) -> None:
-    with pytest.raises(DliError, match=r"The record spark/\.staged/x\.json .* cannot be read"):
+    with pytest.raises(DliError, match=r"The staging record spark/\.staged/x\.json cannot be read"):
         decoded("spark/.staged/x.json", body)
 
 
 @pytest.mark.parametrize("prefix", ["spark", "spark/", "/spark/"])
 def test_records_lie_in_a_folder_of_their_own_below_the_prefix(prefix: str) -> None:
-    assert folder(prefix) == "spark/.staged/"
-    assert group_key(prefix, "p", "g.1") == "spark/.staged/groups/p/g.1.json"
+    assert records_folder(prefix) == "spark/.staged/"
+    folder = RecordFolder.of(prefix, "p", "g.1")
+    assert folder.path == "spark/.staged/groups/p/g.1/"
+    assert folder.old_key == "spark/.staged/groups/p/g.1.json"
 
 
 def test_without_a_prefix_the_folder_is_at_the_top() -> None:
-    assert folder("") == ".staged/"
+    assert records_folder("") == ".staged/"
 
 
 def test_the_name_of_a_task_may_hold_anything() -> None:
-    assert old_task_key("", "däg/x.task") == ".staged/tasks/d%C3%A4g%2Fx.task.json"
     assert task_folder("", "p", "däg/x.task") == ".staged/tasks/p/d%C3%A4g%2Fx.task/"
 
 

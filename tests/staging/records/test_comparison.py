@@ -5,13 +5,20 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_dli.api.packages.models import Package, PackageGroup
-from airflow_provider_dli.staging.records.decision import GroupContent, compare, versioned
-from airflow_provider_dli.staging.records.known import Known
+from airflow_provider_dli.staging.content import versioned
+from airflow_provider_dli.staging.records.comparison import GroupContent, GroupRecords, compare
+from airflow_provider_dli.staging.records.groups import (
+    Begun,
+    Content,
+    Fact,
+    Held,
+    RecordFolder,
+    RecordListing,
+)
 from airflow_provider_dli.staging.records.tasks import Member, Record
-from airflow_provider_dli.staging.records.uploads import Begun, Content, Fact, Folder, Held, Listed
 
 US, THEM = "dag ours", "dag theirs"
-LISTED = Listed(Folder("f/"))
+LISTED = RecordListing(RecordFolder("g", "f/"))
 
 
 def staged(
@@ -26,8 +33,8 @@ def begun(content: str = "new", owner: str = US, before: str = "0_a.jar") -> Beg
     return Begun("2", owner, (Content("a.jar", content),), {"a.jar": before})
 
 
-def known(*records: Held | Begun, old: Member | None = None) -> Known:
-    return Known(
+def known(*records: Held | Begun, old: Member | None = None) -> GroupRecords:
+    return GroupRecords(
         LISTED,
         tuple(one for one in records if isinstance(one, Held)),
         tuple(one for one in records if isinstance(one, Begun)),
@@ -51,8 +58,8 @@ def group(update_time: int = 0, **underlying_names: str | None) -> PackageGroup:
     return PackageGroup("g", packages=tuple(packages))
 
 
-def held(found: PackageGroup | None, records: Known, *wanted: str) -> GroupContent:
-    return compare(found, records, dict.fromkeys(wanted or ("a.jar",), "new"), US).holds
+def held(found: PackageGroup | None, records: GroupRecords, *wanted: str) -> GroupContent:
+    return compare(found, records, dict.fromkeys(wanted or ("a.jar",), "new"), US).content
 
 
 def test_an_absent_group_holds_less() -> None:

@@ -10,8 +10,15 @@ import pytest
 from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.api.packages.models import Package, PackageGroup
 from airflow_provider_dli.api.protocol.errors import BadRequestError, DliError, ServiceError
-from airflow_provider_dli.staging.records import filling
-from airflow_provider_dli.staging.records.filling import Place, Upload, Verdict
+from airflow_provider_dli.staging.records import upload_flow
+from airflow_provider_dli.staging.records.comparison import SAME
+from airflow_provider_dli.staging.records.groups import (
+    OPEN_FOR,
+    Begun,
+    Content,
+    RecordFolder,
+    RecordListing,
+)
 from airflow_provider_dli.staging.records.steps import (
     DeleteObjects,
     FindGroup,
@@ -20,10 +27,9 @@ from airflow_provider_dli.staging.records.steps import (
     UploadGroup,
     WriteObject,
 )
-from airflow_provider_dli.staging.records.uploads import OPEN_FOR, Begun, Content, Folder
+from airflow_provider_dli.staging.records.upload_flow import GroupCheck, PackageOutcome, Upload
 
-FOLDER = Folder.of("spark", "p1", "tools")
-PLACE = Place("tools", FOLDER)
+FOLDER = RecordFolder.of("spark", "p1", "tools")
 WANTED = (Content("a.jar", "digest-1", "spark/a.jar"),)
 BEGUN = FOLDER.begun_key("1")
 
@@ -83,9 +89,8 @@ def refused(kind: type[Any], status: int) -> DliError:
 
 def begun(services: Services) -> Upload:
     """Announce an upload by a run that saw no group, and send it."""
-    listed = filling.Listed(FOLDER)
-    seen = filling.Look(PLACE, None, filling.SAME, listed)
-    upload: Upload = services.run(filling.begin(seen, WANTED, "dag d", "1"))[0]
+    check = GroupCheck(None, SAME, RecordListing(FOLDER))
+    upload: Upload = services.run(upload_flow.announce_and_upload(check, WANTED, "dag d", "1"))[0]
     return upload
 
 
@@ -113,9 +118,9 @@ def test_what_dli_shows_anew_is_held() -> None:
     services = Services()
     upload = begun(services)
 
-    outcome = services.run(filling.settle(FOLDER, upload))
+    outcome = services.run(upload_flow.confirm_upload(FOLDER, upload))
 
-    assert outcome.verdicts == {"a.jar": (Verdict.HELD, None)}
+    assert outcome.packages == {"a.jar": (PackageOutcome.HELD, None)}
     assert len(services.objects) == 2
 
 
@@ -127,9 +132,9 @@ def test_who_settles_after_others_have_forgotten_his_upload_claims_nothing() -> 
     other = Begun("2", "dag other", (Content("b.jar", "digest-2"),), {})
     services.carry_out(WriteObject(FOLDER.begun_key("2"), other.encoded()))
 
-    outcome = services.run(filling.settle(FOLDER, upload))
+    outcome = services.run(upload_flow.confirm_upload(FOLDER, upload))
 
-    assert outcome.verdicts == {"a.jar": (Verdict.UNCLEAR, None)}
+    assert outcome.packages == {"a.jar": (PackageOutcome.UNCLEAR, None)}
     assert sorted(services.objects) == [BEGUN, FOLDER.begun_key("2")]
 
 
@@ -139,4 +144,4 @@ def test_a_record_that_nobody_can_read_is_named_with_what_to_do() -> None:
     services.carry_out(WriteObject(FOLDER.begun_key("2"), b"half of it"))
 
     with pytest.raises(DliError, match=r"begun-2\.json .*cannot be read .*Delete it"):
-        services.run(filling.settle(FOLDER, upload))
+        services.run(upload_flow.confirm_upload(FOLDER, upload))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What earlier runs left behind and nothing uses any more: decided here, deleted elsewhere."""
+"""Decides what to delete of what earlier runs staged; `clean` carries it out."""
 
 from __future__ import annotations
 
@@ -17,23 +17,22 @@ from airflow_provider_dli.api.jobs.models import SparkBatch
 from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.api.protocol.errors import WireError
 from airflow_provider_dli.staging.content import DIGITS, OLD_DIGITS, folder_of
-from airflow_provider_dli.staging.records.known import Known
+from airflow_provider_dli.staging.records.comparison import GroupRecords
 from airflow_provider_dli.staging.records.tasks import Record
 
 T = TypeVar("T")
 
-# The end of a staged object's key begins with a part of its digest, `NAME-<32 hex>/NAME`.
+# The key of a staged object ends with a part of its digest and its name, `NAME-<32 hex>/NAME`.
 _HEX = f"[0-9a-f]{{{OLD_DIGITS}}}|[0-9a-f]{{{DIGITS}}}"
 _DIGEST = re.compile(rf"-({_HEX})/")
 
 
 @dataclass(frozen=True, slots=True)
 class StagedBefore:
-    """What an earlier run left: a group, or what a task staged without one (`group` is `None`).
+    """What an earlier run staged: a group, or what a task staged without one (`group` is `None`).
 
-    `key` tells it from others, `owner` staged it last, at the Unix time `staged_at`. `names` are
-    its packages, `keys` the objects that it stands for, `records` the keys of all that is written
-    down of it.
+    `key` identifies it, `owner` staged it last, at the Unix time `staged_at`. `names` are its
+    packages, `keys` the keys of its objects, `records` the keys of its records.
     """
 
     key: str
@@ -45,8 +44,8 @@ class StagedBefore:
     records: tuple[str, ...]
 
     @classmethod
-    def by_record(cls, record: Record) -> StagedBefore:
-        """Take it from a single record."""
+    def from_record(cls, record: Record) -> StagedBefore:
+        """Returns what a single record describes."""
         return cls(
             record.key,
             record.group,
@@ -58,32 +57,32 @@ class StagedBefore:
         )
 
     @classmethod
-    def by_records(cls, group: str, known: Known) -> StagedBefore:
-        """Take it from the records of a group."""
-        parts = [(one.modified, one.owner) for one in known.held]
-        parts += [(one.modified, one.owner) for one in known.open]
-        if known.old is not None:
-            parts.append((known.old.staged_at, known.old.owner))
-        staged_at, owner = max(parts)
-        members = known.members
+    def from_group(cls, group: str, records: GroupRecords) -> StagedBefore:
+        """Returns what the records of a group describe."""
+        staged = [(one.modified, one.owner) for one in records.held]
+        staged += [(one.modified, one.owner) for one in records.open]
+        if records.old is not None:
+            staged.append((records.old.staged_at, records.old.owner))
+        staged_at, owner = max(staged)
+        members = records.members
         return cls(
-            known.listed.folder.path,
+            records.listed.folder.path,
             group,
             owner,
             staged_at,
             frozenset(member.name for member in members),
             tuple(dict.fromkeys(member.key for member in members if member.key)),
-            # What was begun first: without its end it would look unfinished, not the other way.
+            # Begun uploads first: without the record of its end, an upload would look unfinished.
             (
-                *known.listed.begun,
-                *known.listed.held,
-                *([known.old.key] if known.old is not None else ()),
+                *records.listed.begun,
+                *records.listed.held,
+                *([records.old.key] if records.old is not None else ()),
             ),
         )
 
     @property
     def family(self) -> object:
-        """What it is a version of."""
+        """What all versions of it have in common."""
         if self.group is None:
             return self.key.rpartition("/")[0]
         return self.owner, self.names
@@ -91,7 +90,7 @@ class StagedBefore:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """What stays whatever its age: objects by their keys, package groups by their names."""
+    """What is kept whatever its age: objects by their keys, package groups by their names."""
 
     keys: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
@@ -99,10 +98,10 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class InUse:
-    """What jobs that have not ended use, each with the job.
+    """What active jobs use, each with the job.
 
     `digests` are those in the keys of staged objects, `groups` names of groups, `packages` names
-    without a group. `unknown` says why it is not known what is in use.
+    without a group. `unknown` are the reasons why it is not known what is in use.
     """
 
     digests: Mapping[str, str] = field(default_factory=dict)
@@ -111,11 +110,11 @@ class InUse:
     unknown: tuple[str, ...] = ()
 
     def user_of(self, key: str) -> str | None:
-        """Return the job that uses the staged object under a key."""
+        """Returns the job that uses the staged object with a key."""
         return _first(self.digests, _DIGEST.findall(key))
 
     def user_of_staged(self, staged: StagedBefore) -> str | None:
-        """Return the job that uses a group, a package of it, or an object of it.
+        """Returns the job that uses a group, a package of it, or an object of it.
 
         A package without a group counts for every group that has one of that name.
         """
@@ -128,9 +127,9 @@ class InUse:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What may go: keys of objects, names of groups, and keys of the records of what goes.
+    """What can be deleted: keys of objects, names of groups, and keys of their records.
 
-    `kept` says what stays although its time is over, and why.
+    `kept` says what is kept although it is old enough, and why.
     """
 
     keys: tuple[str, ...] = ()
@@ -142,7 +141,7 @@ class Deletion:
         return bool(self.keys or self.groups or self.records)
 
     def agreed(self, other: Deletion) -> Deletion:
-        """Return what both of two looks let go; `other` is the later one."""
+        """Returns what both plans delete; `other` is the later one."""
         return Deletion(
             _both(self.keys, other.keys),
             _both(self.groups, other.groups),
@@ -152,10 +151,10 @@ class Deletion:
 
 
 def in_use(batches: Iterable[SparkBatch]) -> InUse:
-    """Read from the requests of jobs that have not ended what they use.
+    """Returns what active jobs use, by the requests that submitted them.
 
-    Objects count wherever a request names them, be it as an argument: by the digest in their keys,
-    so that bucket and spelling, `obs://` or `https://`, do not matter.
+    Objects count wherever a request names them, even in an argument. They are recognised by the
+    digest in their keys, so bucket and spelling, `obs://` or `https://`, do not matter.
     """
     digests: dict[str, str] = {}
     groups: dict[str, str] = {}
@@ -166,7 +165,7 @@ def in_use(batches: Iterable[SparkBatch]) -> InUse:
             continue
         job = f"batch job {batch.id} ({batch.raw_state})"
         if batch.request is None:
-            unknown.append(f"everything, since {job} does not tell what it uses")
+            unknown.append(f"everything, since DLI does not show what {job} uses")
             continue
         try:
             grouped, single = batch.named_groups, batch.named_packages
@@ -180,7 +179,7 @@ def in_use(batches: Iterable[SparkBatch]) -> InUse:
     return InUse(digests, groups, packages, tuple(unknown))
 
 
-def plan(
+def plan_deletion(
     objects: Iterable[StoredObject],
     staged: Sequence[StagedBefore],
     used: InUse,
@@ -191,13 +190,14 @@ def plan(
     now: float,
     is_shared: bool = False,
 ) -> Deletion:
-    """Decide what goes of the objects and the groups below a prefix. `now` is Unix seconds.
+    """Decides which objects and groups below a prefix to delete. `now` is in Unix seconds.
 
-    With an age, what is older goes. With a count, so many versions stay of each package name, of
-    what a task staged without a group, and of groups that one owner filled with packages of the
-    same names. An object stays as long as something names it that stays. Other objects than staged
-    ones are never touched. Where it is not known what a job uses, all stays. Where another project
-    stages below the same prefix (`is_shared`), only objects go that something of this one names.
+    With an age, older ones are deleted. With a count, that many versions are kept of each package
+    name, of what a task staged without a group, and of groups to which one owner uploaded packages
+    of the same names. An object is kept as long as anything that is kept names it. Only staged
+    objects are ever deleted. If it is not known what a job uses, everything is kept. If another
+    project stages below the same prefix (`is_shared`), only objects that records of this project
+    name are deleted.
     """
     if used.unknown:
         return Deletion(kept=used.unknown)
@@ -205,7 +205,7 @@ def plan(
     gone = {
         one.key: one
         for one in _old_staged(staged, after, now)
-        if not _stays(one, keep) and _is_free(one, used, kept)
+        if not _is_kept(one, keep) and _is_free(one, used, kept)
     }
     named = keep.keys.union(*(one.keys for one in staged if one.key not in gone))
     own = frozenset[str]().union(*(one.keys for one in staged))
@@ -221,16 +221,16 @@ def plan(
             keys.append(key)
     if unnamed:
         kept.append(
-            f"{unnamed} objects that no record of this project names: another project stages below "
-            f"{folder_of(prefix) or 'the same bucket'} too"
+            f"{unnamed} objects that no record of this project names, since another project stages "
+            f"below {folder_of(prefix) or 'the same bucket'} too"
         )
     groups = tuple(one.group for one in gone.values() if one.group is not None)
     records = tuple(key for one in gone.values() for key in one.records)
     return Deletion(tuple(keys), groups, records, tuple(kept))
 
 
-def _stays(staged: StagedBefore, keep: Keep) -> bool:
-    # Other groups may share an object with what is kept, and are not kept for that.
+def _is_kept(staged: StagedBefore, keep: Keep) -> bool:
+    # Sharing an object with what is kept is no reason to keep another group.
     return staged.group in keep.groups if staged.group else keep.keys.issuperset(staged.keys)
 
 
@@ -253,7 +253,7 @@ def _old_staged(
 def _old_objects(
     objects: Iterable[StoredObject], prefix: str, after: timedelta | int, now: float
 ) -> Iterable[str]:
-    name = "(?P<name>[A-Za-z0-9_!.-]+)"  # no package has another
+    name = "(?P<name>[A-Za-z0-9_!.-]+)"  # packages have no other names
     pattern = re.compile(rf"{re.escape(folder_of(prefix))}{name}-({_HEX})/(?P=name)")
     staged = [
         (found["name"], one) for one in objects if (found := pattern.fullmatch(one.key)) is not None
@@ -270,7 +270,7 @@ def _beyond(
     family: Callable[[T], object],
     age: Callable[[T], tuple[float, str]],
 ) -> list[T]:
-    """Give, of each family, all but the newest so many."""
+    """Returns all entries but the newest `count` of each family."""
     families: defaultdict[object, list[T]] = defaultdict(list)
     for entry in entries:
         families[family(entry)].append(entry)

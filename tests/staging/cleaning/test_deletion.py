@@ -11,13 +11,13 @@ import pytest
 
 from airflow_provider_dli.api.jobs.models import SparkBatch
 from airflow_provider_dli.api.obs.models import StoredObject
-from airflow_provider_dli.staging.cleaning.plan import (
+from airflow_provider_dli.staging.cleaning.deletion import (
     Deletion,
     InUse,
     Keep,
     StagedBefore,
     in_use,
-    plan,
+    plan_deletion,
 )
 from airflow_provider_dli.staging.records.tasks import Member, Record
 
@@ -45,7 +45,7 @@ def recorded(group: str | None, *keys: str, days: float = 30, owner: str = "dag 
         NOW - days * DAY,
         {name: Member(name, "content", owner, at) for name, at in members.items()},
     )
-    return StagedBefore.by_record(record)
+    return StagedBefore.from_record(record)
 
 
 def job(state: str = "running", **request: Any) -> SparkBatch:
@@ -62,7 +62,7 @@ def planned(
     keep: Keep | None = None,
     is_shared: bool = False,
 ) -> Deletion:
-    return plan(
+    return plan_deletion(
         objects or [],
         records or [],
         used or InUse(),
@@ -242,7 +242,8 @@ def test_beside_another_project_only_objects_go_that_a_record_of_this_one_names(
 
     assert deletion.keys == (own,)
     assert deletion.kept == (
-        "1 objects that no record of this project names: another project stages below spark/ too",
+        "1 objects that no record of this project names, since another project stages below "
+        "spark/ too",
     )
 
 
@@ -339,7 +340,7 @@ def test_another_package_of_a_group_in_use_does_not_make_all_groups_in_use() -> 
     [
         (
             SparkBatch("7", raw_state="running"),
-            "everything, since batch job 7 (running) does not tell what it uses",
+            "everything, since DLI does not show what batch job 7 (running) uses",
         ),
         (
             job(groups=["g", {}]),

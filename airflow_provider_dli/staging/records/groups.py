@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is written down of uploads into a group, since DLI tells nothing of what packages hold.
+"""The records of uploads into a package group, since DLI does not show what its packages contain.
 
-Each upload writes small JSON objects of its own below `PREFIX/.staged/groups/PROJECT/GROUP/`, and
-no object is ever changed by two:
+Each upload writes small JSON objects of its own below `PREFIX/.staged/groups/PROJECT/GROUP/`. No
+two uploads ever write the same object:
 
-* `begun-ID.json`, before the upload: what it is going to put there, and which copies were there.
-* `held-ID-FACTS.json`, when DLI holds its copies: which copy holds which content. It also ends what
-  was begun. FACTS is a hash of all that it claims, so that a listing of the keys is enough to find
-  out that nothing changed.
-* `part-ID-FACTS.json`, the same where it does not end what was begun: only some copies are known,
-  or another upload of the same bytes was under way.
+* `begun-ID.json`, before the upload: what it will put there, and which copies were there.
+* `held-ID-FACTS.json`, once DLI holds its copies: which copy has which content. It also ends the
+  upload that was begun. FACTS is a hash of everything it claims, so that a listing of the keys is
+  enough to see that nothing changed.
+* `part-ID-FACTS.json`, the same if it does not end the upload: only some of the copies are known,
+  or another upload of the same bytes was in progress.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.api.protocol.errors import DliError
 from airflow_provider_dli.staging.content import folder_of
 
-FOLDER = ".staged"
+RECORDS = ".staged"
 """The folder of the records, below the prefix."""
 
 OPEN_FOR = 2 * 3600.0
-"""Seconds for which an upload that was begun, and of whose end nothing is known, may still put
-something there. A signed request is good for 15 minutes, and DLI copies within its region."""
+"""Seconds for which an upload without a known end may still put a package into the group. A signed
+request is valid for 15 minutes, and DLI copies within its region."""
 
 T = TypeVar("T")
 _KEY = re.compile(r"(?P<kind>begun|held|part)-(?P<id>[0-9a-f]+)(-(?P<facts>[0-9a-f]+))?\.json")
@@ -39,10 +39,10 @@ _KEY = re.compile(r"(?P<kind>begun|held|part)-(?P<id>[0-9a-f]+)(-(?P<facts>[0-9a
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a package is to hold: `content` tells its bytes apart, `key` is its object's.
+    """What a package is to contain.
 
-    `content` is the hex SHA-256 of a file, the ETag of an object that was taken from where it lies;
-    `key` is `None` where that is in another bucket.
+    `content` identifies the bytes: the hex SHA-256 of a file, or the ETag of an object that is
+    used from where it is. `key` is the key of the object, `None` if it is in another bucket.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Fact(Content):
-    """What one copy of a package holds, for ever: a copy is never changed, only replaced."""
+    """What one copy of a package contains, for ever: copies are replaced, never changed."""
 
     copy: str = ""
 
@@ -61,8 +61,8 @@ class Fact(Content):
 class Begun:
     """An upload as it was before it was sent.
 
-    `before` are the copies that DLI showed, by the names of the packages. `modified` is when it was
-    written, by the clock of the bucket.
+    `before` are the copies that DLI showed, by the names of the packages. `modified` is the time
+    the record was written, by the clock of the bucket.
     """
 
     id: str
@@ -72,7 +72,7 @@ class Begun:
     modified: float = 0.0
 
     def content(self, name: str) -> str | None:
-        """Return what it was to put into a package."""
+        """Returns what the upload was to put into a package."""
         return next((one.content for one in self.members if one.name == name), None)
 
     def may_be(self, name: str, copy: str) -> bool:
@@ -80,13 +80,13 @@ class Begun:
         return self.content(name) is not None and (not copy or self.before.get(name) != copy)
 
     def encoded(self) -> bytes:
-        """Return it as JSON."""
+        """Returns the record as JSON."""
         return _json(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What DLI was seen to hold of an upload; `whole` says that this is all of it."""
+    """What DLI was seen to hold of an upload; `whole` if that is all of it."""
 
     id: str
     owner: str
@@ -95,66 +95,67 @@ class Held:
     modified: float = 0.0
 
     def encoded(self) -> bytes:
-        """Return it as JSON."""
+        """Returns the record as JSON."""
         return _json(self)
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
-    """Where the records of one group lie."""
+class RecordFolder:
+    """The folder with the records of one group."""
 
+    group: str
     path: str
 
     @classmethod
-    def of(cls, prefix: str, project_id: str, group: str) -> Folder:
-        """Return the folder of a group."""
-        return cls(f"{folder_of(prefix)}{FOLDER}/groups/{project_id}/{group}/")
+    def of(cls, prefix: str, project_id: str, group: str) -> RecordFolder:
+        """Returns the folder of a group."""
+        return cls(group, f"{folder_of(prefix)}{RECORDS}/groups/{project_id}/{group}/")
 
     @property
     def old_key(self) -> str:
-        """The key of the group's record as version 0.1 wrote it."""
+        """The key of the group's record in version 0.1."""
         return f"{self.path[:-1]}.json"
 
     def begun_key(self, upload_id: str) -> str:
-        """Return the key of what an upload writes before it is sent."""
+        """Returns the key of the record that an upload writes before it is sent."""
         return f"{self.path}begun-{upload_id}.json"
 
     def held_key(self, held: Held) -> str:
-        """Return the key of what DLI holds of an upload."""
+        """Returns the key of the record of what DLI holds of an upload."""
         kind = "held" if held.whole else "part"
-        return f"{self.path}{kind}-{held.id}-{digest_of(held.facts)}.json"
+        return f"{self.path}{kind}-{held.id}-{_digest_of(held.facts)}.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """The records of a group as their keys tell them, read from one listing."""
+class RecordListing:
+    """The records of a group as far as their keys tell, from one listing."""
 
-    folder: Folder
+    folder: RecordFolder
     objects: Mapping[str, StoredObject] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, folder: Folder, objects: Iterable[StoredObject]) -> Listed:
-        """Take the records of a group out of a listing."""
+    def of(cls, folder: RecordFolder, objects: Iterable[StoredObject]) -> RecordListing:
+        """Returns the records of a group out of a listing."""
         return cls(folder, {one.key: one for one in objects if _parsed(folder, one.key)})
 
     def modified(self, key: str) -> float | None:
-        """Return when an object was written, `None` for one that is not there."""
+        """Returns the time an object was written, `None` if it is absent."""
         found = self.objects.get(key)
         return None if found is None else found.modified
 
     @property
     def newest(self) -> float:
-        """When the newest of them was written."""
+        """The time the newest record was written."""
         return max((one.modified for one in self.objects.values()), default=0.0)
 
-    def claiming(self, facts: Iterable[Fact]) -> str | None:
-        """Return the key of a record that claims just these facts."""
-        digest = digest_of(facts)
+    def key_claiming(self, facts: Iterable[Fact]) -> str | None:
+        """Returns the key of a record that claims exactly these facts."""
+        digest = _digest_of(facts)
         return next((key for key in self.held if self._part(key, "facts") == digest), None)
 
     @property
     def held(self) -> tuple[str, ...]:
-        """The keys of what DLI was seen to hold."""
+        """The keys of the records of what DLI was seen to hold."""
         return tuple(key for key in self.objects if self._part(key, "kind") != "begun")
 
     @property
@@ -164,7 +165,7 @@ class Listed:
 
     @property
     def open(self) -> tuple[str, ...]:
-        """The keys of uploads that were begun, and of whose end nothing is known."""
+        """The keys of uploads that were begun and have no known end."""
         ended = {self._part(key, "id") for key in self.held if self._part(key, "kind") == "held"}
         return tuple(key for key in self.begun if self._part(key, "id") not in ended)
 
@@ -173,31 +174,31 @@ class Listed:
         return found[part] if found else ""
 
 
-def digest_of(facts: Iterable[Fact]) -> str:
-    """Return 32 hex digits that stand for these facts, whatever their order."""
-    text = "\n".join(sorted(f"{fact.name}\t{fact.copy}\t{fact.content}" for fact in facts))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
 def read_begun(found: StoredObject, body: bytes) -> Begun:
-    """Read what was begun; raises `DliError` for what somebody else wrote, or is damaged."""
+    """Reads the record of a begun upload; raises `DliError` for a damaged or foreign one."""
     return replace(_decoded(found.key, body, Begun), modified=found.modified)
 
 
 def read_held(found: StoredObject, body: bytes) -> Held:
-    """Read what DLI was seen to hold; raises `DliError` as `read_begun` does."""
+    """Reads the record of what DLI holds; raises `DliError` for a damaged or foreign one."""
     return replace(_decoded(found.key, body, Held), modified=found.modified)
 
 
 def unreadable(key: str, error: Exception) -> DliError:
-    """Return the error that says which record cannot be read, and what to do."""
+    """Returns the error for a record that cannot be read."""
     return DliError(
-        f"The record {key} of what was staged cannot be read ({error}). Delete it, and what it "
-        "stands for counts as filled by somebody else."
+        f"The staging record {key} cannot be read ({error}). Delete it; the packages that it "
+        "describes then count as uploaded by someone else."
     )
 
 
-def _parsed(folder: Folder, key: str) -> re.Match[str] | None:
+def _digest_of(facts: Iterable[Fact]) -> str:
+    """Returns 32 hex digits that identify these facts in any order."""
+    text = "\n".join(sorted(f"{fact.name}\t{fact.copy}\t{fact.content}" for fact in facts))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _parsed(folder: RecordFolder, key: str) -> re.Match[str] | None:
     return _KEY.fullmatch(key.removeprefix(folder.path)) if key.startswith(folder.path) else None
 
 
@@ -209,5 +210,5 @@ def _decoded(key: str, body: bytes, kind: type[T]) -> T:
 
 
 def _json(record: Begun | Held) -> bytes:
-    # When it was written is told by the bucket.
+    # The bucket keeps the time it was written.
     return msgspec.json.format(msgspec.json.encode(replace(record, modified=0.0)))

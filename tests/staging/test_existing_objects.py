@@ -11,11 +11,11 @@ import pytest
 
 from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.staging.content import LocalPackage, object_key, old_object_key
-from airflow_provider_dli.staging.records.uploads import Folder
-from airflow_provider_dli.staging.stored import PAGE, Stored
+from airflow_provider_dli.staging.existing_objects import PAGE, ExistingObjects
+from airflow_provider_dli.staging.records.groups import RecordFolder
 
 SHA256 = "0123456789abcdef" * 4
-FOLDER = Folder.of("p", "project", "g")
+FOLDER = RecordFolder.of("p", "project", "g")
 
 
 @dataclass
@@ -54,7 +54,7 @@ def bucket(request: pytest.FixtureRequest) -> Bucket:
 
 
 def there(bucket: Bucket, *, force: bool = False) -> tuple[str, bool]:
-    stored = Stored.listed(bucket, "bucket", "p", files=1)
+    stored = ExistingObjects.listed(bucket, "bucket", "p", files=1)
     return stored.keys_of([package()], force=force)["a.jar"]
 
 
@@ -110,8 +110,8 @@ def test_a_longer_listing_is_read_for_many_files_only() -> None:
     for number in range(2 * PAGE):
         bucket.put(f"p/{number:06}")
 
-    assert not Stored.listed(bucket, "bucket", "p", files=4).is_whole
-    assert Stored.listed(bucket, "bucket", "p", files=200).is_whole
+    assert not ExistingObjects.listed(bucket, "bucket", "p", files=4).is_whole
+    assert ExistingObjects.listed(bucket, "bucket", "p", files=200).is_whole
 
 
 def test_records_are_those_of_the_group_and_of_0_1() -> None:
@@ -120,20 +120,20 @@ def test_records_are_those_of_the_group_and_of_0_1() -> None:
     for key in [*own, f"{FOLDER.path[:-1]}-2.json", f"{FOLDER.path[:-1]}-2/begun-1.json"]:
         bucket.put(key)
 
-    records = Stored.listed(bucket, "bucket", "p", files=1).records_of(FOLDER)
+    records = ExistingObjects.listed(bucket, "bucket", "p", files=1).records_of(FOLDER)
 
     assert {one.key for one in records or ()} == set(own)
 
 
 def test_a_listing_that_is_not_whole_tells_no_records(bucket: Bucket) -> None:
-    stored = Stored.listed(bucket, "bucket", "p", files=1)
+    stored = ExistingObjects.listed(bucket, "bucket", "p", files=1)
 
     assert (stored.records_of(FOLDER) is None) is not stored.is_whole
 
 
 def test_a_record_of_a_task_is_found_either_way(bucket: Bucket) -> None:
     bucket.put("p/~/task.json")
-    stored = Stored.listed(bucket, "bucket", "p", files=1)
+    stored = ExistingObjects.listed(bucket, "bucket", "p", files=1)
 
     assert stored.modified("p/~/task.json", "p/~/") == 5.0
     assert stored.modified("p/~/other.json", "p/~/") is None

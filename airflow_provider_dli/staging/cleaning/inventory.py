@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All that is written down below a prefix: by which project, of which groups and tasks."""
+"""All records below a prefix, by the projects, groups and tasks that they belong to."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from dataclasses import dataclass
 
 from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.api.protocol.errors import DliError
-from airflow_provider_dli.staging.cleaning.plan import StagedBefore
+from airflow_provider_dli.staging.cleaning.deletion import StagedBefore
 from airflow_provider_dli.staging.records import tasks as task_records
-from airflow_provider_dli.staging.records.known import Known
+from airflow_provider_dli.staging.records.comparison import GroupRecords
+from airflow_provider_dli.staging.records.groups import (
+    RecordFolder,
+    RecordListing,
+    read_begun,
+    read_held,
+)
 from airflow_provider_dli.staging.records.tasks import Record
-from airflow_provider_dli.staging.records.uploads import Folder, Listed, read_begun, read_held
 
 _KEY = re.compile(
     r"groups/(?P<project>[^/]+)/(?P<group>[^/]+?)(/(begun|held|part)-[^/]+|)\.json"
@@ -22,27 +27,25 @@ _KEY = re.compile(
     r"|.+\.json"
 )
 
-Groups = Mapping[tuple[str, str], Known]
-
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """The records of groups by project and name, those of tasks with their projects.
+    """The records of groups by project and name, and those of tasks with their projects.
 
-    The records of tasks that 0.1 wrote do not tell their project: it is `None`. `unreadable` says
-    which records cannot be read, and what follows.
+    The project is `None` for the records of tasks that 0.1 wrote. `unreadable` says which records
+    cannot be read, and what follows from that.
     """
 
-    groups: Groups
+    groups: Mapping[tuple[str, str], GroupRecords]
     tasks: tuple[tuple[str | None, Record], ...]
     unreadable: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, prefix: str, bodies: Mapping[StoredObject, bytes]) -> Inventory:
-        """Read all records below a prefix."""
+        """Reads all records below a prefix."""
         folders: defaultdict[tuple[str, str], dict[StoredObject, bytes]] = defaultdict(dict)
         tasks, unreadable = [], []
-        groups: dict[tuple[str, str], Known] = {}
+        groups: dict[tuple[str, str], GroupRecords] = {}
         for one, body in bodies.items():
             found = _match(prefix, one.key)
             if found is not None and found["group"]:
@@ -56,29 +59,30 @@ class Inventory:
                 tasks.append((found["by"] if found else None, record))
         for (project, group), parts in folders.items():
             try:
-                groups[project, group] = _known(Folder.of(prefix, project, group), parts)
+                folder = RecordFolder.of(prefix, project, group)
+                groups[project, group] = _group_records(folder, parts)
             except DliError as error:
                 unreadable.append(f"everything. {error}")
         return cls(groups, tuple(tasks), tuple(unreadable))
 
-    def group(self, project: str, name: str) -> Known:
-        """Return what is known of a group of a project."""
+    def group(self, project: str, name: str) -> GroupRecords:
+        """Returns the records of a group of a project."""
         return self.groups[project, name]
 
     def of_project(self, project: str) -> tuple[StagedBefore, ...]:
-        """Return what a project staged."""
+        """Returns what a project staged."""
         return (
             *(
-                StagedBefore.by_records(group, known)
-                for (by, group), known in self.groups.items()
+                StagedBefore.from_group(group, records)
+                for (by, group), records in self.groups.items()
                 if by == project
             ),
-            *(StagedBefore.by_record(record) for by, record in self.tasks if by == project),
+            *(StagedBefore.from_record(record) for by, record in self.tasks if by == project),
         )
 
     def keys_of_others(self, project: str) -> frozenset[str]:
-        """Return the keys of objects that others than this project named, or perhaps did."""
-        named = [known.members for (by, _), known in self.groups.items() if by != project]
+        """Returns the keys of objects that records of other, or unknown, projects name."""
+        named = [records.members for (by, _), records in self.groups.items() if by != project]
         named += [tuple(one.members.values()) for by, one in self.tasks if by != project]
         return frozenset(member.key for members in named for member in members if member.key)
 
@@ -89,20 +93,20 @@ class Inventory:
 
 
 def is_record(prefix: str, key: str) -> bool:
-    """Whether a key is one that records have."""
+    """Whether a key has the form of a record's key."""
     return _match(prefix, key) is not None
 
 
 def _match(prefix: str, key: str) -> re.Match[str] | None:
-    folder = task_records.folder(prefix)
+    folder = task_records.records_folder(prefix)
     return _KEY.fullmatch(key.removeprefix(folder)) if key.startswith(folder) else None
 
 
-def _known(folder: Folder, parts: Mapping[StoredObject, bytes]) -> Known:
-    listed = Listed.of(folder, parts)
+def _group_records(folder: RecordFolder, parts: Mapping[StoredObject, bytes]) -> GroupRecords:
+    listed = RecordListing.of(folder, parts)
     bodies = {one.key: body for one, body in parts.items()}
     old = bodies.get(folder.old_key)
-    return Known(
+    return GroupRecords(
         listed,
         tuple(read_held(listed.objects[key], bodies[key]) for key in listed.held),
         tuple(read_begun(listed.objects[key], bodies[key]) for key in listed.open),
