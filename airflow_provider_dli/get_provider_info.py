@@ -25,7 +25,11 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": [_modules(integration, "hooks.dli", "hooks.obs")],
         "operators": [
-            _modules(integration, "operators.packages", "operators.staging", "operators.spark")
+            _modules(
+                integration,
+                *("operators.packages", "operators.staging"),
+                *("operators.spark", "operators.cancelling"),
+            )
         ],
         "sensors": [_modules(integration, "sensors.packages", "sensors.spark")],
         "triggers": [_modules(integration, "triggers.packages", "triggers.spark")],

@@ -20,9 +20,9 @@ _KEPT = "_dli_links"
 
 
 def keep_links(ti: Any, links: Mapping[str, str | None]) -> None:
-    """Keep the addresses of a task's links, by their XCom keys; what has none is empty.
+    """Keeps the addresses of a task's links by their XCom keys. A link without address is empty.
 
-    To be called right after the submission, so that tasks that fail or wait have them as well.
+    Call it right after the submission, so that tasks that fail or wait have their links as well.
 
     :param ti: the task instance of the context
     :param links: addresses by `JOB_LINK`, `GROUP_LINK` and `UI_LINK`
@@ -37,45 +37,45 @@ class _XComLink(BaseOperatorLink):
     xcom_key: str
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Give the address, empty where there is none.
+        """Returns the address, or an empty text if there is none.
 
-        On Airflow 3 the worker asks, after each slice of the task, and stores the answer under
-        `xcom_key`: what was kept there has to be given again.
+        On Airflow 3 the worker calls this each time the task ends or defers, and stores the result
+        under `xcom_key`. So it returns what was kept there before.
         """
         kept = getattr(operator, _KEPT, None)
         if kept is not None:
             return str(kept[self.xcom_key])
-        if _begins_here(ti_key):
-            # Nothing was kept, and to read what there is not writes an error to the task's log.
+        if _is_first_part(ti_key):
+            # Nothing was kept, and reading a missing XCom value logs an error in the task's log.
             return ""
-        # Imported here, since a DAG file needs the names of links only.
+        # Imported here, because a DAG file needs only the names of the links.
         from airflow.providers.common.compat.sdk import XCom
 
         return str(XCom.get_value(ti_key=ti_key, key=self.xcom_key) or "")
 
 
-def _begins_here(ti: Any) -> bool:
-    """Whether the task runs, on Airflow 3, and was not deferred before."""
-    begun = getattr(ti, "_ti_context_from_server", None)
-    return begun is not None and not begun.next_method
+def _is_first_part(ti: Any) -> bool:
+    """Whether this is the worker of Airflow 3, with a task that was not deferred before."""
+    from_server = getattr(ti, "_ti_context_from_server", None)
+    return from_server is not None and not from_server.next_method
 
 
 class SparkJobLink(_XComLink):
-    """The job in the cloud's console."""
+    """Opens the job in the console of the cloud."""
 
     name = "DLI Spark job"
     xcom_key = JOB_LINK
 
 
 class PackageGroupLink(_XComLink):
-    """The package groups in the cloud's console."""
+    """Opens the package groups in the console of the cloud."""
 
     name = "DLI package group"
     xcom_key = GROUP_LINK
 
 
 class SparkUiLink(_XComLink):
-    """The job in Spark's own UI."""
+    """Opens the job in the Spark UI."""
 
     name = "Spark UI"
     xcom_key = UI_LINK

@@ -3,28 +3,81 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
+from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_dli.operators.base import DliHookMixin, no_retry_of_wrong_input
-from airflow_provider_dli.operators.waiting import PackageWaitOperator
+from airflow_provider_dli.operators.base import (
+    DliTask,
+    TimeLimits,
+    WaitOperator,
+    no_retry_of_wrong_input,
+)
 from airflow_provider_dli.triggers.events import check_complete, states_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_dli.api.packages.calls import IfExists, Tags
+    from airflow_provider_dli.api.packages.models import PackageGroup
     from airflow_provider_dli.hooks.dli import DliHook
 
 
-class UploadPackageGroupOperator(PackageWaitOperator):
+def wait_for_packages(
+    task: WaitOperator,
+    group: str | None,
+    answered: PackageGroup | None,
+    names: Collection[str],
+    limits: TimeLimits,
+) -> PackageGroup | None:
+    """Waits until packages that DLI accepted are READY, and returns the group as it is then.
+
+    `answered` is what DLI last said about the group. Raises `PackageGroupFailedError` when a
+    package is FAILED, and `TaskDeferred` to wait in the triggerer.
+    """
+    from airflow_provider_dli.api.packages.readiness import ABSENT, Verdict, judge
+    from airflow_provider_dli.api.packages.wait import failed
+
+    readiness = judge(answered, names)
+    is_left_out = not task.wait_for_completion and ABSENT in readiness.states.values()
+    if readiness.verdict is Verdict.FAILED or is_left_out:
+        raise failed(group, readiness)
+    if readiness.verdict is Verdict.READY:
+        task.log.info("READY at once: %s", ", ".join(names))
+        return answered
+    if not task.wait_for_completion:
+        return answered
+    if task.deferrable:
+        _defer(task, group, names, limits)
+    return task.hook.wait_until_ready(
+        group,
+        tuple(names),
+        poll_interval=task.poll_interval,
+        timeout=cast("float", task.timeout),  # packages are never waited for without a limit
+        max_unknown_time=task.max_unknown_time,
+    )
+
+
+def _defer(
+    task: WaitOperator, group: str | None, names: Collection[str], limits: TimeLimits
+) -> None:
+    from airflow_provider_dli.triggers.packages import PackageGroupTrigger
+
+    task.defer(
+        trigger=PackageGroupTrigger(
+            group=group, packages=list(names), accepted=True, **task.trigger_arguments(limits)
+        ),
+        method_name="execute_complete",
+        timeout=limits.backstop,
+    )
+
+
+class UploadPackageGroupOperator(WaitOperator):
     """Upload OBS objects into a DLI package group and wait until every one is READY.
 
-    All packages go in one upload. The task fails, naming the package, when one of them is FAILED
-    or missing; what the group says of itself does not count.
+    All packages are sent in one upload. The task fails and names the package when one of them is
+    FAILED or missing. The state of the group itself does not count.
 
     .. warning::
         On Huawei Cloud the package-group API has been marked deprecated since 2023; no date for
@@ -43,26 +96,26 @@ class UploadPackageGroupOperator(PackageWaitOperator):
     The XCom value holds ``group``, ``kind``, ``project_id``, ``region`` and ``packages``, a list
     of ``name``, ``path`` and ``state``.
 
-    :param paths: OBS objects, ``https://bucket.obs.region.host/key`` or ``obs://bucket/key``;
-        the last segment becomes the name of the package (templated)
+    :param paths: objects in OBS, ``https://bucket.obs.region.host/key`` or ``obs://bucket/key``.
+        The last segment becomes the name of the package (templated)
     :param group: name of the group; ``None`` uploads packages that belong to no group (templated)
     :param kind: ``jar``, ``pyFile``, ``file`` (also for a mixture) or ``modelFile`` (templated)
-    :param is_async: let DLI answer at once and go on uploading; a long synchronous upload may
-        outlast the gateway's patience
+    :param is_async: upload asynchronously: DLI answers at once. A long synchronous upload may run
+        into the timeout of the API gateway
     :param tags: ``{"key": "value"}`` or ``[{"key": …, "value": …}]`` (templated)
-    :param wait_for_completion: wait until every package is READY; otherwise only a package that
-        the answer already calls FAILED or leaves out fails the task
-    :param poll_interval: seconds between two looks; the first ones come sooner
+    :param wait_for_completion: wait until every package is READY. Otherwise the task fails only
+        when DLI's answer shows a package as FAILED or does not list it
+    :param poll_interval: seconds between two polls; the first polls come sooner
     :param timeout: seconds to wait until every package is READY
-    :param max_unknown_time: seconds for which the listing may be out of reach, a package be absent
-        from it, or a state be a word that nobody knows
-    :param deferrable: wait in the triggerer, where all waits share each listing
-    :param if_exists: ``replace`` uploads in any case; ``skip`` does not when every package is
-        there and none FAILED; ``fail`` fails when the group is there. A retry of a task that
-        failed after its upload finds the group, so ``fail`` wants ``retries=0`` (templated)
+    :param max_unknown_time: seconds for which the listing may be unavailable, a package missing
+        from it, or a state unknown, before the task fails
+    :param deferrable: wait in the triggerer, where all waits on an account share one listing
+    :param if_exists: ``replace`` uploads in any case; ``skip`` does not upload when every package
+        exists and none is FAILED; ``fail`` fails when the group exists. A retry after an upload
+        finds the group, so use ``fail`` with ``retries=0`` (templated)
     :param dli_conn_id: connection of type ``dli`` (templated)
-    :param region: wins over the connection's region (templated)
-    :param project_id: wins over the connection's project id (templated)
+    :param region: overrides the region of the connection (templated)
+    :param project_id: overrides the project id of the connection (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -118,11 +171,11 @@ class UploadPackageGroupOperator(PackageWaitOperator):
 
     @no_retry_of_wrong_input()
     def execute(self, context: Context) -> dict[str, Any]:
-        """Upload, wait, and give what XCom keeps."""
+        """Uploads the packages, waits until they are READY, and returns the XCom value."""
         from airflow_provider_dli.api.packages.readiness import judge
 
-        started = time.time()
-        self._time_limits()
+        started = self.hook.now()
+        self.check_wait_arguments()
         with self.hook as hook:
             paths = hook.package_names(self.paths)
             answered = hook.upload_package_group(
@@ -133,32 +186,34 @@ class UploadPackageGroupOperator(PackageWaitOperator):
                 self.tags,
                 if_exists=self.if_exists,
             )
-            # The upload takes what it takes: only the task's own limit counts from its beginning.
-            limits = self._time_limits(started)
-            group = self._waited(self.group, answered, paths, limits)
+            # `timeout` limits the wait alone, `execution_timeout` also the upload before it.
+            limits = self.time_limits(started)
+            group = wait_for_packages(self, self.group, answered, paths, limits)
             return self._result(paths, judge(group, paths).states)
 
     @no_retry_of_wrong_input()
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
+        """Resumes after the wait: returns the XCom value, or raises what the worker would have."""
         states = states_of(event)
         self.log.info("READY: %s", ", ".join(states))
         with self.hook as hook:
             return self._result(self._paths(hook), states)
 
     def _paths(self, hook: DliHook) -> dict[str, str]:
-        """Returns the packages' names and HTTPS paths; where those are not known, the given ones.
+        """Returns names and HTTPS paths of the packages, or the given paths if those are unknown.
 
-        It is of a success, which must not fail over what a connection says by now, or does not say.
+        The packages are READY by now: a connection that cannot be read must not fail the task.
         """
         from airflow_provider_dli.api.checks import package_name
 
         try:
             return hook.package_names(self.paths)
         except Exception as error:
-            # A secrets backend may raise anything, in words that quote what it read.
+            # A secrets backend may raise anything, and its message may quote what it read.
             kind = type(error).__name__
-            self.log.warning("The connection cannot be read (%s): paths are as given.", kind)
+            self.log.warning(
+                "The connection cannot be read (%s). The XCom value has the paths as given.", kind
+            )
             return {package_name(path): path for path in self.paths}
 
     def _result(self, paths: Mapping[str, str], states: Mapping[str, str]) -> dict[str, Any]:
@@ -166,18 +221,19 @@ class UploadPackageGroupOperator(PackageWaitOperator):
         return {
             "group": self.group,
             "kind": self.kind,
-            **self.project_and_region(self.log),
+            **self.project_and_region(),
             "packages": [
                 {"name": name, "path": path, "state": states[name]} for name, path in paths.items()
             ],
         }
 
 
-class DeletePackageGroupOperator(DliHookMixin, BaseOperator):
+class DeletePackageGroupOperator(DliTask):
     """Delete a DLI package group, or some of its packages.
 
-    DLI has no call for a whole group, so its packages are deleted one by one; absent ones, or an
-    absent group, count as done. The XCom value is the list of names that were deleted.
+    DLI has no call that deletes a whole group, so its packages are deleted one by one. A group or
+    package that does not exist counts as deleted. The XCom value is the list of the names that
+    were deleted.
 
     .. code-block:: python
 
@@ -190,8 +246,8 @@ class DeletePackageGroupOperator(DliHookMixin, BaseOperator):
     :param group: name of the group (templated)
     :param packages: names of the packages to delete; ``None`` for all (templated)
     :param dli_conn_id: connection of type ``dli`` (templated)
-    :param region: wins over the connection's region (templated)
-    :param project_id: wins over the connection's project id (templated)
+    :param region: overrides the region of the connection (templated)
+    :param project_id: overrides the project id of the connection (templated)
     """
 
     template_fields: Sequence[str] = ("group", "packages", "dli_conn_id", "region", "project_id")
@@ -207,15 +263,12 @@ class DeletePackageGroupOperator(DliHookMixin, BaseOperator):
         project_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(dli_conn_id=dli_conn_id, region=region, project_id=project_id, **kwargs)
         self.group = group
         self.packages = packages
-        self.dli_conn_id = dli_conn_id
-        self.region = region
-        self.project_id = project_id
 
     @no_retry_of_wrong_input()
     def execute(self, context: Context) -> list[str]:
-        """Delete, and give the names that were deleted."""
+        """Deletes the packages and returns the names of those that were deleted."""
         with self.hook as hook:
             return list(hook.delete_package_group(self.group, self.packages))

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operators for Spark jobs: run one and follow it to its end, cancel some."""
+"""The operator that runs a Spark job."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow.providers.common.compat.sdk import conf as airflow_conf
 
 from airflow_provider_dli.api.jobs.spark_job import FIELDS
+from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.links.spark import (
     GROUP_LINK,
     JOB_LINK,
@@ -20,11 +20,10 @@ from airflow_provider_dli.links.spark import (
     SparkUiLink,
     keep_links,
 )
-from airflow_provider_dli.operators.base import DliHookMixin, no_retry_of_wrong_input
-from airflow_provider_dli.operators.cancels import failure_of_cancels
-from airflow_provider_dli.operators.following import FollowingOperator
-from airflow_provider_dli.operators.job_owner import JobMemory
-from airflow_provider_dli.operators.responsible import Policy
+from airflow_provider_dli.operators.base import WaitOperator
+from airflow_provider_dli.operators.cancelling import CancelSparkBatchOperator
+from airflow_provider_dli.operators.job_guard import JobGuard, Policy
+from airflow_provider_dli.triggers.events import batch_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -35,15 +34,15 @@ if TYPE_CHECKING:
     from airflow_provider_dli.api.jobs.submission import Submission
     from airflow_provider_dli.hooks.dli import DliHook
 
+__all__ = ["CancelSparkBatchOperator", "SparkBatchOperator"]
+
 OnClear = Literal["resubmit", "reattach"]
 
 # Fields of a job by the operator's parameters; `name` begins the name that the task gives its job.
 _JOB = {field.operator_name: name for name, field in FIELDS.items() if name != "name"}
-# What a template makes of an XCom value that nobody pushed.
-_NO_JOB = {"", "None", "null", "[]"}
 
 
-class SparkBatchOperator(FollowingOperator):
+class SparkBatchOperator(WaitOperator):
     """Run a Spark job on DLI: submit exactly one, and follow it to its end.
 
     The job's name is made of DAG, task, run, map index and how often the task was cleared. Before
@@ -186,15 +185,11 @@ class SparkBatchOperator(FollowingOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            on_timeout=on_timeout,
-            on_kill=on_kill,
-            on_failure=on_failure,
             wait_for_completion=wait_for_completion,
             poll_interval=poll_interval,
             timeout=timeout,
             max_unknown_time=max_unknown_time,
             deferrable=deferrable,
-            driver_log=driver_log,
             dli_conn_id=dli_conn_id,
             region=region,
             project_id=project_id,
@@ -229,70 +224,159 @@ class SparkBatchOperator(FollowingOperator):
         self.catalog_name = catalog_name
         self.execution_agency_urn = execution_agency_urn
         self.on_clear = on_clear
+        # Not `on_kill`: that is the method which Airflow calls. The others are named alike.
+        self.timeout_policy = on_timeout
+        self.kill_policy = on_kill
+        self.failure_policy = on_failure
+        self.driver_log = driver_log
+        self.job_guard = JobGuard(self)
+
+    def prepare_for_execution(self) -> Self:
+        """Returns the copy of the task that Airflow runs: each try answers for its own job."""
+        task = super().prepare_for_execution()
+        task.job_guard = JobGuard(task)
+        return task
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Submits the job or finds it, waits for its end, and returns the XCom value."""
+        with self.job_guard.running(context) as hook:
+            return self._run_job(hook, hook.now())
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Resumes after the wait: returns the XCom value, or raises what the worker would have."""
+        self.job_guard.batch_id = event.get("batch_id")
+        with self.job_guard.running(context) as hook:
+            batch = batch_of(event)
+            if not batch.is_dead or event.get("is_new", True):
+                return self._result(hook, batch)
+            self.job_guard.forget(batch)
+            started = event.get("started")  # missing in events of earlier versions
+            return self._run_job(hook, started if isinstance(started, float | int) else hook.now())
+
+    def resume_execution(
+        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
+    ) -> Any:
+        """Resumes the task; a deferral that Airflow itself ended fails the task."""
+        self.job_guard.was_deferred = True
+        if next_method != "__fail__":
+            return super().resume_execution(next_method, next_kwargs, context)
+        is_timeout = str((next_kwargs or {}).get("error")).lower().endswith("timeout")
+        with self.job_guard.running(context, is_timeout=is_timeout):
+            return super().resume_execution(next_method, next_kwargs, context)
+
+    def on_kill(self) -> None:
+        """Cancels the job, or leaves it."""
+        self.job_guard.on_kill()
+
+    def _run_job(self, hook: DliHook, started: float) -> dict[str, Any]:
+        """Runs the one job of the task to its end; the try began at the Unix time `started`."""
+        self._check_arguments(hook, started)
+        job = self._job(self.job_guard.owner)
+        self._cancel_jobs_from_before_clear(hook)
+        submission = self._submit(hook, job)
+        batch = self._wait(hook, submission, started)
+        if batch.is_dead and not submission.is_new and not self.job_guard.is_killed:
+            self.job_guard.forget(batch)
+            submission = self._submit(hook, job)
+            batch = self._wait(hook, submission, started)
+        return self._result(hook, batch)
+
+    def _check_arguments(self, hook: DliHook, started: float) -> None:
+        from airflow_provider_dli.api import checks
+
+        checks.boolean("driver_log", self.driver_log)
+        for field in ("on_timeout", "on_kill", "on_failure"):
+            policy = getattr(self, f"{field.removeprefix('on_')}_policy")
+            checks.choice(field, policy, get_args(Policy))
+        self.check_wait_arguments(may_be_endless=True)
+        limits = self.time_limits(started)
+        is_over = limits.deadline is not None and limits.deadline <= hook.now()
+        if is_over and limits.limit == "execution_timeout":
+            raise AirflowTaskTimeout("The execution_timeout of the task is over.")
+
+    def _cancel_jobs_from_before_clear(self, hook: DliHook) -> None:
+        if self.on_clear == "reattach" or self.kill_policy == "leave":
+            return
+        running = hook.cancel_batches_named(*self.job_guard.owner.earlier_names)
+        if running:
+            self.log.warning("Jobs from before the clear are still running: %s", ", ".join(running))
+
+    def _submit(self, hook: DliHook, job: SparkJob) -> Submission:
+        guard = self.job_guard
+        guard.check_alive()
+        submission = hook.submit_batch(
+            job,
+            is_first=guard.owner.is_first_try,
+            known_id=guard.memory.batch_id,
+            earlier=self.names_from_before_clear(guard.owner),
+        )
+        batch_id = submission.batch.id
+        guard.keep(batch_id, lambda ti: self._keep_links(ti, hook, job, batch_id))
+        return submission
+
+    def _wait(self, hook: DliHook, submission: Submission, started: float) -> SparkBatch:
+        """Waits for the end of the job, in the worker or in the triggerer."""
+        self.job_guard.check_alive()
+        batch = submission.batch
+        if not self.wait_for_completion or batch.is_terminal:
+            return batch
+        if self.deferrable:
+            self._defer(submission, started)
+        return hook.wait_for_batch(
+            batch.id,
+            poll_interval=self.poll_interval,
+            timeout=self.timeout,
+            max_unknown_time=self.max_unknown_time,
+            auto_recovery=self._recovers,
+            driver_log=self.driver_log,
+        )
+
+    def _defer(self, submission: Submission, started: float) -> None:
+        from airflow_provider_dli.triggers.spark import SparkBatchTrigger
+
+        limits = self.time_limits(started)
+        self.defer(
+            trigger=SparkBatchTrigger(
+                batch_id=submission.batch.id,
+                is_new=submission.is_new,
+                auto_recovery=self._recovers,
+                driver_log=self.driver_log,
+                cancel_on_kill=self.kill_policy == "cancel",
+                started=started,
+                **self.trigger_arguments(limits),
+            ),
+            method_name="execute_complete",
+            timeout=limits.backstop,
+        )
+
+    def _result(self, hook: DliHook, batch: SparkBatch) -> dict[str, Any]:
+        """Returns the XCom value of the job, or raises why it is dead."""
+        self.job_guard.check_ended(batch)
+        if batch.is_dead:
+            raise hook.explain_batch(batch)
+        return batch.summary | self.project_and_region()
 
     @property
     def job_label(self) -> str | None:
-        """What the name of the job begins with."""
-        # A template may give a number.
+        """What the name of the job begins with; ``None`` for the ids of the DAG and the task."""
+        # A template may render to a number.
         return None if self.name is None else str(self.name)
 
+    def names_from_before_clear(self, owner: Owner) -> tuple[str, ...]:
+        """Returns names of jobs from before a clear that count as the job of this task."""
+        return owner.earlier_names if self.on_clear == "reattach" else ()
+
     @property
-    def recovers(self) -> bool:
+    def _recovers(self) -> bool:
         """Whether DLI starts the job again when its driver fails."""
         from airflow_provider_dli.api.jobs.spark_job import boolean
 
         return self.auto_recovery is not None and boolean("auto_recovery", self.auto_recovery)
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Submit or reconnect, wait, and give what XCom keeps."""
-        return self.run_job(context)
-
-    def run_job(self, context: Context, started: float | None = None) -> dict[str, Any]:
-        """Submit the job or reconnect to it, follow it, and give what XCom keeps.
-
-        `started` is the Unix time at which the try began, where that was before a deferral.
-        """
-        from airflow_provider_dli.api.protocol.errors import SparkBatchFailedError
-
-        owner = self._begin(context)
-        keeper = JobMemory(context, owner, self.log)
-        with self.hook as hook, self.responsible(hook, owner):
-            began = time.time() if started is None else started
-            self._check_wait(began)
-            job = self._job(owner)
-            self._leave_earlier(hook, owner)
-            submitted = self._submit(hook, owner, keeper, job)
-            if not submitted.is_new and self.wait_for_completion:
-                try:
-                    return self.follow(hook, submitted, began, keeper)
-                except SparkBatchFailedError:
-                    if self._is_killed:
-                        raise
-                    self.count_as_none(submitted.batch, keeper)
-                submitted = self._submit(hook, owner, keeper, job)
-            return self.follow(hook, submitted, began, keeper)
-
-    def earlier_names(self, owner: Owner) -> tuple[str, ...]:
-        """Names of jobs from before a clear that count as this one."""
-        return owner.earlier_names if self.on_clear == "reattach" else ()
-
-    def _submit(self, hook: DliHook, owner: Owner, keeper: JobMemory, job: SparkJob) -> Submission:
-        self.check_alive(hook)
-        submitted = hook.submit_batch(
-            job,
-            is_first=owner.is_first_try,
-            known_id=keeper.batch_id,
-            earlier=self.earlier_names(owner),
-        )
-        self.batch_id = submitted.batch.id
-        keeper.keep(submitted.batch.id, lambda ti: self._keep_links(ti, hook, job, submitted.batch))
-        return submitted
-
     def _job(self, owner: Owner) -> SparkJob:
         from airflow_provider_dli.api import checks
         from airflow_provider_dli.api.jobs.placing import with_packages
         from airflow_provider_dli.api.jobs.spark_job import SparkJob
-        from airflow_provider_dli.api.protocol.errors import InputError
 
         checks.choice("on_clear", self.on_clear, get_args(OnClear))
         checks.given("name", self.name)
@@ -301,116 +385,27 @@ class SparkBatchOperator(FollowingOperator):
             fields = with_packages(given, self.packages)
             settings = fields["conf"] if fields["conf"] is not None else {}
             if isinstance(settings, Mapping):  # otherwise the job raises
-                settings = {**settings, **self._told(owner)}
+                settings = {**settings, **self._owner_settings(owner)}
             return SparkJob(**{**fields, "name": owner.name, "conf": settings})
         except InputError as error:
             known = FIELDS.get(error.field)
             raise (error.about(known.operator_name) if known else error) from None
 
-    def _told(self, owner: Owner) -> dict[str, str]:
+    def _owner_settings(self, owner: Owner) -> dict[str, str]:
         from airflow_provider_dli.api.jobs.names import CONF
 
         if self.on_clear != "reattach":
             return owner.conf
-        # The job belongs to every generation: `jobs orphans` must not count it as left by a clear.
+        # The job belongs to every generation: `jobs orphans` must not report it as left by a clear.
         return {name: value for name, value in owner.conf.items() if name != f"{CONF}generation"}
 
-    def _leave_earlier(self, hook: DliHook, owner: Owner) -> None:
-        """After a clear: let the job of before not run beside the new one."""
-        if self.on_clear == "reattach" or self.kill_policy == "leave":
-            return
-        running = hook.cancel_batches_named(*owner.earlier_names)
-        if running:
-            self.log.warning("Of before the clear these jobs still run: %s", ", ".join(running))
-
-    def _keep_links(self, ti: Any, hook: DliHook, job: SparkJob, batch: SparkBatch) -> None:
+    def _keep_links(self, ti: Any, hook: DliHook, job: SparkJob, batch_id: str) -> None:
         from airflow_provider_dli.api.access import consoles
 
-        project_id = self.project_and_region(self.log)["project_id"]
+        project_id = self.project_and_region()["project_id"]
         links = {
-            JOB_LINK: consoles.job_page(hook.account, batch.id),
+            JOB_LINK: consoles.job_page(hook.account, batch_id),
             GROUP_LINK: consoles.packages_page(hook.account) if job.groups else None,
-            UI_LINK: project_id and consoles.spark_ui(hook.account, project_id, batch.id),
+            UI_LINK: project_id and consoles.spark_ui(hook.account, project_id, batch_id),
         }
         keep_links(ti, links)
-
-
-class CancelSparkBatchOperator(DliHookMixin, BaseOperator):
-    """Cancel Spark jobs, and look until they have ended.
-
-    All are asked to be cancelled before the first look. Jobs that have ended already, or that DLI
-    does not know, count as done; so does a ``batch_id`` of which a template made nothing, since the
-    task that it is of failed before it submitted. The task fails when a job still runs after
-    ``timeout`` seconds or cannot be cancelled, and names each. The XCom value is the list of
-    ``batch_id`` and ``state`` of each job; the state of an absent one is ``None``.
-
-    .. code-block:: python
-
-        CancelSparkBatchOperator(
-            task_id="stop",
-            batch_id="{{ ti.xcom_pull('count', key='batch_id') }}",
-            trigger_rule="one_failed",
-        )
-
-    :param batch_id: id of a job, or a list of them (templated)
-    :param timeout: seconds to look for the end of the jobs, of all together
-    :param dli_conn_id: connection of type ``dli`` (templated)
-    :param region: wins over the connection's region (templated)
-    :param project_id: wins over the connection's project id (templated)
-    """
-
-    template_fields: Sequence[str] = ("batch_id", "dli_conn_id", "region", "project_id")
-    ui_color = "#f7ebe8"
-
-    def __init__(
-        self,
-        *,
-        batch_id: str | Sequence[str],
-        timeout: float = 60.0,
-        dli_conn_id: str = "dli_default",
-        region: str | None = None,
-        project_id: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.batch_id = batch_id
-        self.timeout = timeout
-        self.dli_conn_id = dli_conn_id
-        self.region = region
-        self.project_id = project_id
-
-    @no_retry_of_wrong_input()
-    def execute(self, context: Context) -> list[dict[str, str | None]]:
-        """Cancel, look, and give the states."""
-        from airflow_provider_dli.api import checks
-
-        seconds = checks.seconds("timeout", self.timeout)
-        ids = self._ids()
-        if not ids:
-            self.log.info("batch_id names no job, so there is nothing to cancel.")
-            return []
-        with self.hook as hook:
-            outcomes = hook.cancel_batches(ids, seconds=seconds)
-        failure = failure_of_cancels(outcomes, seconds)
-        if failure is not None:
-            raise failure
-        return [
-            {"batch_id": batch_id, "state": job.state.value if job else None}
-            for batch_id, job in outcomes.items()
-            if not isinstance(job, Exception)
-        ]
-
-    def _ids(self) -> list[str]:
-        """Check what the template made, and leave out what names no job."""
-        from airflow_provider_dli.api import checks
-        from airflow_provider_dli.api.protocol.errors import InputError
-
-        given: Any = self.batch_id
-        several = [given] if given is None or isinstance(given, str) else given
-        if not isinstance(several, Sequence) or isinstance(several, (bytes, bytearray)):
-            raise InputError("batch_id", given, "give the id of a job, or a list of them")
-        return [
-            checks.stored_name("batch_id", batch_id)
-            for batch_id in several
-            if batch_id is not None and str(batch_id).strip() not in _NO_JOB
-        ]

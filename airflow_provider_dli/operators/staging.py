@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_dli.operators.base import no_retry_of_wrong_input
-from airflow_provider_dli.operators.waiting import PackageWaitOperator
+from airflow_provider_dli.operators.base import WaitOperator, no_retry_of_wrong_input
+from airflow_provider_dli.operators.packages import wait_for_packages
 from airflow_provider_dli.staging.plan import OPTIONS, OnConflict, StagingPlan, Target
 from airflow_provider_dli.triggers.events import check_complete, states_of
 
@@ -23,20 +22,19 @@ if TYPE_CHECKING:
     from airflow_provider_dli.api.packages.calls import IfExists, Tags
     from airflow_provider_dli.api.packages.models import PackageGroup
     from airflow_provider_dli.hooks.obs import ObsHook
-    from airflow_provider_dli.staging.result import StagingResult
 
 STAGED = "staged"
-"""The key of the XCom value that a task has while it waits in the triggerer."""
+"""The key of the XCom value that a deferred task keeps while it waits in the triggerer."""
 
 UPLOAD = "upload"
-"""What that value has beside the result: the upload, to find out afterwards what DLI holds."""
+"""The field of that value with the upload, which is compared with DLI's listing after the wait."""
 
 
-class StagePackagesOperator(PackageWaitOperator):
+class StagePackagesOperator(WaitOperator):
     """Stage files for Spark: send them to OBS, upload them into a package group, wait for READY.
 
-    Only what changed is sent: each object is named by its content, and a group that holds the same
-    bytes is not uploaded again.
+    Only files that changed are sent: the key of an object contains a hash of its content. A group
+    that has the same content already is not uploaded again.
 
     .. code-block:: python
 
@@ -164,53 +162,53 @@ class StagePackagesOperator(PackageWaitOperator):
         # Imported when it runs, so that parsing a DAG loads no client.
         from airflow_provider_dli.hooks.obs import ObsHook
 
-        return ObsHook(self.dli_conn_id, region=self.region, project_id=self.project_id)
+        return ObsHook(**self.connection_arguments)
 
     @no_retry_of_wrong_input()
     def execute(self, context: Context) -> dict[str, Any]:
-        """Send, upload, wait, and give what XCom keeps."""
+        """Sends the files, uploads the group, waits, and returns the XCom value."""
         from airflow_provider_dli.staging.stager import Stager
 
-        started = time.time()
+        started = self.hook.now()
         order = self._order(context)
-        self._time_limits()
+        self.check_wait_arguments()
         with self.hook as dli, self.obs_hook as obs:
             stager = Stager(dli, obs)
             staged = stager.stage(order)
-            result = self._plain(staged)
+            result = staged.as_dict() | self.project_and_region()
             if staged.group is None:
                 stager.finish(order, result)
-                return self._finished(result)
+                return self._with_states(result)
             if self.deferrable:
-                # The files may be out of reach of the worker that goes on.
+                # The worker that resumes the task may not have the files.
                 upload = staged.upload.as_dict() if staged.upload else None
                 context["ti"].xcom_push(key=STAGED, value=result | {UPLOAD: upload})
             names = [package.name for package in staged.packages]
-            # Sending takes what it takes: only the task's own limit counts from its beginning.
-            limits = self._time_limits(started)
-            group = self._waited(staged.group, staged.found, names, limits)
-            # What the answer says of the group is no listing.
+            # `timeout` limits the wait alone, `execution_timeout` also the sending before it.
+            limits = self.time_limits(started)
+            group = wait_for_packages(self, staged.group, staged.found, names, limits)
+            # DLI's answer to the upload is no listing of the group.
             listed = None if group is staged.found else group
             stager.finish(order, result, staged.upload, listed)
-            return self._finished(result, group)
+            return self._with_states(result, group)
 
     @no_retry_of_wrong_input()
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Go on after the wait: give what XCom keeps, or raise as the worker would have."""
+        """Resumes after the wait: returns the XCom value, or raises what the worker would have."""
         from airflow_provider_dli.staging.records.upload_flow import Upload
         from airflow_provider_dli.staging.stager import Stager
 
         states = states_of(event)
         ti = context["ti"]
         result = ti.xcom_pull(task_ids=self.task_id, key=STAGED, map_indexes=ti.map_index)
-        # A task that version 0.1 deferred has none.
+        # A task that was deferred by version 0.1 has none.
         upload = Upload.from_dict(kept) if (kept := result.pop(UPLOAD, None)) else None
         check_complete(result["group"], [package["name"] for package in result["packages"]], states)
         self.log.info("READY: %s", ", ".join(states))
         with self.hook as dli, self.obs_hook as obs:
             group = dli.get_package_group(result["group"])
             Stager(dli, obs).finish(self._order(context), result, upload, group)
-            return self._finished(result, group)
+            return self._with_states(result, group)
 
     def _order(self, context: Context) -> StagingPlan:
         ti, dag = context.get("ti"), context.get("dag")
@@ -226,18 +224,14 @@ class StagePackagesOperator(PackageWaitOperator):
             task=f"{self.dag_id}.{self.task_id}" + (f".{index}" if index >= 0 else ""),
         )
 
-    def _plain(self, staged: StagingResult) -> dict[str, Any]:
-        return staged.as_dict() | self.project_and_region(self.log)
-
-    def _finished(
+    def _with_states(
         self, result: dict[str, Any], group: PackageGroup | None = None
     ) -> dict[str, Any]:
-        """Return the result with the packages' states."""
         from airflow_provider_dli.api.packages.readiness import judge
 
         states = judge(group, [package["name"] for package in result["packages"]]).states
-        ready = [
+        packages = [
             package | {"state": states[package["name"]] if group else None}
             for package in result["packages"]
         ]
-        return result | {"packages": ready}
+        return result | {"packages": packages}

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the sensors share: one wait, whether it takes place in the worker or in the triggerer."""
+"""What the sensors share: one wait, in the worker or in the triggerer."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
 
 from airflow.providers.common.compat.sdk import (
@@ -18,8 +17,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_dli.operators.base import DliHookMixin
-from airflow_provider_dli.operators.deferral import TimeLimits
+from airflow_provider_dli.operators.base import DliTask, TimeLimits
 from airflow_provider_dli.sensors.outcomes import End, Outcome, end_of, outcome_of_error, raised
 
 if TYPE_CHECKING:
@@ -33,43 +31,56 @@ if TYPE_CHECKING:
 F = TypeVar("F")
 
 
-class WaitSensor(DliHookMixin, BaseSensorOperator, Generic[F]):
+class WaitSensor(DliTask, BaseSensorOperator, Generic[F]):
     """A sensor that waits in the worker, or in the triggerer when it is ``deferrable``.
 
     It ends in the same way in all modes, see ``sensors/outcomes.py``. In ``reschedule`` mode each
-    poke is a process of its own and Airflow keeps nothing from one to the next but the time of the
-    first. So a poke that cannot tell how it is gives its slot back only when a look can: the slot
-    is held for ``max_unknown_time`` at most, and every poke that was rescheduled had a good look.
+    poke is a process of its own, and Airflow keeps nothing from one to the next but the time of the
+    first. So a poke without a usable answer does not give its slot back: it polls again until it
+    has one, for ``max_unknown_time`` at most. Every poke that was rescheduled had a good answer.
 
     :meta private:
     """
 
     switches: ClassVar[tuple[str, ...]] = ("deferrable",)
-    """The fields that are true or false."""
-    deferrable: bool
-    max_unknown_time: float
-    _first_poke: float | None = None
+    """The arguments that are true or false."""
+
+    def __init__(self, *, max_unknown_time: float, deferrable: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.max_unknown_time = max_unknown_time
+        self.deferrable = deferrable
+        self._first_poke: float | None = None
+        self._wait: Subscriber[Any, F] | None = None
 
     def execute(self, context: Context) -> Any:
-        """Wait in the worker, or look once and go on waiting in the triggerer."""
-        self.__dict__.pop("_wait", None)
+        """Waits in the worker, or polls once and waits on in the triggerer."""
+        self._wait = None
         with self._outcomes():
             self._check()
+            now = self.hook.now()
         if not self.deferrable:
-            return self._wait_here(context)
-        limits = TimeLimits(self, self.timeout)
-        looked = self.poke(context)
-        if looked:
-            return looked.xcom_value
+            return self._wait_here(context, now)
+        limits = TimeLimits(self.execution_timeout, self.timeout, now=now, started=now)
+        answer = self.poke(context)
+        if answer:
+            return answer.xcom_value
+        arguments = {
+            **self.connection_arguments,
+            **limits.trigger_arguments,
+            "poll_interval": self.poke_interval,
+            "max_unknown_time": self.max_unknown_time,
+            "looked": self._current_wait().looked,
+            "silent_fail": self.silent_fail,
+        }
         self.defer(
-            trigger=self._trigger(limits, looked=self._wait.looked),
+            trigger=self._trigger(arguments),
             method_name="execute_complete",
             timeout=limits.backstop,
         )
         return None  # `defer` raises
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Go on after the wait: returns what XCom keeps, or raises as the worker would have."""
+        """Resumes after the wait: returns the XCom value, or raises what the worker would have."""
         try:
             return self._complete(event)
         except (Exception, AirflowTaskTimeout) as error:
@@ -78,7 +89,7 @@ class WaitSensor(DliHookMixin, BaseSensorOperator, Generic[F]):
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
     ) -> Any:
-        """Go on after the wait, past what Airflow's sensors make of an exception themselves."""
+        """Resumes after the wait, without what Airflow's sensors make of an exception."""
         if next_method != "__fail__":
             return super(BaseSensorOperator, self).resume_execution(
                 next_method, next_kwargs, context
@@ -88,64 +99,61 @@ class WaitSensor(DliHookMixin, BaseSensorOperator, Generic[F]):
         except AirflowSkipException:
             raise
         except AirflowException as error:
-            # No event came. Airflow before 3.3 does not tell a timeout from a trigger that broke.
+            # No event came. Before 3.3 Airflow does not tell a timeout from a failure of a trigger.
             outcome = outcome_of_error(error)
             self._end(error, Outcome.NO_EVENT if outcome is Outcome.ERROR else outcome)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once; in ``reschedule`` mode, until a look tells how it is."""
+        """Polls once; in ``reschedule`` mode, until there is a usable answer."""
         with self._outcomes(), self.hook as hook:
+            wait = self._current_wait()
             while True:
-                found = self._look(hook)
+                wait.project = hook.account.project
+                found = hook.look_for(wait, self._call())
                 if found is not None:
                     return PokeReturnValue(True, self._result(hook, found))
-                if self.deferrable or not self.reschedule or not self._wait.is_open:
+                if self.deferrable or not self.reschedule or not wait.is_open:
                     return PokeReturnValue(False)
                 now = hook.now()
-                hook.sleep(self._wait.next_look(now) - now)
-        # An error that silent_fail bears does not keep the wait from its end.
+                hook.sleep(wait.next_look(now) - now)
+        # After an error that silent_fail hides, the timeout still holds.
         with self._outcomes():
-            self._wait.expire(self.hook.now())
+            self._current_wait().expire(self.hook.now())
         return PokeReturnValue(False)
 
-    def _wait_here(self, context: Context) -> Any:
-        """Poke until it is done, or leave the rest to a later process in ``reschedule`` mode."""
-        began = self.hook.now()
+    def _wait_here(self, context: Context, began: float) -> Any:
+        """Pokes until it is done, or leaves the rest to a later process in ``reschedule`` mode."""
         if self.reschedule:
             self._first_poke = first_poke(context)
             began = self._first_poke or began
         pokes = 0
-        while not (looked := self.poke(context)):
+        while not (answer := self.poke(context)):
             pokes += 1
             pause = self._pause(began, pokes)
             if self.reschedule:
                 raise _rescheduled(pause)
             with self._outcomes():
                 self.hook.sleep(pause)
-        return looked.xcom_value
+        return answer.xcom_value
 
     def _pause(self, began: float, pokes: int) -> float:
-        """Returns the seconds until the next poke, of which there is one at the deadline."""
+        """Returns the seconds until the next poke. The last poke is at the deadline."""
         now, started = self.hook.now(), datetime.fromtimestamp(began, UTC)
         pause = self._get_next_poke_interval(started, lambda: self.hook.now() - began, pokes)
-        deadline = self._wait.deadline
+        deadline = self._current_wait().deadline
         return float(pause) if deadline is None else max(min(pause, deadline - now), 0.0)
 
-    def _look(self, hook: DliHook) -> F | None:
-        self._wait.project = hook.account.project
-        return hook.look_for(self._wait, self._call())
-
-    @cached_property
-    def _wait(self) -> Subscriber[Any, F]:
-        # While it is deferred, the deadline is the trigger's.
-        began = self.hook.now() if self._first_poke is None else self._first_poke
-        wait = self._begin(None if self.deferrable else began + self.timeout)
-        wait.looked = self._first_poke is not None
-        return wait
+    def _current_wait(self) -> Subscriber[Any, F]:
+        if self._wait is None:
+            began = self.hook.now() if self._first_poke is None else self._first_poke
+            # While the task is deferred, the trigger keeps the deadline.
+            self._wait = self._begin(None if self.deferrable else began + self.timeout)
+            self._wait.looked = self._first_poke is not None
+        return self._wait
 
     @contextmanager
     def _outcomes(self) -> Iterator[None]:
-        """Make of every error what the table says, which may be nothing."""
+        """Ends the task as the table of outcomes says for an error, or logs the error."""
         try:
             yield
         except AirflowSkipException:
@@ -154,7 +162,7 @@ class WaitSensor(DliHookMixin, BaseSensorOperator, Generic[F]):
             outcome = outcome_of_error(error)
             if end_of(outcome, self) is not End.GO_ON:
                 self._end(error, outcome)
-            self.log.error("The wait goes on, since silent_fail is set: %s", error)
+            self.log.error("The wait continues, because silent_fail is set: %s", error)
 
     def _end(self, error: BaseException, outcome: Outcome) -> NoReturn:
         ending = raised(error, outcome, self)
@@ -163,7 +171,7 @@ class WaitSensor(DliHookMixin, BaseSensorOperator, Generic[F]):
         raise ending from error
 
     def _check(self) -> None:
-        """Refuse wrong arguments before any request."""
+        """Raises `InputError` for a wrong argument, before any request is sent."""
         from airflow_provider_dli.api import checks
 
         for field in self.switches:
@@ -176,7 +184,7 @@ class WaitSensor(DliHookMixin, BaseSensorOperator, Generic[F]):
 
     @abstractmethod
     def _call(self) -> Call[F | None]:
-        """Returns the call of one look; raises `InputError` for a wrong argument."""
+        """Returns the call of one poll; raises `InputError` for a wrong argument."""
 
     @abstractmethod
     def _begin(self, deadline: float | None) -> Subscriber[Any, F]:
@@ -184,24 +192,24 @@ class WaitSensor(DliHookMixin, BaseSensorOperator, Generic[F]):
 
     @abstractmethod
     def _result(self, hook: DliHook, found: F) -> dict[str, Any]:
-        """Returns what XCom keeps, or raises for what ended without success."""
+        """Returns the XCom value, or raises the error of what ended without success."""
 
     @abstractmethod
-    def _trigger(self, limits: TimeLimits, *, looked: bool) -> BaseTrigger:
-        """Returns the trigger that waits for the same; `looked`: the worker had a good look."""
+    def _trigger(self, arguments: Mapping[str, Any]) -> BaseTrigger:
+        """Returns the trigger that waits for the same, with the arguments that all waits share."""
 
     @abstractmethod
     def _complete(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Returns what XCom keeps of the trigger's event, or raises what it says went wrong."""
+        """Returns the XCom value of the trigger's event, or raises the error in it."""
 
 
 def first_poke(context: Context) -> float | None:
-    """Returns the Unix time of the first poke that was rescheduled, `None` when this is it."""
+    """Returns the Unix time of the first poke that was rescheduled; `None` if this is the first."""
     ti: Any = context["ti"]
     if hasattr(ti, "get_first_reschedule_date"):
         date = ti.get_first_reschedule_date(context)
     else:
-        # Airflow 2 asks its database itself.
+        # Airflow 2 reads it from its database.
         from airflow.sensors.base import (  # type: ignore[import-not-found]  # not in Airflow 3
             _orig_start_date,
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the task of a sensor ends: one table for all modes, and what reads it."""
+"""How the task of a sensor ends: one table for all modes, and the functions that read it."""
 
 from __future__ import annotations
 
@@ -7,37 +7,46 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
+
+from airflow_provider_dli.api.protocol import errors
+
 
 class Outcome(Enum):
-    """What may end the wait of a sensor, beside a success."""
+    """What ends the wait of a sensor, except success."""
 
     TIMED_OUT = auto()
-    """The sensor's `timeout` is over, or the task's `execution_timeout`."""
+    """The `timeout` of the sensor or the `execution_timeout` of the task is over."""
     FAILED = auto()
-    """A package is FAILED, or the job is dead: it stays so."""
+    """A package is FAILED or the job is dead. This does not change any more."""
     LOST = auto()
-    """It is gone, or in a state that nobody knows, for longer than `max_unknown_time`."""
+    """It is missing, or in an unknown state, for longer than `max_unknown_time`."""
     WRONG_INPUT = auto()
-    """An argument of the task, or a field of its connection, is wrong."""
+    """An argument of the task or a field of its connection is wrong."""
     ERROR = auto()
-    """Looking failed: refused, or out of reach for longer than `max_unknown_time`."""
+    """The poll was refused, or DLI was unavailable for longer than `max_unknown_time`."""
     NO_EVENT = auto()
-    """The trigger itself broke down."""
+    """The trigger failed without an event."""
 
 
 class End(Enum):
-    """What becomes of the task."""
+    """How the task ends."""
 
     FAIL = auto()
-    """It fails with the error itself, and is tried again as often as `retries` says."""
+    """It fails with the error itself, and is retried as `retries` says."""
     FAIL_FOR_GOOD = auto()
-    """It fails and is not tried again: `AirflowFailException`."""
+    """It fails with `AirflowFailException` and is not retried."""
     TIME_OUT = auto()
-    """It fails as a sensor does when its time is up: not tried again."""
+    """It fails with `AirflowSensorTimeout` and is not retried."""
     SKIP = auto()
     """It is skipped."""
     GO_ON = auto()
-    """The error is logged and the wait goes on, until the timeout at the latest."""
+    """It does not end: the error is logged and the wait continues, until the timeout at most."""
 
 
 class Row(NamedTuple):
@@ -57,12 +66,12 @@ ENDS: Mapping[Outcome, Row] = {
     Outcome.ERROR: Row(End.FAIL, End.FAIL, End.SKIP, End.GO_ON),
     Outcome.NO_EVENT: Row(End.FAIL, End.SKIP, End.SKIP, End.FAIL),
 }
-"""`soft_fail` is about what is waited for, `never_fail` about every end, and neither hides a wrong
-argument; `silent_fail` is about looks that tell nothing."""
+"""`soft_fail` applies to what the sensor waits for, `never_fail` to every end. Neither hides an
+argument that is wrong. `silent_fail` applies to polls without a usable answer."""
 
 
 class Settings(Protocol):
-    """What a sensor is told of its end."""
+    """The arguments of a sensor that decide how its task ends."""
 
     soft_fail: bool
     never_fail: bool
@@ -70,7 +79,7 @@ class Settings(Protocol):
 
 
 def end_of(outcome: Outcome, task: Settings) -> End:
-    """Returns what becomes of the task; of two settings, the one by which the wait goes on wins."""
+    """Returns how the task ends; `silent_fail` wins when it lets the wait continue."""
     row = ENDS[outcome]
     if task.silent_fail and row.silent_fail is End.GO_ON:
         return End.GO_ON
@@ -79,47 +88,41 @@ def end_of(outcome: Outcome, task: Settings) -> End:
     return row.never_fail if task.never_fail else row.plain
 
 
+_OUTCOMES: tuple[tuple[tuple[type[BaseException], ...], Outcome], ...] = (
+    ((errors.InputError,), Outcome.WRONG_INPUT),
+    (
+        (
+            AirflowSensorTimeout,
+            AirflowTaskTimeout,
+            errors.PackageGroupTimeoutError,
+            errors.SparkBatchTimeoutError,
+        ),
+        Outcome.TIMED_OUT,
+    ),
+    ((errors.PackageGroupLostError, errors.SparkBatchLostError), Outcome.LOST),
+    ((errors.PackageGroupFailedError, errors.SparkBatchFailedError), Outcome.FAILED),
+)
+"""The first row that fits counts: a lost group is also a failed one."""
+
+
 def outcome_of_error(error: BaseException) -> Outcome:
     """Returns what an error means for the task that waits."""
-    from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowTaskTimeout
-
-    from airflow_provider_dli.api.protocol import errors
-
-    rows: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Outcome], ...] = (
-        (errors.InputError, Outcome.WRONG_INPUT),
-        (
-            (
-                AirflowSensorTimeout,
-                AirflowTaskTimeout,
-                errors.PackageGroupTimeoutError,
-                errors.SparkBatchTimeoutError,
-            ),
-            Outcome.TIMED_OUT,
-        ),
-        ((errors.PackageGroupLostError, errors.SparkBatchLostError), Outcome.LOST),
-        ((errors.PackageGroupFailedError, errors.SparkBatchFailedError), Outcome.FAILED),
+    return next(
+        (outcome for kinds, outcome in _OUTCOMES if isinstance(error, kinds)), Outcome.ERROR
     )
-    return next((outcome for kinds, outcome in rows if isinstance(error, kinds)), Outcome.ERROR)
 
 
 def is_borne_silently(error: BaseException) -> bool:
-    """Whether a sensor with `silent_fail` goes on waiting after this error."""
+    """Whether a sensor with `silent_fail` continues to wait after this error."""
     return ENDS[outcome_of_error(error)].silent_fail is End.GO_ON
 
 
 def raised(error: BaseException, outcome: Outcome, task: Settings) -> BaseException:
-    """Returns what the task raises where its wait is over: the error itself, or Airflow's own."""
-    from airflow.providers.common.compat.sdk import (
-        AirflowFailException,
-        AirflowSensorTimeout,
-        AirflowSkipException,
-        AirflowTaskTimeout,
-    )
-
+    """Returns the exception with which the task ends: the error itself, or one of Airflow's."""
     end = end_of(outcome, task)
     if end is End.SKIP:
         setting = "soft_fail" if task.soft_fail else "never_fail"
-        return AirflowSkipException(f"Skipped, since {setting} is set: {error}")
+        return AirflowSkipException(f"Skipped, because {setting} is set: {error}")
     if end is End.FAIL_FOR_GOOD:
         return AirflowFailException(str(error))
     if end is End.TIME_OUT and not isinstance(error, AirflowSensorTimeout | AirflowTaskTimeout):

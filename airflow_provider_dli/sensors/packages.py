@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_dli.sensors.base import WaitSensor
-from airflow_provider_dli.triggers.events import check_complete, states_of, wait_fields
+from airflow_provider_dli.triggers.events import check_complete, states_of
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from airflow_provider_dli.api.packages.wait import GroupWait
     from airflow_provider_dli.api.protocol.wire import Call
     from airflow_provider_dli.hooks.dli import DliHook
-    from airflow_provider_dli.operators.deferral import TimeLimits
 
 
 class PackageGroupSensor(WaitSensor["PackageGroup"]):
     """Wait until a DLI package group, or some packages of it, are READY.
 
-    Who uploads the group does not matter. An absent group or package is waited for; a package
-    that is FAILED fails the task, naming it, and is not tried again. Modes ``poke`` and
-    ``reschedule``, or ``deferrable``; ``docs/operators.md`` has a table of how it ends.
+    It does not matter who uploads the group. The sensor waits for a group or package that does not
+    exist yet. A package that is FAILED fails the task, which names it and is not retried. Modes
+    ``poke`` and ``reschedule``, or ``deferrable``; ``docs/operators.md`` has a table of how the
+    task ends.
 
     .. code-block:: python
 
@@ -37,16 +37,16 @@ class PackageGroupSensor(WaitSensor["PackageGroup"]):
     ``name`` and ``state``.
 
     :param group: name of the group (templated)
-    :param packages: names of the packages to wait for, in a list or any other sequence, also the
+    :param packages: names of the packages to wait for: a list or another sequence, such as the
         output of a mapped task; ``None`` for all that the group has, at least one (templated)
-    :param kind: ask the service for packages of this kind only: ``jar``, ``pyFile``, ``file`` or
+    :param kind: wait for packages of this kind only: ``jar``, ``pyFile``, ``file`` or
         ``modelFile`` (templated)
-    :param max_unknown_time: seconds for which the listing may be out of reach or a state be a word
-        that nobody knows; in ``reschedule`` mode the slot is held meanwhile
-    :param deferrable: wait in the triggerer, where all waits share each listing
+    :param max_unknown_time: seconds for which the listing may be unavailable, or a state unknown,
+        before the task fails; a ``reschedule`` task keeps its slot meanwhile
+    :param deferrable: wait in the triggerer, where all waits on an account share one listing
     :param dli_conn_id: connection of type ``dli`` (templated)
-    :param region: wins over the connection's region (templated)
-    :param project_id: wins over the connection's project id (templated)
+    :param region: overrides the region of the connection (templated)
+    :param project_id: overrides the project id of the connection (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -72,19 +72,21 @@ class PackageGroupSensor(WaitSensor["PackageGroup"]):
         project_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            max_unknown_time=max_unknown_time,
+            deferrable=deferrable,
+            dli_conn_id=dli_conn_id,
+            region=region,
+            project_id=project_id,
+            **kwargs,
+        )
         self.group = group
         self.packages = packages
         self.kind = kind
-        self.max_unknown_time = max_unknown_time
-        self.deferrable = deferrable
-        self.dli_conn_id = dli_conn_id
-        self.region = region
-        self.project_id = project_id
 
     @cached_property
     def _names(self) -> tuple[str, ...] | None:
-        # Read once: what Airflow makes of a mapped task's output asks for each item anew.
+        # Read once: the output of a mapped task asks Airflow for every item again.
         from airflow_provider_dli.api import checks
 
         return None if self.packages is None else checks.package_names(self.packages)
@@ -110,16 +112,14 @@ class PackageGroupSensor(WaitSensor["PackageGroup"]):
             trouble=log.trouble,
         )
 
-    def _trigger(self, limits: TimeLimits, *, looked: bool) -> BaseTrigger:
+    def _trigger(self, arguments: Mapping[str, Any]) -> BaseTrigger:
         from airflow_provider_dli.triggers.packages import PackageGroupTrigger
 
         return PackageGroupTrigger(
             group=self.group,
             packages=None if self._names is None else list(self._names),
             kind=self.kind,
-            silent_fail=self.silent_fail,
-            looked=looked,
-            **wait_fields(self, limits, self.poke_interval),
+            **arguments,
         )
 
     def _complete(self, event: dict[str, Any]) -> dict[str, Any]:
@@ -136,6 +136,6 @@ class PackageGroupSensor(WaitSensor["PackageGroup"]):
     def _xcom(self, states: Mapping[str, str]) -> dict[str, Any]:
         return {
             "group": self.group,
-            **self.project_and_region(self.log),
+            **self.project_and_region(),
             "packages": [{"name": name, "state": state} for name, state in states.items()],
         }

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_dli.sensors.base import WaitSensor
-from airflow_provider_dli.triggers.events import batch_of, wait_fields
+from airflow_provider_dli.triggers.events import batch_of
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
@@ -18,15 +18,14 @@ if TYPE_CHECKING:
     from airflow_provider_dli.api.jobs.wait import JobWait
     from airflow_provider_dli.api.protocol.wire import Call
     from airflow_provider_dli.hooks.dli import DliHook
-    from airflow_provider_dli.operators.deferral import TimeLimits
 
 
 class SparkBatchSensor(WaitSensor["SparkBatch"]):
-    """Wait until a Spark job has ended well; one that is dead fails the task and says why.
+    """Wait until a Spark job has ended with success; a dead job fails the task with the cause.
 
-    Who submitted the job does not matter, and it is never cancelled. A dead job stays dead, so
-    there is no retry for one; with ``soft_fail`` the task is skipped. Modes ``poke`` and
-    ``reschedule``, or ``deferrable``; ``docs/operators.md`` has a table of how it ends.
+    It does not matter who submitted the job, and the sensor never cancels it. A dead job stays
+    dead, so the task is not retried; with ``soft_fail`` it is skipped. Modes ``poke`` and
+    ``reschedule``, or ``deferrable``; ``docs/operators.md`` has a table of how the task ends.
 
     .. code-block:: python
 
@@ -38,14 +37,14 @@ class SparkBatchSensor(WaitSensor["SparkBatch"]):
     ``region``.
 
     :param batch_id: id of the job (templated)
-    :param auto_recovery: the job was submitted with it: it is dead only when two looks say so
-    :param max_unknown_time: seconds for which DLI may be out of reach, the job be absent, or its
-        state be a word that nobody knows; in ``reschedule`` mode the slot is held meanwhile
-    :param deferrable: wait in the triggerer, where all waits share their polls
-    :param driver_log: with ``deferrable``: write the driver's log into the task's
+    :param auto_recovery: the job was submitted with it, so it is dead only if two polls say so
+    :param max_unknown_time: seconds for which DLI may be unavailable, or the job missing or in an
+        unknown state, before the task fails; a ``reschedule`` task keeps its slot meanwhile
+    :param deferrable: wait in the triggerer, where all waits on an account share their polls
+    :param driver_log: with ``deferrable``: write the log of the driver into the log of the task
     :param dli_conn_id: connection of type ``dli`` (templated)
-    :param region: wins over the connection's region (templated)
-    :param project_id: wins over the connection's project id (templated)
+    :param region: overrides the region of the connection (templated)
+    :param project_id: overrides the project id of the connection (templated)
     """
 
     switches = ("deferrable", "auto_recovery", "driver_log")
@@ -65,15 +64,17 @@ class SparkBatchSensor(WaitSensor["SparkBatch"]):
         project_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            max_unknown_time=max_unknown_time,
+            deferrable=deferrable,
+            dli_conn_id=dli_conn_id,
+            region=region,
+            project_id=project_id,
+            **kwargs,
+        )
         self.batch_id = batch_id
         self.auto_recovery = auto_recovery
-        self.max_unknown_time = max_unknown_time
-        self.deferrable = deferrable
         self.driver_log = driver_log
-        self.dli_conn_id = dli_conn_id
-        self.region = region
-        self.project_id = project_id
 
     def _call(self) -> Call[SparkBatch | None]:
         from airflow_provider_dli.api.jobs import calls
@@ -94,7 +95,7 @@ class SparkBatchSensor(WaitSensor["SparkBatch"]):
             trouble=progress.trouble,
         )
 
-    def _trigger(self, limits: TimeLimits, *, looked: bool) -> BaseTrigger:
+    def _trigger(self, arguments: Mapping[str, Any]) -> BaseTrigger:
         from airflow_provider_dli.triggers.spark import SparkBatchTrigger
 
         return SparkBatchTrigger(
@@ -102,9 +103,7 @@ class SparkBatchSensor(WaitSensor["SparkBatch"]):
             auto_recovery=self.auto_recovery,
             driver_log=self.driver_log,
             cancel_on_kill=False,
-            silent_fail=self.silent_fail,
-            looked=looked,
-            **wait_fields(self, limits, self.poke_interval),
+            **arguments,
         )
 
     def _complete(self, event: dict[str, Any]) -> dict[str, Any]:
@@ -113,8 +112,6 @@ class SparkBatchSensor(WaitSensor["SparkBatch"]):
             return self._result(hook, batch)
 
     def _result(self, hook: DliHook, found: SparkBatch) -> dict[str, Any]:
-        from airflow_provider_dli.api.jobs.models import BatchState
-
-        if found.state is BatchState.DEAD:
+        if found.is_dead:
             raise hook.explain_batch(found)
-        return found.summary | self.project_and_region(self.log)
+        return found.summary | self.project_and_region()

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What passes between a task and its trigger: the fields of a wait, and the event that ends it.
+"""The event by which a trigger ends the wait of a task, and what the task reads in it.
 
-Both keep the shape of version 0.1: a task, its row and its event may come from different versions
+Events keep the shape of version 0.1: a task, its row and its event may come from different versions
 of this package. A DAG file imports this module, so it loads no client.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.jobs.models import SparkBatch
@@ -16,35 +16,6 @@ if TYPE_CHECKING:
 
 READY, ENDED, FAILED = "ready", "ended", "failed"
 """The `status` of an event: of a package group, of a Spark job, and of either."""
-
-
-class WaitingTask(Protocol):
-    """A task, as far as every wait takes arguments from it."""
-
-    dli_conn_id: str
-    region: str | None
-    project_id: str | None
-    max_unknown_time: float
-
-
-class Limits(Protocol):
-    """When the wait of a task has to end."""
-
-    deadline: float | None
-    limit: str
-
-
-def wait_fields(task: WaitingTask, limits: Limits, poll_interval: float) -> dict[str, Any]:
-    """Returns the fields of a trigger that every wait takes from its task."""
-    return {
-        "dli_conn_id": task.dli_conn_id,
-        "region": task.region,
-        "project_id": task.project_id,
-        "max_unknown_time": task.max_unknown_time,
-        "poll_interval": poll_interval,
-        "deadline": limits.deadline,
-        "limit": limits.limit,
-    }
 
 
 def ready_event(states: Mapping[str, str]) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def test_a_job_that_goes_on_fails_the_task(
     # DLI takes the cancel and does nothing.
     emulator.add_fault(Fault(status=200, body={"msg": "deleted"}, method="DELETE"))
 
-    with pytest.raises(SparkBatchTimeoutError, match=f"after 30 seconds .*: {batch_id}") as caught:
+    with pytest.raises(SparkBatchTimeoutError, match=f"after 30 seconds: {batch_id}") as caught:
         cancel(batch_id, timeout=30)
 
     assert caught.value.batch_id == batch_id
@@ -149,10 +149,10 @@ def test_a_cancel_that_fails_keeps_nobody_from_the_others(
     first, second, third = (emulator.add_batch({}, "running") for _ in range(3))
     emulator.add_fault(Fault(fault, method="DELETE", path=f"/batches/{first}", times=None))
 
-    with pytest.raises(SparkBatchError, match="1 of 3 Spark jobs may still run") as caught:
+    with pytest.raises(SparkBatchError, match="1 of 3 Spark jobs may still be running") as caught:
         cancel([first, second, third])
 
-    assert f"Spark job {first} may still run: DELETE" in str(caught.value)
+    assert f"Spark job {first} may still be running: DELETE" in str(caught.value)
     assert [emulator.batches()[one]["state"] for one in (second, third)] == ["dead", "dead"]
 
 
@@ -166,7 +166,7 @@ def test_a_job_that_goes_on_is_named_beside_one_that_cannot_be_cancelled(
     with pytest.raises(SparkBatchError) as caught:
         cancel([first, second], timeout=5)
 
-    assert f"after 5 seconds still running: {second}" in str(caught.value)
+    assert f"still running after 5 seconds: {second}" in str(caught.value)
     assert first in str(caught.value)
 
 

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, TaskDeferred
 from operators.spark_tasks import Spark, request, run
 
-from airflow_provider_dli.api.protocol.errors import SparkBatchFailedError
 from airflow_provider_dli.emulator import Emulator
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.operators.spark import SparkBatchOperator
@@ -106,13 +105,11 @@ def test_numbers_and_booleans_may_come_from_templates(
 
 def test_auto_recovery_that_a_template_turns_off_is_off(spark: Spark, emulator: Emulator) -> None:
     """Text that is not empty would count as true."""
-    emulator.set_batch_timeline("*", [(0, "running"), (5, "dead")])
-    operator = spark(auto_recovery="False")
+    with pytest.raises(TaskDeferred) as left:
+        run(spark(auto_recovery="False", deferrable=True))
 
-    with pytest.raises(SparkBatchFailedError):
-        run(operator)
-
-    assert (operator.recovers, request(emulator)["auto_recovery"]) == (False, False)
+    trigger = left.value.trigger
+    assert (trigger.auto_recovery, request(emulator)["auto_recovery"]) == (False, False)
 
 
 # Wrong values

@@ -98,7 +98,7 @@ def test_a_job_that_is_left_goes_on_and_the_retry_takes_it_over(mode: Mode, dli:
     result = mode.run(mode.spark(retries=1), run=retried(run))
 
     assert caught.value.__notes__ == [
-        f"Spark job {result['batch_id']} may still run: the task leaves it."
+        f"Spark job {result['batch_id']} may still be running: the task leaves it."
     ]
     assert (submissions(dli), cancels(dli)) == (1, 0)
 
@@ -111,7 +111,7 @@ def test_a_job_that_cannot_be_cancelled_is_said_to_run(mode: Mode, dli: Emulator
         mode.run(mode.spark(timeout=mode.seconds(60)))
 
     (note,) = caught.value.__notes__
-    assert "may still run: it could not be cancelled: DELETE" in note
+    assert "may still be running: it could not be cancelled: DELETE" in note
 
 
 @pytest.mark.parametrize("poll_interval", [10, 40])

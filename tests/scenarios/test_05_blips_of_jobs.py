@@ -68,7 +68,7 @@ def test_trouble_that_lasts_fails_with_the_last_error(mode: Mode, dli: Emulator,
 
     assert caught.value.__notes__ == [
         f"No look at Spark job {job(dli)['id']} succeeded for {limit:g} seconds.",
-        f"Spark job {job(dli)['id']} may still run: the task leaves it.",
+        f"Spark job {job(dli)['id']} may still be running: the task leaves it.",
     ]
     assert (submissions(dli), cancels(dli)) == (1, 0)
 
@@ -166,7 +166,7 @@ def test_a_service_that_stays_away_leaves_nobody_to_believe_that_the_job_was_can
     with pytest.raises(ServiceError, match="GET") as caught:
         mode.run(mode.spark(max_unknown_time=40))
 
-    assert f"Spark job {job(dli)['id']} may still run" in caught.value.__notes__[-1]
+    assert f"Spark job {job(dli)['id']} may still be running" in caught.value.__notes__[-1]
 
 
 def test_while_tries_are_left_the_job_is_left_and_the_next_try_takes_it_over(

@@ -108,8 +108,9 @@ def test_a_task_that_is_ended_cancels_its_job_after_any_call_was_throttled(
     dli.set_batch_timeline("*", NEVER)
     operator = mode.spark(driver_log=False)
     dli.add_fault(throttled("3600"))
+    kill = once(lambda: operator.job_guard.batch_id, operator.on_kill)
 
     with pytest.raises(Exception, match="ended"):
-        mode.run(operator, once(lambda: operator.batch_id, operator.on_kill), first(operator))
+        mode.run(operator, kill, first(operator))
 
     assert cancels(dli) == 1

@@ -134,7 +134,7 @@ def test_what_may_be_running_and_cannot_be_cancelled_is_said_to_run(
 
     with pytest.raises(SparkBatchLostError) as caught:
         mode.run(mode.spark(), run=run_of(mode))
-    assert "may still run: it could not be cancelled" in "".join(caught.value.__notes__)
+    assert "may still be running: it could not be cancelled" in "".join(caught.value.__notes__)
 
 
 def test_nothing_is_submitted_when_nobody_can_look_first(mode: Mode, dli: Emulator) -> None:
@@ -169,7 +169,7 @@ def test_the_last_try_that_cannot_even_look_gives_up_the_job_of_the_one_before(
     if policy == "cancel":
         assert states(dli) == ["dead"]
     else:
-        assert "may still run: the task leaves it" in caught.value.__notes__[0]
+        assert "may still be running: the task leaves it" in caught.value.__notes__[0]
 
 
 def test_a_retry_that_is_wrong_gives_up_the_job_of_the_try_before(
@@ -192,4 +192,4 @@ def test_a_retry_whose_connection_is_wrong_says_what_may_run(mode: Mode, dli: Em
 
     with pytest.raises(AirflowFailException, match="region is 'Eu 7'") as caught:
         mode.run(mode.spark(retries=2, region="Eu 7"), run=retried(run))
-    assert "may still run" in caught.value.__cause__.__notes__[0]
+    assert "may still be running" in caught.value.__cause__.__notes__[0]

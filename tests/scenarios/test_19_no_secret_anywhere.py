@@ -526,13 +526,13 @@ CALLS: dict[str, Callable[[World], object]] = {
     "SparkBatchOperator.execute_complete": job_in_the_triggerer,
     "SparkBatchOperator.on_kill": job_that_is_killed,
     "SparkBatchOperator.resume_execution": job_whose_triggerer_is_gone,
-    "SparkBatchOperator.responsible": job_with_a_wrong_field,
+    "SparkBatchOperator.prepare_for_execution": part,
+    "SparkBatchOperator.job_label": job_with_a_wrong_field,
+    "SparkBatchOperator.names_from_before_clear": part,
     **{
-        f"SparkBatchOperator.{name}": part
-        for name in (
-            *("run_job", "follow", "count_as_none", "job_label", "recovers", "earlier_names"),
-            *("check_alive", "cancelled", "is_ended_by_kill"),
-        )
+        f"{kind}.{name}": part
+        for kind in ("SparkBatchOperator", "UploadPackageGroupOperator", "StagePackagesOperator")
+        for name in ("check_wait_arguments", "time_limits", "trigger_arguments")
     },
     "CancelSparkBatchOperator.execute": lambda w: w.task(
         CancelSparkBatchOperator, batch_id=[w.job, NO_JOB]
@@ -546,12 +546,13 @@ CALLS: dict[str, Callable[[World], object]] = {
     "SparkBatchTrigger.serialize": lambda w: w.trigger(SparkBatchTrigger).serialize(),
     "SparkBatchTrigger.on_kill": killed_in_the_triggerer,
     **{
-        f"{kind}.project_and_region": part
+        f"{kind}.{name}": part
         for kind in (
             *("SparkBatchOperator", "CancelSparkBatchOperator", "SparkBatchSensor"),
             *("UploadPackageGroupOperator", "DeletePackageGroupOperator"),
             *("StagePackagesOperator", "PackageGroupSensor"),
         )
+        for name in ("project_and_region", "connection_arguments")
     },
     # What the sensors do with each poke, and after a deferral.
     **{f"DliHook.{name}": part for name in ("look_for", "sleep")},

@@ -116,7 +116,7 @@ def test_a_job_of_before_that_does_not_end_is_warned_of(
 
     submit(mode, cleared(run))
 
-    assert f"Of before the clear these jobs still run: {old}" in task_log()
+    assert f"Jobs from before the clear are still running: {old}" in task_log()
     assert submissions(dli) == 2
 
 

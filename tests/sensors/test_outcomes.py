@@ -250,7 +250,7 @@ def test_a_skipped_task_says_why(sight: Sight, name: str) -> None:
     sight.show("failed")
 
     with pytest.raises(
-        AirflowSkipException, match=rf"Skipped, since {name} is set: .*(FAILED|dead)"
+        AirflowSkipException, match=rf"Skipped, because {name} is set: .*(FAILED|dead)"
     ):
         sight.run(**{name: True})
 

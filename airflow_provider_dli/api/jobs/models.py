@@ -92,6 +92,11 @@ class SparkBatch:
         return self.state.is_terminal
 
     @property
+    def is_dead(self) -> bool:
+        """Whether the job has ended without success."""
+        return self.state is BatchState.DEAD
+
+    @property
     def summary(self) -> dict[str, Any]:
         """The result of a task in XCom."""
         return {

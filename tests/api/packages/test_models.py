@@ -428,7 +428,7 @@ def test_a_part_that_is_no_list_of_objects_is_an_error(
     ],
 )
 def test_a_group_that_is_no_utf_8_is_an_error(body: bytes) -> None:
-    with pytest.raises(WireError, match="no JSON|not JSON"):
+    with pytest.raises(WireError, match=r"no JSON|not JSON"):
         list(PackageListing(body).groups)
 
 

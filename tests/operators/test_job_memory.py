@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import DAG, BaseOperator
 from task_runs import BrokenStore, MuteRun, StateStore, TaskRun, cleared, context, first, retried
 
 from airflow_provider_dli.api.jobs.names import Owner
-from airflow_provider_dli.operators.job_owner import JobMemory, owner_of
+from airflow_provider_dli.operators.job_guard import JobMemory, owner_of
 
 LOG = logging.getLogger(__name__)
 

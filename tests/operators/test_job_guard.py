@@ -26,7 +26,7 @@ from airflow_provider_dli.api.protocol.errors import (
 )
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.hooks.dli import DliHook
-from airflow_provider_dli.operators.responsible import ON_KILL_LIMIT
+from airflow_provider_dli.operators.job_guard import ON_KILL_LIMIT
 from airflow_provider_dli.operators.spark import SparkBatchOperator
 
 if version("apache-airflow").startswith("2."):
@@ -545,7 +545,7 @@ def test_a_deferral_that_times_out_may_leave_the_job(dli: Emulator) -> None:
 
     error = failed(spark(on_timeout="leave"), run)
 
-    assert "may still run: the task leaves it" in error.__notes__[0]
+    assert "may still be running: the task leaves it" in error.__notes__[0]
     assert cancels(dli) == 0
 
 
