@@ -1,4 +1,4 @@
-"""A task that is ended from outside: what becomes of the job that it is responsible for."""
+"""What becomes of the job of a task that is ended from outside, or that fails."""
 
 from __future__ import annotations
 
@@ -162,6 +162,23 @@ def test_a_retry_that_is_killed_submits_no_other_job(mode: Mode, emulator: Emula
 
     assert submissions(emulator) == 1
     assert job(emulator)["state"] == "dead"
+
+
+# One try and another
+
+
+def test_each_try_that_airflow_prepares_answers_for_its_own_job(dli: Emulator) -> None:
+    """Airflow runs a shallow copy of the task of the DAG."""
+    task = spark(wait_for_completion=False)
+    one, other = (task.prepare_for_execution() for _ in range(2))
+    one.name, other.name = "one", "other"  # as templates are rendered
+    for operator in (one, other):
+        operator.execute(context(first(operator)))
+
+    one.on_kill()
+
+    states = {batch["name"].split("-")[0]: batch["state"] for batch in dli.batches().values()}
+    assert states == {"one": "dead", "other": "running"}
 
 
 # Before there is anything to cancel, and after

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 from fake_clock import FakeClock
 
 from airflow_provider_dli.api.protocol.errors import (
@@ -309,3 +310,38 @@ def test_an_operator_makes_its_hook_from_its_own_arguments() -> None:
     hook = operator.hook
 
     assert (hook.dli_conn_id, hook._region, hook._project_id) == ("other", "eu-de", "p")
+
+
+# The limits of a wait in the triggerer
+
+
+def left_after_a_long_upload(hook: DliHook, emulator: Emulator, **limits: Any) -> TaskDeferred:
+    """Defer a task whose upload DLI takes only after some time."""
+    emulator.add_fault(Fault("throttled", method="POST", retry_after="20", times=1))
+    with pytest.raises(TaskDeferred) as left:
+        upload(hook, deferrable=True, **limits).execute({})
+    return left.value
+
+
+def test_the_execution_timeout_counts_from_the_beginning_of_the_task(
+    hook: DliHook, emulator: Emulator, clock: FakeClock
+) -> None:
+    began = clock.now()
+
+    left = left_after_a_long_upload(
+        hook, emulator, execution_timeout=timedelta(seconds=300), timeout=600
+    )
+
+    assert clock.now() >= began + 20
+    assert (left.trigger.deadline, left.trigger.limit) == (began + 300, "execution_timeout")
+
+
+def test_the_timeout_counts_from_the_end_of_the_upload(
+    hook: DliHook, emulator: Emulator, clock: FakeClock
+) -> None:
+    began = clock.now()
+
+    left = left_after_a_long_upload(hook, emulator, timeout=600)
+
+    assert clock.now() >= began + 20
+    assert (left.trigger.deadline, left.trigger.limit) == (clock.now() + 600, "timeout")

@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, TaskDeferred
 from fake_clock import FakeClock
 from operators.spark_tasks import Spark, request, run
 from task_runs import TaskRun, context, first
 
 from airflow_provider_dli.api.protocol.errors import SparkBatchFailedError
-from airflow_provider_dli.emulator import Emulator
+from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.dli import DliHook
 from airflow_provider_dli.operators.spark import SparkBatchOperator
 
@@ -296,3 +297,39 @@ def test_a_name_for_which_a_template_rendered_nothing_is_refused(
         spark(name="None").execute({})
 
     assert emulator.requests == []
+
+
+# The limits of a wait in the triggerer
+
+
+def left_after_a_long_submission(spark: Spark, emulator: Emulator, **limits: Any) -> Any:
+    """Defer a task whose submission DLI takes only after some time; give its trigger."""
+    emulator.add_fault(Fault("throttled", method="POST", retry_after="20", times=1))
+    with pytest.raises(TaskDeferred) as left:
+        run(spark(deferrable=True, **limits))
+    return left.value.trigger
+
+
+def test_the_execution_timeout_counts_from_the_beginning_of_the_try(
+    spark: Spark, emulator: Emulator, clock: FakeClock
+) -> None:
+    began = clock.now()
+
+    trigger = left_after_a_long_submission(
+        spark, emulator, execution_timeout=timedelta(seconds=300), timeout=600
+    )
+
+    assert clock.now() >= began + 20
+    assert (trigger.deadline, trigger.limit) == (began + 300, "execution_timeout")
+    assert trigger.started == began
+
+
+def test_the_timeout_counts_from_the_end_of_the_submission(
+    spark: Spark, emulator: Emulator, clock: FakeClock
+) -> None:
+    began = clock.now()
+
+    trigger = left_after_a_long_submission(spark, emulator, timeout=600)
+
+    assert clock.now() >= began + 20
+    assert (trigger.deadline, trigger.limit) == (clock.now() + 600, "timeout")

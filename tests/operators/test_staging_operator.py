@@ -486,6 +486,31 @@ def test_the_wait_in_the_triggerer_is_for_the_packages_of_this_run(stage: Stage)
     assert left.method_name == "execute_complete"
 
 
+def test_the_execution_timeout_counts_from_the_beginning_of_the_task(
+    stage: Stage, emulator: Emulator, clock: FakeClock
+) -> None:
+    emulator.add_fault(Fault("throttled", method="POST", retry_after="20", times=1))
+    began = clock.now()
+
+    task = stage(deferrable=True, execution_timeout=timedelta(seconds=300), timeout=600)
+    trigger = deferred(task, TaskInstance()).trigger
+
+    assert clock.now() >= began + 20
+    assert (trigger.deadline, trigger.limit) == (began + 300, "execution_timeout")
+
+
+def test_the_timeout_counts_from_the_end_of_the_upload(
+    stage: Stage, emulator: Emulator, clock: FakeClock
+) -> None:
+    emulator.add_fault(Fault("throttled", method="POST", retry_after="20", times=1))
+    began = clock.now()
+
+    trigger = deferred(stage(deferrable=True, timeout=600), TaskInstance()).trigger
+
+    assert clock.now() >= began + 20
+    assert (trigger.deadline, trigger.limit) == (clock.now() + 600, "timeout")
+
+
 def test_the_worker_that_goes_on_needs_no_file(
     stage: Stage, folder: Path, clock: FakeClock
 ) -> None:
