@@ -344,7 +344,7 @@ class JobGuard:
 
         `is_broken_off` says that a submission may have been in progress.
         """
-        from airflow_provider_dli.hooks.batches import VERIFY_FOR
+        from airflow_provider_dli.api.jobs.calls import VERIFY_FOR
 
         names = (self.owner.name, *self._task.names_from_before_clear(self.owner))
         which = self.batch_id or f"named {names[0]!r}"
