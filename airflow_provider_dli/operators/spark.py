@@ -43,12 +43,12 @@ _JOB = {field.operator_name: name for name, field in FIELDS.items() if name != "
 
 
 class SparkBatchOperator(WaitOperator):
-    """Run a Spark job on DLI: submit exactly one, and follow it to its end.
+    """Run a Spark job on DLI: submit exactly one, and wait for its end.
 
-    The job's name is made of DAG, task, run, map index and how often the task was cleared. Before
-    it submits, and after an answer that was lost, the task looks for the job by that name: a retry
-    reconnects to the job that runs, or takes the result of the one that ended well. A job that is
-    dead counts as none. Nothing is submitted blindly a second time.
+    The name of the job is made of DAG, task, run, map index and the number of times the task was
+    cleared. Before the task submits, and after a lost answer, it looks for a job of that name. So a
+    retry reconnects to a job that still runs, or takes the result of one that ended with success.
+    Instead of a job that is dead it submits a new one. It never repeats a submission blindly.
 
     .. code-block:: python
 
@@ -63,7 +63,7 @@ class SparkBatchOperator(WaitOperator):
         )
 
     The XCom value holds ``batch_id``, ``name``, ``state``, ``queue``, ``project_id`` and
-    ``region``; from the submission on the task also has the XCom value ``batch_id``.
+    ``region``. Right after the submission the task also pushes the XCom value ``batch_id``.
 
     :param file: the main file, ``.py`` or ``.jar``: an object ``obs://bucket/key``, the name of one
         of the ``packages``, or ``group/package`` before Spark 3.3 (templated)
@@ -74,11 +74,11 @@ class SparkBatchOperator(WaitOperator):
     :param packages: what staging operators returned, one or a list: groups where the engine takes
         them (before Spark 3.3), ``obs://`` paths where it does not (templated)
     :param spark_version: the engine, such as ``3.3.1`` (templated)
-    :param name: what the job's name begins with, the same in every try: a job is found by it. Two
-        Airflows that share a project need different ones. ``None`` for the ids of DAG and task
-        (templated)
-    :param sc_type: ``A``, ``B`` or ``C``: 8, 16 or 32 vCPU in all (templated)
-    :param jars: more JARs, ``obs://`` or names of packages (templated)
+    :param name: beginning of the job's name; by default the ids of DAG and task. It has to be the
+        same in every try, because a job is found by it. Two Airflow installations that share a
+        project need different names (templated)
+    :param sc_type: ``A``, ``B`` or ``C``: 8, 16 or 32 vCPUs in total (templated)
+    :param jars: more JARs, ``obs://`` paths or names of packages (templated)
     :param py_files: more Python files, zips and eggs (templated)
     :param files: more plain files (templated)
     :param modules: system modules of DLI, such as ``sys.datasource.hbase``; before Spark 3.1
@@ -104,21 +104,21 @@ class SparkBatchOperator(WaitOperator):
         and ``on_kill`` is ``cancel``, and submits a new one; ``reattach`` takes that job, or its
         success, for this one (templated)
     :param on_timeout: ``cancel`` the job or ``leave`` it when time is up
-    :param on_kill: the same when somebody marks or clears the running task, or its worker ends;
-        while the task is deferred from Airflow 3.3 on
-    :param on_failure: the same when the task fails for good while the job may run; while tries are
-        left the job is left for the next one
+    :param on_kill: the same when the running task is marked or cleared, or its worker stops. On
+        Airflow 3.3 and later also while the task is deferred
+    :param on_failure: the same when the task fails and no try is left. While tries are left, the
+        job is left for the next one
     :param wait_for_completion: wait until the job has ended
-    :param poll_interval: seconds between two looks; the first ones come sooner
-    :param timeout: seconds to wait for the end of one job, from the beginning of that wait;
-        ``None`` for no limit but ``execution_timeout``, which counts once for the whole try
-    :param max_unknown_time: seconds for which DLI may be out of reach, the job be absent, or its
-        state be a word that nobody knows
-    :param deferrable: wait in the triggerer, where all waits share their polls
-    :param driver_log: write the driver's log into the task's while the job runs
+    :param poll_interval: seconds between two polls; the first polls come sooner
+    :param timeout: seconds to wait for the end of one job, from the beginning of that wait.
+        ``None`` for no limit except ``execution_timeout``, which limits the whole try
+    :param max_unknown_time: seconds for which DLI may be unavailable, or the job missing or in an
+        unknown state, before the task fails
+    :param deferrable: wait in the triggerer, where all waits on an account share their polls
+    :param driver_log: write the log of the driver into the log of the task while the job runs
     :param dli_conn_id: connection of type ``dli`` (templated)
-    :param region: wins over the connection's region (templated)
-    :param project_id: wins over the connection's project id (templated)
+    :param region: overrides the region of the connection (templated)
+    :param project_id: overrides the project id of the connection (templated)
     """
 
     template_fields: Sequence[str] = (

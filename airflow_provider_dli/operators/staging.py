@@ -47,10 +47,10 @@ class StagePackagesOperator(WaitOperator):
         )
 
     The XCom value holds ``group``, ``kind``, ``target``, ``project_id``, ``region``, ``uploaded``
-    (whether DLI was given the packages), ``bytes_sent`` and ``packages``, a list of ``name``,
-    ``path`` (for uploads to groups), ``obs_path`` (for jobs on Spark 3.3 and later), ``size`` in
-    bytes, ``sha256``, ``sent`` (false where OBS had the same bytes) and ``state`` (``None``
-    without a group).
+    (whether the packages were uploaded to DLI), ``bytes_sent`` and ``packages``, a list of
+    ``name``, ``path`` (for uploads to groups), ``obs_path`` (for jobs on Spark 3.3 and later),
+    ``size`` in bytes, ``sha256``, ``sent`` (false if OBS had the same content) and ``state``
+    (``None`` without a group).
 
     :param sources: files, globs, folders of Python code (each becomes a zip), wheels and
         ``requirements*.txt`` (their pure-Python dependencies become a zip), ``ObjectStoragePath``,
@@ -79,14 +79,14 @@ class StagePackagesOperator(WaitOperator):
     :param is_async: DLI answers at once and uploads in the background
     :param tags: ``{"key": "value"}`` or ``[{"key": …, "value": …}]`` for the packages (templated)
     :param wait_for_completion: wait until every package is READY
-    :param poll_interval: seconds between two looks; the first ones come sooner
-    :param timeout: seconds to wait until every package is READY; sending to OBS does not count
-    :param max_unknown_time: seconds for which the listing may be out of reach, a package be absent
-        from it, or a state be a word that nobody knows
-    :param deferrable: wait in the triggerer, where all waits share each listing
+    :param poll_interval: seconds between two polls; the first polls come sooner
+    :param timeout: seconds to wait until every package is READY, without the time to send files
+    :param max_unknown_time: seconds for which the listing may be unavailable, a package missing
+        from it, or a state unknown, before the task fails
+    :param deferrable: wait in the triggerer, where all waits on an account share one listing
     :param dli_conn_id: connection of type ``dli`` (templated)
-    :param region: wins over the connection's region (templated)
-    :param project_id: wins over the connection's project id (templated)
+    :param region: overrides the region of the connection (templated)
+    :param project_id: overrides the project id of the connection (templated)
     """
 
     template_fields: Sequence[str] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum, auto
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -15,6 +15,9 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_dli.api.protocol import errors
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseSensorOperator
 
 
 class Outcome(Enum):
@@ -49,43 +52,27 @@ class End(Enum):
     """It does not end: the error is logged and the wait continues, until the timeout at most."""
 
 
-class Row(NamedTuple):
-    """The end without any setting, and with each one."""
-
-    plain: End
-    soft_fail: End
-    never_fail: End
-    silent_fail: End
-
-
-ENDS: Mapping[Outcome, Row] = {
-    Outcome.TIMED_OUT: Row(End.TIME_OUT, End.SKIP, End.SKIP, End.TIME_OUT),
-    Outcome.FAILED: Row(End.FAIL_FOR_GOOD, End.SKIP, End.SKIP, End.FAIL_FOR_GOOD),
-    Outcome.LOST: Row(End.FAIL, End.SKIP, End.SKIP, End.GO_ON),
-    Outcome.WRONG_INPUT: Row(*[End.FAIL_FOR_GOOD] * 4),
-    Outcome.ERROR: Row(End.FAIL, End.FAIL, End.SKIP, End.GO_ON),
-    Outcome.NO_EVENT: Row(End.FAIL, End.SKIP, End.SKIP, End.FAIL),
+ENDS: Mapping[Outcome, tuple[End, End, End, End]] = {
+    # without any setting, with soft_fail, with never_fail, with silent_fail
+    Outcome.TIMED_OUT: (End.TIME_OUT, End.SKIP, End.SKIP, End.TIME_OUT),
+    Outcome.FAILED: (End.FAIL_FOR_GOOD, End.SKIP, End.SKIP, End.FAIL_FOR_GOOD),
+    Outcome.LOST: (End.FAIL, End.SKIP, End.SKIP, End.GO_ON),
+    Outcome.WRONG_INPUT: (End.FAIL_FOR_GOOD,) * 4,
+    Outcome.ERROR: (End.FAIL, End.FAIL, End.SKIP, End.GO_ON),
+    Outcome.NO_EVENT: (End.FAIL, End.SKIP, End.SKIP, End.FAIL),
 }
 """`soft_fail` applies to what the sensor waits for, `never_fail` to every end. Neither hides an
 argument that is wrong. `silent_fail` applies to polls without a usable answer."""
 
 
-class Settings(Protocol):
-    """The arguments of a sensor that decide how its task ends."""
-
-    soft_fail: bool
-    never_fail: bool
-    silent_fail: bool
-
-
-def end_of(outcome: Outcome, task: Settings) -> End:
+def end_of(outcome: Outcome, task: BaseSensorOperator) -> End:
     """Returns how the task ends; `silent_fail` wins when it lets the wait continue."""
-    row = ENDS[outcome]
-    if task.silent_fail and row.silent_fail is End.GO_ON:
+    plain, soft_fail, never_fail, silent_fail = ENDS[outcome]
+    if task.silent_fail and silent_fail is End.GO_ON:
         return End.GO_ON
     if task.soft_fail:
-        return row.soft_fail
-    return row.never_fail if task.never_fail else row.plain
+        return soft_fail
+    return never_fail if task.never_fail else plain
 
 
 _OUTCOMES: tuple[tuple[tuple[type[BaseException], ...], Outcome], ...] = (
@@ -114,10 +101,10 @@ def outcome_of_error(error: BaseException) -> Outcome:
 
 def is_borne_silently(error: BaseException) -> bool:
     """Whether a sensor with `silent_fail` continues to wait after this error."""
-    return ENDS[outcome_of_error(error)].silent_fail is End.GO_ON
+    return ENDS[outcome_of_error(error)][-1] is End.GO_ON
 
 
-def raised(error: BaseException, outcome: Outcome, task: Settings) -> BaseException:
+def raised(error: BaseException, outcome: Outcome, task: BaseSensorOperator) -> BaseException:
     """Returns the exception with which the task ends: the error itself, or one of Airflow's."""
     end = end_of(outcome, task)
     if end is End.SKIP:
