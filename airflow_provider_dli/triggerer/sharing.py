@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Hashable
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -80,35 +80,34 @@ _Accounts: TypeAlias = dict[Account, SharedAccount]
 _accounts: WeakKeyDictionary[asyncio.AbstractEventLoop, _Accounts] = WeakKeyDictionary()
 
 
-async def watch_group(
+def watch_group(
     account: Account,
     subscriber: Subscriber[str | None, PackageGroup],
     *,
     kind: str | None = None,
     now: _Clock = time.time,
     clock: _Clock = time.monotonic,
-) -> PackageGroup:
+) -> Coroutine[Any, Any, PackageGroup]:
     """Waits for a package group, and shares each listing with all waits of this event loop.
 
     `now` gives the Unix time at which the wait begins; from then on `clock` counts. Raises what the
     subscriber raises.
     """
-    begin = partial(_poll_groups, kind)
-    return await _watch(account, subscriber, ("groups", kind), begin, now, clock)
+    return _watch(account, subscriber, now, clock, _poll_groups, kind)
 
 
-async def watch_job(
+def watch_job(
     account: Account,
     subscriber: Subscriber[str, SparkBatch],
     *,
     now: _Clock = time.time,
     clock: _Clock = time.monotonic,
-) -> SparkBatch:
+) -> Coroutine[Any, Any, SparkBatch]:
     """Waits for a Spark job, and shares each look with all waits of this event loop.
 
     `now` and `clock` are those of `watch_group`. Raises what the subscriber raises.
     """
-    return await _watch(account, subscriber, "jobs", _poll_jobs, now, clock)
+    return _watch(account, subscriber, now, clock, _poll_jobs)
 
 
 async def run(
@@ -172,24 +171,24 @@ async def pause(seconds: float) -> None:
 async def _watch(
     account: Account,
     subscriber: Subscriber[K, F],
-    what: Hashable,
-    begin: Callable[[Client, AsyncTransport, _Clock], SharedPoll[K, F]],
     now: _Clock,
     clock: _Clock,
+    begin: Callable[..., SharedPoll[K, F]],
+    *details: Hashable,
 ) -> F:
     shared = SharedAccount.enter(account)
     try:
-        poll: SharedPoll[K, F] | None = shared.polls.get(what)
+        poll: SharedPoll[K, F] | None = shared.polls.get((begin, *details))
         if poll is None:
-            poll = begin(_client(account, now, clock), shared.transport, clock)
-            shared.polls[what] = poll
+            poll = begin(_client(account, now, clock), shared.transport, clock, *details)
+            shared.polls[begin, *details] = poll
         return await poll.until(subscriber, account.caller, now())
     finally:
         await shared.leave()
 
 
 def _poll_groups(
-    kind: str | None, client: Client, transport: AsyncTransport, clock: _Clock
+    client: Client, transport: AsyncTransport, clock: _Clock, kind: str | None
 ) -> SharedPoll[str | None, PackageGroup]:
     def look(_: Collection[str | None]) -> Flow[PackageListing]:
         return client.once(calls.listing(kind))

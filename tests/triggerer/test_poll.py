@@ -13,7 +13,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-import requests
 from eventually import HANG, eventually
 from scenarios.servers import listing, serving
 from triggerer.watching import Recorder, account_of, after, run
@@ -218,63 +217,6 @@ def test_a_cancelled_wait_leaves_the_others(emulator: Emulator, account: Account
         return group
 
     assert run(main()).name == "g"
-
-
-def test_a_wait_that_begins_gets_an_early_look_beside_one_that_looks_rarely(
-    emulator: Emulator, account: Account
-) -> None:
-    emulator.put_group("slow", {"a.jar": "UPLOADING"})
-
-    async def main() -> None:
-        rare = asyncio.ensure_future(watch_group(account, Recorder("slow", poll_interval=60)))
-        await eventually(lambda: emulator.requests)
-        emulator.put_group("g", {"a.jar": "READY"})
-        await watch_group(account, wait(poll_interval=60))
-        rare.cancel()
-        await asyncio.gather(rare, return_exceptions=True)
-
-    run(main())
-
-
-def test_looks_grow_rarer_with_a_wait(emulator: Emulator, account: Account) -> None:
-    begun = Recorder(settled=False, poll_interval=0.6, until=after(3))
-
-    run(watch_group(account, begun))
-
-    assert begun.looks_planned == 3
-
-
-def test_a_look_that_nobody_waits_for_any_more_is_not_taken(
-    emulator: Emulator, account: Account
-) -> None:
-    async def main() -> None:
-        cancelled = Recorder("early", settled=False, first_look=0.3)
-        early = asyncio.ensure_future(watch_group(account, cancelled))
-        await eventually(lambda: cancelled.looks_planned)
-        rare = asyncio.ensure_future(
-            watch_group(account, Recorder("rare", settled=False, first_look=0.7, until=after(1)))
-        )
-        early.cancel()
-        await rare
-
-    run(main())
-    assert len(emulator.requests) == 1
-
-
-def test_listings_have_a_least_gap_however_many_waits_begin(
-    emulator: Emulator, account: Account
-) -> None:
-    async def main() -> None:
-        waits = []
-        for _ in range(10):
-            beginning = Recorder(settled=False, until=after(1))
-            waits.append(asyncio.ensure_future(watch_group(account, beginning)))
-            # Time enough for a look of its own.
-            await asyncio.to_thread(requests.get, f"{emulator.url}/_emulator/state", timeout=HANG)
-        await asyncio.gather(*waits)
-
-    run(main())
-    assert len(emulator.requests) <= 5
 
 
 def test_a_settled_watcher_gets_its_last_look_at_the_deadline(
@@ -594,18 +536,6 @@ def test_one_error_that_ends_many_waits_names_each_ones_group(
         ["No look at Package group 'first' succeeded for 0.4 seconds."],
         ["No look at Package group 'second' succeeded for 0.4 seconds."],
     ]
-
-
-def test_after_a_throttled_listing_the_next_comes_no_earlier_than_asked(
-    emulator: Emulator, account: Account
-) -> None:
-    emulator.put_group("g", {"a.jar": "READY"})
-    emulator.add_fault(Fault("throttled", retry_after=0.9))
-
-    run(watch_group(account, wait()))
-
-    first, second = (record.time for record in emulator.requests)
-    assert second - first >= 0.9
 
 
 def test_a_group_that_cannot_be_read_is_trouble_for_its_own_waits_only() -> None:

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the waits for Spark jobs of one event loop share, and who else is served at their desk."""
+"""What the waits for Spark jobs of one event loop share, and who else uses their connections."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from eventually import HANG, eventually
+from eventually import eventually
 from triggerer.watching import account_of, run
 
 from airflow_provider_dli.api.access.account import Account
@@ -30,7 +29,6 @@ from airflow_provider_dli.api.protocol.errors import (
     NotFoundError,
     ServiceError,
     SparkBatchLostError,
-    SparkBatchTimeoutError,
 )
 from airflow_provider_dli.api.protocol.wire import Flow, sleep
 from airflow_provider_dli.emulator import Emulator, Fault, running
@@ -201,24 +199,6 @@ def test_early_looks_do_not_put_off_those_of_the_settled(
     run(main())
 
 
-def test_who_settles_first_gets_his_next_look_after_the_whole_interval(
-    emulator: Emulator, account: Account
-) -> None:
-    jobs = jobs_of(emulator, 2)
-    settling = Recorder(jobs[0], poll_interval=60, early=[0.1])
-    beside = Recorder(jobs[1], poll_interval=60, early=[0.1, 0.6, 60])
-
-    async def main() -> None:
-        waiting = [asyncio.ensure_future(watch_job(account, one)) for one in (settling, beside)]
-        await eventually(lambda: len(beside.told) >= 2)
-        for one in waiting:
-            one.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-
-    run(main())
-    assert settling.told == ["running"]
-
-
 def test_a_job_that_nobody_knows_is_trouble_for_its_own_waits_only(
     emulator: Emulator, account: Account
 ) -> None:
@@ -326,38 +306,6 @@ def test_an_error_is_for_those_who_were_asked_for(emulator: Emulator, account: A
     assert (old.told, new.told) == (["running"], ["ServiceError"])
 
 
-def test_who_joins_while_a_look_is_under_way_gets_one_of_his_own_at_once(
-    emulator: Emulator, account: Account
-) -> None:
-    jobs = jobs_of(emulator, 2, "dead")
-    emulator.set_batch_state(jobs[0], "running")
-    first, second = Recorder(jobs[0], poll_interval=60), Recorder(jobs[1], early=[0.1, 60])
-    emulator.add_fault(Fault("hang", method="GET", seconds=0.3))
-
-    async def main() -> None:
-        waiting = asyncio.ensure_future(watch_job(account, first))
-        await eventually(lambda: emulator.faults.as_json()[0]["hit"])
-        await watch_job(account, second)
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-
-    run(main())
-    assert second.told == ["dead"]
-
-
-def test_a_deadline_holds_while_the_look_hangs(emulator: Emulator, account: Account) -> None:
-    (job,) = jobs_of(emulator, 1)
-    emulator.add_fault(Fault("hang", times=None))
-
-    patient = replace(account, read_timeout=2 * HANG)
-
-    async def main() -> None:
-        with pytest.raises(SparkBatchTimeoutError):
-            await watch_job(patient, wait(job, deadline=time.time() + 0.1))
-
-    run(main())
-
-
 def test_groups_and_jobs_of_an_account_share_its_connections(
     emulator: Emulator, account: Account
 ) -> None:
@@ -385,7 +333,7 @@ def show(job: str) -> Callable[[Client], Flow[SparkBatch]]:
     return lambda client: client.perform(calls.show(job))
 
 
-def test_a_flow_is_run_at_the_desk_of_the_waits(emulator: Emulator, account: Account) -> None:
+def test_a_flow_uses_the_connections_of_the_waits(emulator: Emulator, account: Account) -> None:
     (job,) = jobs_of(emulator, 1)
 
     async def main() -> None:
@@ -526,21 +474,18 @@ def test_errors_in_a_turn_pass_it_on(emulator: Emulator, account: Account) -> No
 
 
 def test_accounts_have_turns_of_their_own(emulator: Emulator, account: Account) -> None:
-    patient = replace(account, read_timeout=2 * HANG)
     (job,) = jobs_of(emulator, 1)
-    emulator.add_fault(Fault("hang", method="GET"))
-    with running() as other:
-        (of_other,) = jobs_of(other, 1)
 
-        async def main() -> str:
-            stuck = asyncio.ensure_future(run_serially(patient, show(job)))
-            await eventually(lambda: emulator.faults.as_json()[0]["hit"])
-            served = await run_serially(account_of(other), show(of_other))
-            stuck.cancel()
-            await asyncio.gather(stuck, return_exceptions=True)
-            return served.id
+    async def main() -> None:
+        with running() as other:
+            slow = asyncio.ensure_future(run_serially(account_of(other), lambda _: sleep(3600)))
+            await asyncio.sleep(0)
+            assert (await run_serially(account, show(job))).id == job
+            assert not slow.done()
+            slow.cancel()
+            await asyncio.gather(slow, return_exceptions=True)
 
-        assert run(main()) == of_other
+    run(main())
 
 
 def test_what_is_asked_of_a_service_in_trouble_is_bounded(
