@@ -13,10 +13,10 @@ from airflow_provider_dli.api.access import consoles
 from airflow_provider_dli.api.jobs import calls as job_calls
 from airflow_provider_dli.api.jobs.calls import VERIFY_FOR
 from airflow_provider_dli.api.jobs.cancelling import active_of, cancel_all
+from airflow_provider_dli.api.jobs.causes import explain
 from airflow_provider_dli.api.jobs.driver_log import DriverLog, last_lines
 from airflow_provider_dli.api.jobs.models import BatchLog, SparkBatch
 from airflow_provider_dli.api.jobs.submission import Submission, SubmitRequest, submit
-from airflow_provider_dli.api.jobs.symptoms import explain
 from airflow_provider_dli.api.jobs.wait import JobWait
 from airflow_provider_dli.api.packages import calls, flows
 from airflow_provider_dli.api.packages.models import Package, PackageGroup, PackageListing

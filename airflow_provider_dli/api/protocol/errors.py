@@ -187,6 +187,7 @@ class AnswerError(DliError):
     support asks for, and each may be empty. `remedy` replaces the class's own, which is about DLI.
     """
 
+    fault: Fault | None = "caller"
     remedy: ClassVar[str] = ""
     names_caller: ClassVar[bool] = False
 
@@ -245,19 +246,16 @@ class AuthenticationError(AnswerError):
 
     remedy = (
         "Check access key and secret key (or the token; or user, password and account), the "
-        "security token of temporary keys, "
-        "and this machine's clock (at most 15 minutes off)."
+        "security token of temporary keys, and this machine's clock (at most 15 minutes off)."
     )
     names_caller = True
-    fault = "caller"
 
 
 class PermissionDeniedError(AnswerError):
-    """The credential is known but may not do this."""
+    """The credential is valid, but lacks a permission."""
 
     remedy = "Check project and region, and ask the owner of the group or package for the right."
     names_caller = True
-    fault = "caller"
 
 
 class NotFoundError(AnswerError):
@@ -265,20 +263,16 @@ class NotFoundError(AnswerError):
 
     remedy = "Check the name, and that region and project are those where it was created."
     names_caller = True
-    fault = "caller"
 
 
 class AlreadyExistsError(AnswerError):
     """A resource of this name exists already."""
-
-    fault = "caller"
 
 
 class QuotaError(AnswerError):
     """A quota or limit of the account is used up."""
 
     remedy = "Delete what is no longer needed, or request a higher quota."
-    fault = "caller"
 
 
 class ThrottledError(AnswerError):
@@ -287,20 +281,16 @@ class ThrottledError(AnswerError):
     remedy = "Send fewer requests: raise poll_interval, or run fewer tasks at once."
     is_transient = True
     is_throttling = True
-    fault = "caller"
 
 
 class BadRequestError(AnswerError):
     """The service refused the request."""
-
-    fault = "caller"
 
 
 class ObjectChangedError(AnswerError):
     """An OBS object was overwritten while it was read."""
 
     remedy = "The object changed while it was read: read it again from its beginning."
-    fault = "caller"
 
 
 class ServiceError(AnswerError):

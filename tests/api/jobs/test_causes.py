@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_dli.api.jobs.causes import JobCause
-from airflow_provider_dli.api.jobs.symptoms import cause_of, explain
+from airflow_provider_dli.api.jobs.causes import JobCause, cause_of, explain
 
 DOCS = Path(__file__).parents[3] / "docs" / "spark.md"
 

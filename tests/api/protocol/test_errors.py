@@ -112,6 +112,7 @@ TRANSIENT = {
 FAULTS = {
     "caller": {
         "InputError",
+        "AnswerError",
         "AuthenticationError",
         "PermissionDeniedError",
         "NotFoundError",
@@ -155,7 +156,7 @@ def test_each_fault_has_its_classes(fault: str) -> None:
 def test_the_state_of_a_group_or_of_a_job_is_no_fault_of_a_call() -> None:
     without = {kind for kind in classes().values() if kind.fault is None}
 
-    assert without == {DliError, AnswerError} | {
+    assert without == {DliError} | {
         kind
         for kind in classes().values()
         if issubclass(kind, errors.PackageGroupError | errors.SparkBatchError)
