@@ -120,16 +120,16 @@ def to_error(
     """Returns the error for an answer that is not a success; `why` is what its parser raised."""
     if why is not None and not isinstance(why, RefusedInBodyError):
         reason = context.redact(str(why))
-        return unusable_error(context, response, reason, _id(response), OTHER_ANSWERS)
-    place = _text(response, "Endpoint", "endpoint")
+        return unusable_error(context, response, reason, _request_id(response), OTHER_ANSWERS)
+    place = _field(response, "Endpoint", "endpoint")
     if place and "location" not in response.headers:
         response = replace(response, headers={**response.headers, "location": f"//{place}"})
-    code = context.redact(_text(response, "Code", "code"))
-    message = context.redact(_text(response, "Message", "message"))
+    code = context.redact(_field(response, "Code", "code"))
+    message = context.redact(_field(response, "Message", "message"))
     quoted = "" if code else excerpt(context, response)
     kind = _kind_of(response, code)
     remedy = _REMEDIES.get(code, _REMEDIES.get(kind))
-    refusal = Refusal(code, message, _id(response), quoted)
+    refusal = Refusal(code, message, _request_id(response), quoted)
     return refusal_error(kind, context, response, refusal, remedy)
 
 
@@ -149,13 +149,13 @@ def _kind_of(response: Response, code: str) -> type[AnswerError]:
     return kind_by_status(response, _BY_STATUS)
 
 
-def _id(response: Response) -> str:
+def _request_id(response: Response) -> str:
     names = ("x-obs-request-id", "x-amz-request-id")
     known = (response.headers.get(name) for name in names)
-    return next(filter(None, known), "") or _text(response, "RequestId", "request_id")
+    return next(filter(None, known), "") or _field(response, "RequestId", "request_id")
 
 
-def _text(response: Response, element: str, member: str) -> str:
+def _field(response: Response, element: str, member: str) -> str:
     """Returns an element of the XML of an error, or a member of its JSON."""
     pattern = rf'<{element}>([^<]*)</{element}>|"{member}"\s*:\s*"([^"]*)"'
     found = re.search(pattern.encode(), bytes(response.body[:_SEARCHED]))

@@ -21,8 +21,9 @@ class Pace:
     Calls are sent at once until the service refuses one for too many requests (429). From then on
     they take turns with a gap between them. The gap doubles when a call is refused that had taken
     its turn with the present gap, and shrinks a little with each success, so that the rate settles
-    below the service's limit. Each retry takes from a budget that only successes refill, so that a
-    service in trouble does not get more and more calls.
+    below the service's limit. A `Retry-After` of a 429 holds back all of them. Each retry takes
+    from a budget that only successes refill, so that a service in trouble does not get more and
+    more calls.
     """
 
     _gap: float = 0.0
