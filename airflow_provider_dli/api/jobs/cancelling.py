@@ -68,7 +68,7 @@ def cancel_all(
 
 def _send_cancel(client: Client, batch_id: str, deadline: Deadline) -> Flow[DliError | None]:
     try:
-        yield from deadline.cut(client.hurry(calls.cancel(batch_id)))
+        yield from deadline.cut(client.perform_at_once(calls.cancel(batch_id)))
     except DliError as error:
         return error
     return None
@@ -81,7 +81,7 @@ def _look(
     # There is one look in any case, however long the cancel itself took.
     in_time = Deadline(max(deadline.at, client.now() + LAST_LOOK), client.now)
     try:
-        batch = yield from in_time.cut(client.hurry(calls.show(batch_id)))
+        batch = yield from in_time.cut(client.perform_at_once(calls.show(batch_id)))
     except NotFoundError:
         return None
     except DliError as error:
@@ -98,7 +98,7 @@ def active_of(client: Client, names: Sequence[str], *, seconds: float = 0.0) -> 
     while True:
         active: list[str] = []
         for name in names:
-            found = yield from list_by_name(client.hurry, name)
+            found = yield from list_by_name(client.perform_at_once, name)
             active += [batch.id for batch in found if not batch.is_terminal]
         if active or client.now() + LOOKS.first > end:
             return active

@@ -88,8 +88,8 @@ class Client:
             )
         )
 
-    def hurry(self, call: Call[T]) -> Flow[T]:
-        """Sends a call as `perform` does, but at once, also where the service asked to wait."""
+    def perform_at_once(self, call: Call[T]) -> Flow[T]:
+        """Sends a call as `perform` does, but without a turn, also if the service asked to wait."""
         return (yield from self.perform(replace(call, is_urgent=True)))
 
     def find_project(self) -> Flow[str]:
