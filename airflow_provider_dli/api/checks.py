@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from unicodedata import category
 from urllib.parse import unquote
 
@@ -31,19 +30,18 @@ T = TypeVar("T")
 _NOTHING = ("none", "null")
 # A file without a suffix may be called null, and then a listing has this name.
 _OF_PACKAGES = ("packages", "name")
-_GROUP = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PACKAGE = re.compile(r"(?!\.)[A-Za-z0-9_!.-]{1,128}")
-_OWNER = re.compile(r"(?!\d)[A-Za-z0-9_-]{5,32}")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+# Compiled when they are used: DAG files import this module.
+_GROUP = r"[A-Za-z0-9._-]{1,64}"
+_PACKAGE = r"(?!\.)[A-Za-z0-9_!.-]{1,128}"
+_OWNER = r"(?!\d)[A-Za-z0-9_-]{5,32}"
+_BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _FOLDER = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+"
-_PREFIX = re.compile(rf"/?({_FOLDER}(/{_FOLDER})*/?)?")
-_OBS_URL = re.compile(
+_PREFIX = rf"/?({_FOLDER}(/{_FOLDER})*/?)?"
+_OBS_URL = (
     r"https://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\.obs\.[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?/[^?#]*[^/?#]"
 )
 # Folders may have a question mark in their names, packages may not.
-_OBS_PATH = re.compile(
-    r"obs://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>(?:.*/)?[^/?#\s]+)", re.DOTALL
-)
+_OBS_PATH = r"(?s)obs://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>(?:.*/)?[^/?#\s]+)"
 LONGEST_KEY = 1024
 """Maximum length of an object's key, in bytes of UTF-8.
 
@@ -148,10 +146,10 @@ def obs_location(path: object, field: str = "paths") -> tuple[str, str]:
     """
     if not isinstance(path, str):
         raise InputError(field, path, _PATH_RULE)
-    in_obs = _OBS_PATH.fullmatch(path)
+    in_obs = re.fullmatch(_OBS_PATH, path)
     if not in_obs and re.search(r"\s", path):
         raise InputError(field, path, f"there is a blank inside; {_PATH_RULE}")
-    if not in_obs and not (path.isprintable() and _OBS_URL.fullmatch(path)):
+    if not in_obs and not (path.isprintable() and re.fullmatch(_OBS_URL, path)):
         raise InputError(field, path, _PATH_RULE)
     package(f"{field}: the package name", package_name(path))
     if in_obs:
@@ -266,8 +264,7 @@ def seconds(field: str, value: object) -> float:
     raise InputError(field, value, "give a positive number of seconds")
 
 
-@dataclass(frozen=True, slots=True)
-class _TagRules:
+class _TagRules(NamedTuple):
     characters: str
     at_most: int
     bare_values: bool
@@ -331,7 +328,7 @@ def _obs_object(path: object, cloud: Cloud | None, region: str | None) -> str:
     return obs_url(bucket, key, cloud, region) if str(path).startswith("obs://") else str(path)
 
 
-def _named(field: str, value: object, pattern: re.Pattern[str], rule: str) -> str:
-    if not isinstance(value, str) or not pattern.fullmatch(value):
+def _named(field: str, value: object, pattern: str, rule: str) -> str:
+    if not isinstance(value, str) or not re.fullmatch(pattern, value):
         raise InputError(field, value, rule)
     return value

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_dli.api import checks
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class Field(NamedTuple):
     """What is declared about a field, and what its dataclass says about it.
 
     :param doc: one sentence, in the docstring of the operator and in the documentation
@@ -71,8 +70,7 @@ def optional(
 def table_of(cls: type) -> Mapping[str, Field]:
     """Returns the declared fields of a dataclass by their names, in the order of the class."""
     return {
-        field.name: dataclasses.replace(
-            declared,
+        field.name: declared._replace(
             name=field.name,
             default=None if field.default is dataclasses.MISSING else field.default,
             is_required=field.default is dataclasses.MISSING,

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import NamedTuple
 
 from airflow_provider_dli.api.protocol.errors import InputError
 
 
-@dataclass(frozen=True, slots=True)
-class Lifecycle:
+class Lifecycle(NamedTuple):
     """What a cloud publishes about an engine; a date that it does not publish is `None`.
 
     `status` is the word of the page `source`, as it read on the day `as_of`.
@@ -31,8 +30,7 @@ class Lifecycle:
         return today > self.end_of_support
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
+class Engine(NamedTuple):
     """A Spark version of DLI. The lifecycles are keyed by cloud, `huawei` and `otc`.
 
     Sources: for `takes_groups` https://support.huaweicloud.com/api-dli/dli_02_0124.html, for
@@ -51,7 +49,7 @@ class Engine:
     needs_agency: bool
     """An agency to read OBS: without one the job is not scheduled, or cannot load its files."""
 
-    lifecycles: Mapping[str, Lifecycle] = field(default_factory=dict)
+    lifecycles: Mapping[str, Lifecycle] = {}
 
     @property
     def release(self) -> tuple[int, int]:
@@ -110,7 +108,7 @@ def find_engine(version: str) -> Engine:
             return engine
     release = _release(version)
     older = [engine for engine in ENGINES if engine.release <= release] or ENGINES[:1]
-    return replace(older[-1], version=version, lifecycles={})
+    return older[-1]._replace(version=version, lifecycles={})
 
 
 def _release(version: str) -> tuple[int, int]:

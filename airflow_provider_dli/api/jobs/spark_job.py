@@ -24,11 +24,11 @@ TYPES = {"jars": "jar", "py_files": "pyFile", "files": "file"}
 AGENCY = "spark.dli.job.agency.name"
 """The setting that names an agency when the field does not."""
 
-_MEMORY = re.compile(r"[1-9]\d*[MGmg]")
-_OBS = re.compile(r"obs://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^/](.*[^/])?")
+_MEMORY = r"[1-9]\d*[MGmg]"
+_OBS = r"obs://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^/](.*[^/])?"
 # Older packages and groups have names that new ones may not have. A local path is not a name.
-_PACKAGE = re.compile(r"((?!\.{1,2}/|~/)[^/:]+/)?[^/:]+")
-_TAG = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_PACKAGE = r"((?!\.{1,2}/|~/)[^/:]+/)?[^/:]+"
+_TAG = r"[A-Za-z0-9._-]{1,128}"
 _MAX_NAME = 128
 _MAX_TAG = 255
 
@@ -55,13 +55,13 @@ def file_path(name: str, value: object) -> str:
     path = _text(name, value)
     if path.startswith("https://"):
         raise InputError(name, value, "jobs take files in OBS as obs://bucket/key")
-    if is_in_obs(path) and not _OBS.fullmatch(path):
+    if is_in_obs(path) and not re.fullmatch(_OBS, path):
         rule = (
             "use obs://bucket/key: the bucket has 3 to 63 lower-case letters, digits, dots or "
             "hyphens, the key does not begin or end with a slash"
         )
         raise InputError(name, value, rule)
-    if not is_in_obs(path) and not _PACKAGE.fullmatch(path):
+    if not is_in_obs(path) and not re.fullmatch(_PACKAGE, path):
         rule = "use obs://bucket/key, group/package, or the name of a package in DLI"
         raise InputError(name, value, rule)
     return path
@@ -178,7 +178,7 @@ def _tags(name: str, value: object) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise InputError(name, value, 'use {"key": "value"}')
     for key, entry in value.items():
-        if not isinstance(key, str) or not _TAG.fullmatch(key):
+        if not isinstance(key, str) or not re.fullmatch(_TAG, key):
             rule = "use 1 to 128 letters, digits, dots, underscores or hyphens"
             raise InputError(f"{name} key", key, rule)
         if not isinstance(entry, str) or not entry.isprintable() or len(entry) > _MAX_TAG:
@@ -188,7 +188,7 @@ def _tags(name: str, value: object) -> dict[str, str]:
 
 
 def _memory(name: str, value: object) -> str:
-    if not isinstance(value, str) or not _MEMORY.fullmatch(value):
+    if not isinstance(value, str) or not re.fullmatch(_MEMORY, value):
         rule = "use a whole number with its unit, such as 2G or 2048M: without one no job starts"
         raise InputError(name, value, rule)
     return value
