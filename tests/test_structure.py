@@ -338,7 +338,7 @@ print("new:", json.dumps(sorted(set(sys.modules) - before)))
     new = json.loads(answer.stdout.split("new:")[1])
 
     assert {name.split(".")[0] for name in new} == {NAME}
-    assert len(new) <= 30
+    assert len(set(new) - {NAME}) <= 30  # older Airflows have not imported the package before
 
 
 def test_no_test_patches_our_own_code() -> None:
