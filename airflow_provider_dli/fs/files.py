@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One object as an open file: read in ranges, written in parts, and never stored by half."""
+"""One object as an open file: read in ranges, written in parts, and never stored halfway."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from fsspec.spec import AbstractBufferedFile
 
 from airflow_provider_dli.api.protocol.errors import InputError
-from airflow_provider_dli.fs.failures import as_os_errors
+from airflow_provider_dli.fs.listing import as_os_errors
 
 if TYPE_CHECKING:
     from airflow_provider_dli.fs.listing import ObsListing
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
-# Fewer requests for who reads on; who jumps about gives a smaller block_size.
+# Few requests for sequential reading. For random access give a smaller block_size.
 READ_AHEAD = 16 * MIB
 PART = 8 * MIB
-# A store that speaks S3 takes no smaller part but the last; OBS itself takes 100 KB.
+# S3 stores accept no smaller parts but the last; OBS itself accepts 100 KB.
 SMALLEST_PART = 5 * MIB
-# Parts double after each thousand, since an object has 10,000 at most:
+# The size of parts doubles after each thousand, since an object has at most 10,000:
 # https://support.huaweicloud.com/intl/en-us/api-obs/obs_04_0099.html
 GROW_AFTER = 1000
 
@@ -35,12 +35,12 @@ GROW_AFTER = 1000
 class ObsFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
     """An object that is read or written.
 
-    It comes into being when it is closed, as a whole. Nothing is stored when a part cannot be sent,
-    when the `with` block raises, or when the file is never closed.
+    A written object is stored as a whole when the file is closed. Nothing is stored if a part
+    cannot be sent, the `with` block raises, or the file is never closed.
 
-    :param mode: ``rb``, ``wb``, or ``xb``, which looks for an object when it is opened and again
-        when it is stored; another writer may still come in between
-    :param block_size: bytes to fetch ahead, else 16 MiB; or of a part, else 8 MiB
+    :param mode: ``rb``, ``wb``, or ``xb``, which checks that there is no object when it is opened
+        and again when it is stored; another writer may still come in between
+    :param block_size: bytes to read ahead, by default 16 MiB; or of a part, by default 8 MiB
     """
 
     fs: ObsListing
@@ -55,9 +55,7 @@ class ObsFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no type
         **options: Any,
     ) -> None:
         if mode not in ("rb", "wb", "xb"):
-            rule = (
-                "an object is read (r) or written anew (w, x); it cannot be appended to or changed"
-            )
+            rule = "read an object (r) or write a new one (w, x); objects cannot be changed"
             raise InputError("mode", mode, rule)
         if block_size is None or block_size < 1:
             block_size = READ_AHEAD if mode == "rb" else PART
@@ -74,27 +72,27 @@ class ObsFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no type
             raise fs.is_folder(path)
 
     def _fetch_range(self, start: int, end: int) -> bytes:
-        """Read of the object that was there when this was opened, and of no later one."""
+        """Reads from the object that existed when the file was opened, and from no later one."""
         with as_os_errors():
             hook = self.fs.hook
             return hook.read_object(self._bucket, self._key, start, end, etag=self.details["ETag"])
 
     def __reduce__(self) -> Any:
         reopen, (fs, path, mode, block_size, at, _, *rest) = super().__reduce__()
-        # Without its size, so that it is read as the object that lies there by then.
+        # Without its size, so that the object that exists then is read.
         return reopen, (fs, path, mode, block_size, at, None, *rest)
 
     def _upload_chunk(self, final: bool = False) -> bool:
-        """Send what is buffered, in parts of one size; keep the rest for the next."""
+        """Sends the buffer in parts of one size, and keeps the rest for the next call."""
         try:
             if not final or self._upload is not None:
                 self._send_parts(self.buffer.getvalue(), final)
             if final and self.autocommit:
                 self.commit()
         except BaseException as error:
-            self._give_up(error)
+            self._discard_for(error)
             raise
-        return False  # the buffer is what it should be already
+        return False  # the buffer is already as it should be
 
     def _send_parts(self, data: bytes, final: bool) -> None:
         begin = 0
@@ -115,7 +113,7 @@ class ObsFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no type
             self.blocksize *= 2
 
     def commit(self) -> None:
-        """Let the object come into being; nothing happens if it was stored or given up before."""
+        """Stores the object, unless it was stored or discarded before."""
         if self._settled:
             return
         try:
@@ -128,12 +126,12 @@ class ObsFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no type
                 else:
                     self._upload.complete()
         except BaseException as error:
-            self._give_up(error)
+            self._discard_for(error)
             raise
         self._settled = True
 
     def discard(self) -> None:
-        """Store nothing, and leave no parts behind."""
+        """Stores nothing and deletes the parts that were sent."""
         self.closed = True
         if not self._settled:
             self._settled = True
@@ -142,12 +140,12 @@ class ObsFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no type
                 with as_os_errors():
                     self._upload.abort()
 
-    def _give_up(self, error: BaseException) -> None:
-        """Discard because of an error, which is the one to be raised, whatever happens here."""
+    def _discard_for(self, error: BaseException) -> None:
+        """Discards because of an error, which stays the one that is raised."""
         try:
             self.discard()
         except Exception as second:
-            error.add_note(f"Parts of {self.full_name} may be left in the bucket: {second}")
+            error.add_note(f"Parts of {self.full_name} may still be in the bucket: {second}")
 
     def __exit__(
         self,
@@ -158,21 +156,21 @@ class ObsFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no type
         if error is None:
             self.close()
         else:
-            self._give_up(error)
+            self._discard_for(error)
 
     def __del__(self) -> None:
         if self.closed:
             return
         if not self._settled:
-            _log.warning("%s was never closed: nothing is stored.", self.full_name)
+            _log.warning("%s was never closed, so nothing is stored.", self.full_name)
         self.discard()
 
 
 class LayeredFile:
     """A file with text or compression on top of an `ObsFile`, as one file.
 
-    The layers of the standard library close what is below them also when a `with` block raises, or
-    not at all; here an object is stored when all is well and only then.
+    The layers of the standard library close the file below them even if a `with` block raises, or
+    never. Here the object is stored only if everything succeeds.
     """
 
     def __init__(self, top: Any, stored: ObsFile) -> None:
@@ -186,7 +184,7 @@ class LayeredFile:
         return iter(self._top)
 
     def close(self) -> None:
-        """Write what the layers still hold, and store the object."""
+        """Writes what the layers still hold, and stores the object."""
         try:
             self._top.close()
         except BaseException as error:
@@ -196,7 +194,7 @@ class LayeredFile:
 
     def _abandon(self, error: BaseException) -> None:
         self._stored.__exit__(type(error), error, None)
-        # The layer cannot write its end any more, which is intended.
+        # The layer can no longer write its end, which is intended.
         with suppress(Exception):
             self._top.close()
 

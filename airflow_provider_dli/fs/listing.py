@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lies in OBS as a file system sees it: objects are files, common prefixes are folders."""
+"""OBS as a file system sees it: objects are files, common prefixes are folders."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from errno import EEXIST, EISDIR, ENOENT
+from errno import EACCES, EEXIST, EISDIR, ENOENT
 from glob import has_magic
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -16,29 +16,47 @@ from typing import TYPE_CHECKING, Any
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import glob_translate, stringify_path
 
-from airflow_provider_dli.api.protocol.errors import InputError
-from airflow_provider_dli.fs.failures import as_os_errors
+from airflow_provider_dli.api.protocol.errors import (
+    AuthenticationError,
+    InputError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_dli.api.obs.models import StoredObject
     from airflow_provider_dli.hooks.obs import ObsHook
 
 DEFAULT_CONNECTION = "dli_default"
-# What fsspec itself takes out of the options of any file system.
+# Options that fsspec itself uses of any file system.
 _OF_FSSPEC = {"skip_instance_cache", "use_listings_cache", "listings_expiry_time", "max_paths"}
 
 Info = dict[str, Any]
-"""What fsspec tells of a file: name, size and type, and here ETag and LastModified."""
+"""A file as fsspec describes it: name, size and type, here with ETag and LastModified."""
+
+
+@contextmanager
+def as_os_errors() -> Iterator[None]:
+    """Raises an absent object as `FileNotFoundError`, a refusal as `PermissionError`.
+
+    Their text is that of our error, which is their cause. Other errors are raised unchanged.
+    """
+    try:
+        yield
+    except NotFoundError as error:
+        raise FileNotFoundError(ENOENT, str(error)) from error
+    except (PermissionDeniedError, AuthenticationError) as error:
+        raise PermissionError(EACCES, str(error)) from error
 
 
 def raise_unless_absent(error: OSError) -> None:
-    """Pass over a folder that went away, but not over one that may not be read."""
+    """Ignores a folder that was deleted meanwhile, but not one that may not be read."""
     if not isinstance(error, FileNotFoundError):
         raise error
 
 
 class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
-    """The part of `ObsFileSystem` that looks: names, sizes, times; nothing listed is kept."""
+    """The part of `ObsFileSystem` that reads names, sizes and times. It caches no listing."""
 
     protocol = "obs"
 
@@ -46,7 +64,7 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         self, conn_id: str = DEFAULT_CONNECTION, region: str | None = None, **options: Any
     ) -> None:
         for name in sorted(options.keys() - _OF_FSSPEC):
-            rule = "conn_id and region are all there is; the rest is in the connection"
+            rule = "the only options are conn_id and region; the rest is in the connection"
             raise InputError(f"storage option {name}", "***", rule)
         super().__init__(**options)
         self._conn_id = conn_id
@@ -57,9 +75,9 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
 
     @property
     def hook(self) -> ObsHook:
-        """The hook, made when it is first needed: connections do not survive a fork."""
-        # Imported here, so that a DAG file with a path in it loads no client; and before the lock,
-        # which a process that forks meanwhile would hold for ever.
+        """The hook, made on first use in each process: connections do not survive a fork."""
+        # Imported here so that a DAG file with a path in it loads no client; and before the lock,
+        # which would stay locked in a process that is forked meanwhile.
         from airflow_provider_dli.hooks.obs import ObsHook
 
         with self._lock:
@@ -70,7 +88,7 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
-        """Give `bucket/key`; the connection's name in a URL, and slashes around, do not count."""
+        """Returns `bucket/key`, without the connection in a URL and without slashes around."""
         if isinstance(path, list):
             return [cls._strip_protocol(one) for one in path]
         plain: str = super()._strip_protocol(path)
@@ -86,53 +104,55 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         return {"conn_id": conn_id} if conn_id else {}
 
     def object_of(self, path: str) -> tuple[str, str]:
-        """Give bucket and key of a path that has to have both."""
+        """Returns bucket and key of a path that must have both."""
         bucket, key = self.parts_of(path)
         if not bucket or not key:
             raise InputError("path", f"obs://{bucket}", "give a bucket and a key: obs://bucket/key")
         return bucket, key
 
     def parts_of(self, path: str) -> tuple[str, str]:
-        """Give bucket and key, of which either may be empty."""
+        """Returns bucket and key, either of which may be empty."""
         bucket, _, key = self._strip_protocol(path).partition("/")
         return bucket, key
 
     def is_pattern(self, path: str) -> bool:
-        """Whether a path with *, ? or [ means several: nothing lies at just that name."""
+        """Whether a path with *, ? or [ is a pattern: nothing has exactly that name."""
         bucket, key = self.parts_of(path)
-        if not has_magic(key) or has_magic(bucket):
+        if has_magic(bucket) or not has_magic(key):
             return has_magic(bucket)
         with suppress(FileNotFoundError), as_os_errors():
-            # The shortest comes first.
+            # The shortest key comes first.
             first = next(self.hook.list_objects(bucket, key), None)
-            if first is not None and first.key == key:
-                return False
-            return first is None or next(self._objects_in(bucket, key), None) is None
+            is_name = first is not None and first.key == key
+            return not is_name and (first is None or not self._is_folder_key(bucket, key))
         return True
 
+    def _is_folder_key(self, bucket: str, key: str) -> bool:
+        return next(self._objects_in(bucket, key), None) is not None
+
     def is_folder(self, path: str) -> IsADirectoryError:
-        """Give the error of a folder where a file is needed."""
+        """Returns the error for a folder where a file is required."""
         text = "It is a folder, not an object"
         return IsADirectoryError(EISDIR, text, self.unstrip_protocol(path))
 
     def absent(self, path: str) -> FileNotFoundError:
-        """Give the error of a path at which nothing is."""
+        """Returns the error for a path that does not exist."""
         text = f"There is no such object or folder (connection {self._conn_id!r})"
         return FileNotFoundError(ENOENT, text, self.unstrip_protocol(path))
 
     def refuse_existing(self, path: str) -> None:
-        """Raise `FileExistsError` if there is an object."""
+        """Raises `FileExistsError` if there is an object."""
         bucket, key = self.object_of(path)
         with as_os_errors():
             found = self.hook.find_object(bucket, key)
         if found is not None:
-            text = "There is an object already"
+            text = "The object exists already"
             raise FileExistsError(EEXIST, text, self.unstrip_protocol(path))
 
     def info(self, path: str, **kwargs: Any) -> Info:
-        """Give name, size in bytes, type, ETag and LastModified; a folder has neither of these.
+        """Returns name, size, type, ETag and LastModified; a folder has neither ETag nor time.
 
-        An object goes before a folder of the same name. A bucket is a folder.
+        An object takes precedence over a folder of the same name. A bucket is a folder.
         """
         path = self._strip_protocol(path)
         bucket, key = self.parts_of(path)
@@ -144,20 +164,20 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
             found = self.hook.find_object(bucket, key)
             if found is not None:
                 return _file(bucket, found)
-            if next(self._objects_in(bucket, key), None) is not None:
+            if self._is_folder_key(bucket, key):
                 return _folder(path)
         raise self.absent(path)
 
     def exists(self, path: str, **kwargs: Any) -> bool:
-        """Say whether there is an object or a folder; a refusal is raised, not taken for no."""
+        """Whether there is an object or a folder; a refusal is raised, not taken as a no."""
         return self._type_of(path) is not None
 
     def isdir(self, path: str) -> bool:
-        """Say whether it is a folder; a refusal is raised."""
+        """Whether the path is a folder; a refusal is raised."""
         return self._type_of(path) == "directory"
 
     def isfile(self, path: str) -> bool:
-        """Say whether it is an object; a refusal is raised."""
+        """Whether the path is an object; a refusal is raised."""
         return self._type_of(path) == "file"
 
     def _type_of(self, path: str) -> str | None:
@@ -167,7 +187,7 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         return None
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
-        """List a folder, or the one object that the path names."""
+        """Lists a folder, or the one object that the path names."""
         path = self._strip_protocol(path)
         bucket, key = self.parts_of(path)
         if not bucket:
@@ -175,7 +195,7 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         prefix = folder_key(key)
         with as_os_errors():
             objects, folders = self._entries(bucket, prefix) if may_begin(prefix) else ([], [])
-        # The console of OBS makes a folder by an empty object that is called like it.
+        # The console of OBS creates a folder as an empty object with its name.
         infos = [_file(bucket, one) for one in objects if not one.key.endswith("/")]
         infos += [_folder(f"{bucket}/{one.removesuffix('/')}") for one in folders]
         if not objects and not infos and key:
@@ -184,9 +204,9 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         return infos if detail else [info["name"] for info in infos]
 
     def _entries(self, bucket: str, prefix: str) -> tuple[list[StoredObject], list[str]]:
-        """Return the objects and folders of a folder, where the key `a//b` lies in the folder `a`.
+        """Returns the objects and folders of a folder; the key `a//b` is in the folder `a`.
 
-        Nobody could name a folder between two slashes: slashes at the end of a path do not count.
+        A folder between two slashes cannot be named: slashes at the end of a path are ignored.
         """
         objects: list[StoredObject] = []
         folders: list[str] = []
@@ -200,15 +220,17 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         return objects, folders
 
     def listdir(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
-        """List a folder for a caller that takes the last part of each name, as `iterdir` does.
+        """Lists a folder for callers that use the last part of each name, as `iterdir` does.
 
-        Raises `InputError` for a key of which the path would be another one, or the folder again.
+        Raises `InputError` for a key whose last part would make another path.
         """
         path = self._strip_protocol(path)
         infos = self.ls(path)
         for name in (info["name"] for info in infos):
             if name.startswith(f"{path}//") or name.endswith("/."):
-                rule = "iterdir cannot give a key with such parts: use ls, walk or find of path.fs"
+                rule = (
+                    "iterdir cannot return a key with such parts: use ls, walk or find of path.fs"
+                )
                 raise InputError("path", self.unstrip_protocol(name), rule)
         return infos if detail else [info["name"] for info in infos]
 
@@ -221,9 +243,9 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         detail: bool = False,
         **kwargs: Any,
     ) -> Iterator[Any]:
-        """Walk as fsspec does, but raise a refusal: a folder that may not be read is not empty.
+        """Walks as fsspec does, but raises a refusal: a folder that may not be read is not empty.
 
-        Each name is what follows its folder and a slash; that of the key `a//b` in `a` is `/b`.
+        Each name is what follows the folder and a slash; that of the key `a//b` in `a` is `/b`.
         """
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
@@ -232,16 +254,16 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         if listed is None:
             return
         dirs, files = _by_type(path, listed)
-        told: tuple[Any, Any] = (dirs, files) if detail else (list(dirs), list(files))
+        found: tuple[Any, Any] = (dirs, files) if detail else (list(dirs), list(files))
         if topdown:
-            yield path, *told
+            yield path, *found
         if maxdepth is None or maxdepth > 1:
             deeper = None if maxdepth is None else maxdepth - 1
-            for name in told[0]:
+            for name in found[0]:
                 inner = f"{path}/{name}"
                 yield from self.walk(inner, deeper, topdown, on_error, detail, **kwargs)
         if not topdown:
-            yield path, *told
+            yield path, *found
 
     def _listed(self, path: str, on_error: str | Callable[[OSError], None]) -> list[Info] | None:
         try:
@@ -261,7 +283,7 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         detail: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """List all below, or the object itself; without `maxdepth` in one listing of the bucket."""
+        """Lists everything below, or the object itself; without `maxdepth` with one listing."""
         path = self._strip_protocol(path)
         infos = self._below(path) if maxdepth is None else self._near(path, maxdepth, **kwargs)
         if not withdirs:
@@ -274,7 +296,7 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         return {name: infos[name] for name in names} if detail else names
 
     def _below(self, path: str) -> dict[str, Info]:
-        """Return all files and folders below a path, and the folder itself."""
+        """Returns all files and folders below a path, and the folder itself."""
         bucket, key = self.parts_of(path)
         infos: dict[str, Info] = {}
         with suppress(FileNotFoundError), as_os_errors():
@@ -287,20 +309,20 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         return infos
 
     def _near(self, path: str, maxdepth: int, **kwargs: Any) -> dict[str, Info]:
-        """Return the files and folders that are so near."""
+        """Returns the files and folders down to a depth."""
         infos: dict[str, Info] = {}
         for _, dirs, files in self.walk(path, maxdepth, detail=True, **kwargs):
-            # An object goes before a folder of the same name.
+            # An object takes precedence over a folder of the same name.
             infos |= {info["name"]: info for info in [*dirs.values(), *files.values()]}
         return infos
 
     def _objects_in(self, bucket: str, key: str) -> Iterator[StoredObject]:
-        """Return all objects below a folder, by one listing, with those that stand for folders."""
+        """Returns all objects below a folder with one listing, including those of folders."""
         prefix = folder_key(key)
         return self.hook.list_objects(bucket, prefix) if may_begin(prefix) else iter(())
 
     def glob(self, path: str, maxdepth: int | None = None, **kwargs: Any) -> Any:
-        """Match as fsspec does; `**/` stands for any folders, also for one without a name."""
+        """Matches as fsspec does; `**/` stands for any folders, including one without a name."""
         plain = self._strip_protocol(path)
         if "**/" not in plain or maxdepth is not None:
             return super().glob(path, maxdepth, **kwargs)
@@ -318,11 +340,11 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         return found if detail else list(found)
 
     def created(self, path: str) -> datetime:
-        """Give when the object was written: each writing makes a new one."""
+        """Returns when the object was written: each write creates a new one."""
         return self.modified(path)
 
     def modified(self, path: str) -> datetime:
-        """Give when the object was written."""
+        """Returns when the object was written."""
         info = self.info(path)
         if info["type"] == "directory":
             raise self.is_folder(path)
@@ -331,7 +353,7 @@ class ObsListing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
 
 
 def folder_key(key: str) -> str:
-    """Give what the keys in a folder begin with; the folder's own object is called so."""
+    """Returns what the keys in a folder start with, which is also the folder's own key."""
     return f"{key}/" if key else ""
 
 
@@ -350,7 +372,7 @@ def _folder(name: str) -> Info:
 
 
 def _folders_between(top: str, name: str) -> list[str]:
-    """Return the folders from `top` on that lie on the way to a name."""
+    """Returns the folders from `top` down to a name."""
     return [
         name[:at]
         for at, letter in enumerate(name)
@@ -359,7 +381,7 @@ def _folders_between(top: str, name: str) -> list[str]:
 
 
 def _by_type(folder: str, listed: list[Info]) -> tuple[dict[str, Info], dict[str, Info]]:
-    """Return folders and files of a listing, each by what its name has more than the folder's."""
+    """Returns folders and files of a listing, by their names relative to the folder."""
     dirs: dict[str, Info] = {}
     files: dict[str, Info] = {}
     for info in listed:
@@ -369,8 +391,8 @@ def _by_type(folder: str, listed: list[Info]) -> tuple[dict[str, Info], dict[str
 
 
 def may_begin(prefix: str) -> bool:
-    """Whether a key can be longer than this, which OBS may not even take for a listing."""
-    # Imported here, since Airflow imports file systems whenever it looks for one.
+    """Whether a key can start with this: OBS may refuse to list longer prefixes."""
+    # Imported here since Airflow imports all file systems whenever it looks for one.
     from airflow_provider_dli.api.checks import LONGEST_KEY
 
     return len(prefix.encode()) < LONGEST_KEY

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import groupby
@@ -17,34 +18,32 @@ from fsspec.implementations.local import make_path_posix
 from fsspec.utils import other_paths
 
 from airflow_provider_dli.api.protocol.errors import InputError
-from airflow_provider_dli.fs.failures import as_os_errors
 from airflow_provider_dli.fs.files import LayeredFile, ObsFile
-from airflow_provider_dli.fs.listing import ObsListing, may_begin
-from airflow_provider_dli.fs.places import check_places
+from airflow_provider_dli.fs.listing import ObsListing, as_os_errors, may_begin
 
 schemes = ["obs"]
-"""What Airflow is told: paths of these schemes come here."""
+"""The schemes of paths for which Airflow uses this module."""
 
 _OF_TEXT = ("encoding", "errors", "newline")
-_AT_ONCE = 8
+_CONCURRENCY = 8
+_REMEDY = "copy it alone, get_file(path, file), and get the others by their names"
 
 
 def get_fs(conn_id: str | None, storage_options: dict[str, Any] | None = None) -> ObsFileSystem:
-    """Give Airflow the file system of a connection; without one, of `dli_default`."""
+    """Returns the file system of a connection, by default `dli_default`, to Airflow."""
     # As fsspec does it for a URL, so that both find the same instance.
     known = {"conn_id": conn_id} if conn_id else {}
     return ObsFileSystem(**known, **(storage_options or {}))
 
 
 class ObsFileSystem(ObsListing):
-    """OBS, as the account of a connection sees it.
+    """OBS as a file system, for the account of a connection.
 
-    It is known by the name of its connection alone: no key or token is in its arguments, its cache
-    token, its JSON or its pickle. Connection and network are looked for at the first use. Threads
-    may share it.
+    It is identified by the name of its connection alone: no key or token is in its arguments, cache
+    token, JSON or pickle. The connection is read on first use. Threads may share it.
 
     :param conn_id: connection of type ``dli``
-    :param region: wins over the connection's region
+    :param region: overrides the connection's region
     """
 
     def _open(
@@ -66,7 +65,7 @@ class ObsFileSystem(ObsListing):
         compression: str | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Open as fsspec does; text and compression, too, are stored as a whole or not at all."""
+        """Opens as fsspec does; text and compressed files, too, are stored whole or not at all."""
         if "r" in mode:
             return super().open(path, mode, block_size, cache_options, compression, **kwargs)
         text = {name: kwargs.pop(name) for name in _OF_TEXT if name in kwargs}
@@ -74,13 +73,13 @@ class ObsFileSystem(ObsListing):
         stored = super().open(path, binary, block_size, cache_options, **kwargs)
         top = _compressed(stored, compression)
         if "b" not in mode:
-            top = io.TextIOWrapper(_AtItsBeginning(top), **text)
+            top = io.TextIOWrapper(_Seekable(top), **text)
         return stored if top is stored else LayeredFile(top, stored)
 
     def cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
     ) -> bytes:
-        """Read an object, or a range of it, as a slice would."""
+        """Returns an object, or a range of it, as a slice would."""
         bucket, key = self.object_of(path)
         if (start or 0) < 0 or (end or 0) < 0:
             start, end, _ = slice(start, end).indices(self.info(path)["size"])
@@ -99,7 +98,7 @@ class ObsFileSystem(ObsListing):
         on_error: str = "return",
         **kwargs: Any,
     ) -> list[Any]:
-        """Read ranges of one or more objects, several at once, in the order that was asked for."""
+        """Returns ranges of objects, read concurrently, in the given order."""
         begins = starts if isinstance(starts, list) else [starts] * len(paths)
         stops = ends if isinstance(ends, list) else [ends] * len(paths)
         return self._read_all(list(zip(paths, begins, stops, strict=True)), on_error)
@@ -107,7 +106,7 @@ class ObsFileSystem(ObsListing):
     def cat(
         self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any
     ) -> Any:
-        """Read one object, or several at once into a dictionary by their paths."""
+        """Returns one object, or several, read concurrently, as a dictionary by their paths."""
         paths = self.expand_path(path)
         if recursive:
             paths = [inside for one in paths for inside in self.find(one)]
@@ -122,9 +121,9 @@ class ObsFileSystem(ObsListing):
         return found
 
     def pipe(self, path: Any, value: bytes | None = None, **kwargs: Any) -> None:
-        """Write one object, or several at once: a dictionary of bytes by their paths."""
+        """Writes one object, or several concurrently: a dictionary of bytes by their paths."""
         items = path if isinstance(path, dict) else {path: value}
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(_CONCURRENCY) as pool:
             list(pool.map(lambda item: self.pipe_file(*item, **kwargs), items.items()))
 
     def _read_all(
@@ -138,21 +137,23 @@ class ObsFileSystem(ObsListing):
                     raise
                 return error
 
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(_CONCURRENCY) as pool:
             return list(pool.map(read, ranges))
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
-        """Write an empty object; the time of one that is there cannot be set."""
+        """Writes an empty object; the time of an existing one cannot be set."""
         if not truncate and self.exists(path):
-            raise NotImplementedError("an object has the time when it was written, and no other")
+            raise NotImplementedError(
+                "the time of an object is that of its write, and cannot be set"
+            )
         super().touch(path, truncate=True, **kwargs)
 
     def expand_path(
         self, path: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any
     ) -> list[str]:
-        """Return the names that paths and patterns mean, and with `recursive` those below.
+        """Returns the names that paths and patterns mean, and with `recursive` those below.
 
-        A path is no pattern when something lies at just that name, such as `a[1].txt`.
+        A path is not a pattern if something has exactly that name, such as `a[1].txt`.
         """
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
@@ -175,7 +176,7 @@ class ObsFileSystem(ObsListing):
     ) -> set[str]:
         names = set(self.glob(pattern, maxdepth=maxdepth, **kwargs))
         if recursive and maxdepth != 1:
-            # What matched is one level of it already.
+            # The match itself is the first level.
             deeper = None if maxdepth is None else maxdepth - 1
             for name in sorted(names):
                 names |= set(self.find(name, deeper, withdirs=True, **kwargs))
@@ -190,10 +191,10 @@ class ObsFileSystem(ObsListing):
         on_error: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Copy inside OBS as fsspec does; of a whole folder each object by its exact key."""
+        """Copies inside OBS as fsspec does; of a whole folder each object by its exact key."""
         on_error = on_error or ("ignore" if recursive else "raise")
         if isinstance(path1, list) and isinstance(path2, list):
-            # The caller named each place.
+            # The caller named each target.
             super().copy(path1, path2, on_error=on_error, **kwargs)
             return
         if self._is_tree(path1, recursive, maxdepth):
@@ -204,12 +205,12 @@ class ObsFileSystem(ObsListing):
         super().copy(names, targets, on_error=on_error, **kwargs)
 
     def _is_tree(self, path: Any, recursive: bool, maxdepth: int | None) -> bool:
-        """Whether all below one path is meant."""
+        """Whether everything below one path is meant."""
         is_whole = recursive and maxdepth is None
         return is_whole and isinstance(path, str) and not self.is_pattern(path)
 
     def _copy_tree(self, path1: str, path2: str, on_error: str) -> list[str]:
-        """Copy an object and all below, and return the names of what was copied."""
+        """Copies an object and all below it; returns the names that were copied."""
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
         if "/" in source and not path1.endswith("/") and (path2.endswith("/") or self.isdir(path2)):
             target = f"{target}/{source.rpartition('/')[2]}"
@@ -222,7 +223,7 @@ class ObsFileSystem(ObsListing):
             try:
                 self._copy_exactly(name, f"{target}{name[len(source) :]}")
             except FileNotFoundError as error:
-                # A folder need not have an object of its name.
+                # A folder need not have an object with its name.
                 if on_error == "raise" and (name != source or not keys):
                     raise
                 failed = error
@@ -233,26 +234,26 @@ class ObsFileSystem(ObsListing):
         return copied
 
     def _copy_exactly(self, name: str, to_name: str) -> None:
-        """Copy one object; slashes at the end of its key count."""
+        """Copies one object; slashes at the end of its key count."""
         (bucket, _, key), (to_bucket, _, to_key) = name.partition("/"), to_name.partition("/")
         if name == to_name:
-            # It would be deleted next, if it is moved.
-            raise InputError("path2", to_name, "nothing can be copied onto itself")
+            # A move would delete it next.
+            raise InputError("path2", to_name, "an object cannot be copied onto itself")
         with as_os_errors():
             self.hook.copy_object(bucket, key, to_bucket, to_key)
 
     def _pairs(
         self, source: Any, target: Any, recursive: bool, maxdepth: int | None, *, into: bool
     ) -> tuple[list[str], list[str]]:
-        """Return the names that are meant, and where each of them goes, by the rules of fsspec.
+        """Returns the names that are meant, and the target of each, by the rules of fsspec.
 
-        `into` says that the target is a folder, into which one source goes by its own name.
+        `into` if the target is a folder, into which a single source goes by its own name.
         """
         is_one = isinstance(source, str)
         is_pattern = is_one and self.is_pattern(self._strip_protocol(source))
         names = self.expand_path(source, recursive=recursive, maxdepth=maxdepth)
         if is_one and (not recursive or maxdepth is not None):
-            # Without it no folder is copied, as in a shell.
+            # As in a shell, folders are only copied recursively.
             names = [name for name in names if not self.isdir(name)]
         if not names:
             return [], []
@@ -270,22 +271,22 @@ class ObsFileSystem(ObsListing):
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Copy to this machine as fsspec does.
+        """Copies to this machine as fsspec does.
 
-        Raises `InputError` before anything is written when a key leads out of the target folder, or
-        when two of them would be one file.
+        Raises `InputError` before anything is written if a key points outside of the target folder,
+        or two keys would be one file.
         """
         if not (isinstance(rpath, list) and isinstance(lpath, list)):
-            # Else the caller named each place.
+            # Otherwise the caller named each target.
             folder = make_path_posix(lpath) if isinstance(lpath, str) else lpath
             into = isinstance(folder, str) and (folder.endswith("/") or Path(folder).is_dir())
             rpath, lpath = self._pairs(rpath, folder, recursive, maxdepth, into=into)
             if isinstance(folder, str):
-                check_places(rpath, lpath, folder)
+                _check_places(rpath, lpath, folder)
         super().get(rpath, lpath, callback=callback, **kwargs)
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
-        """Copy an object inside OBS; of a folder, its own object, where it has one."""
+        """Copies an object inside OBS; of a folder, its own object if it has one."""
         bucket, key = self.object_of(path1)
         to_bucket, to_key = self.object_of(path2)
         source, target = f"{bucket}/{key}", f"{to_bucket}/{to_key}"
@@ -305,12 +306,12 @@ class ObsFileSystem(ObsListing):
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Copy, then delete: OBS has no renaming. After an error all is still at the old place."""
+        """Copies, then deletes, since OBS cannot rename. After an error all sources still exist."""
         _refuse_doubled_end(path1)
         source = self._strip_protocol(path1)
         if source == self._strip_protocol(path2):
             return
-        # What comes meanwhile is not copied, and so not deleted.
+        # What is added meanwhile is not copied, so it must not be deleted.
         if self._is_tree(path1, recursive, maxdepth):
             self._delete(self._copy_tree(path1, path2, "raise"))
             return
@@ -322,7 +323,7 @@ class ObsFileSystem(ObsListing):
             self._delete(_with_folders(names) if recursive else names)
 
     def rm_file(self, path: str) -> None:
-        """Delete one object, which has to be there."""
+        """Deletes one object, which must exist."""
         bucket, key = self.object_of(path)
         if self.info(path)["type"] == "directory":
             raise self.is_folder(path)
@@ -332,19 +333,19 @@ class ObsFileSystem(ObsListing):
     def rm(
         self, path: str | list[str], recursive: bool = False, maxdepth: int | None = None
     ) -> None:
-        """Delete objects, many with one request; `recursive` for folders with all they hold.
+        """Deletes objects, many with one request; `recursive` for folders with their content.
 
-        One path has to be there. Of a list, what is not there is passed over.
+        A single path must exist. Absent paths of a list are ignored.
         """
         for one in [path] if isinstance(path, str) else path:
             _refuse_doubled_end(one)
-        if not recursive and isinstance(path, str) and not self.is_pattern(path):
-            self.rm_file(path)
+        name = path if isinstance(path, str) and not self.is_pattern(path) else None
+        if name is not None and not recursive:
+            self.rm_file(name)
         elif recursive and maxdepth is None:
-            names = [name for one in self.expand_path(path) for name in self._tree(one)]
-            is_one = isinstance(path, str) and not self.is_pattern(path)
-            # Of a bucket or a pattern there may be nothing.
-            if is_one and len(names) == 1 and "/" in names[0]:
+            names = [found for one in self.expand_path(path) for found in self._tree(one)]
+            # A bucket or a pattern may have nothing.
+            if name is not None and len(names) == 1 and "/" in names[0]:
                 self.rm_file(names[0])
             else:
                 self._delete(names)
@@ -353,7 +354,7 @@ class ObsFileSystem(ObsListing):
             self._delete(_with_folders(names) if recursive else names)
 
     def _tree(self, path: str) -> list[str]:
-        """Return the exact names of the object at a path, if there is one, and of all below."""
+        """Returns the exact names of the object at a path, if there is one, and of all below."""
         bucket, key = self.parts_of(path)
         with suppress(FileNotFoundError), as_os_errors():
             return [path, *(f"{bucket}/{one.key}" for one in self._objects_in(bucket, key))]
@@ -367,20 +368,41 @@ class ObsFileSystem(ObsListing):
 
 
 def _refuse_doubled_end(path: Any) -> None:
-    """Raise `InputError` where less may be meant than what would go."""
+    """Raises `InputError` if more would be deleted than may be meant."""
     if str(path).endswith("//") and str(path).strip("/"):
-        rule = "more than one slash at its end counts as none: all that the folder holds would go"
+        rule = "slashes at its end are ignored: everything in the folder would be deleted"
         raise InputError("path", path, rule)
 
 
+def _check_places(names: Sequence[str], places: Sequence[str], folder: str) -> None:
+    """Raises `InputError` for a name whose local path is not its own, or not in the folder.
+
+    Keys may have parts that a disk treats as steps, such as `..`, or ignores: `a//b` and `a/./b`
+    are both at `a/b` there. `places` are the local paths of `names`.
+    """
+    folder = folder.rstrip("/")
+    top = Path(os.path.abspath(folder or "/"))  # noqa: PTH100 - pathlib keeps the steps
+    parents = {name[:at] for name in names for at, letter in enumerate(name) if letter == "/"}
+    taken: dict[str, str] = {}
+    for name, place in zip(names, places, strict=True):
+        there = os.path.abspath(place)  # noqa: PTH100
+        if ".." in place.removeprefix(folder).split("/") or not Path(there).is_relative_to(top):
+            rule = f"its own name would not be below {folder}: {_REMEDY}"
+            raise InputError("path", f"obs://{name}", rule)
+        other = taken.setdefault(there, name)
+        if other != name and not {name, other} & parents:
+            rule = f"it would be the same file as obs://{other}, {there}: {_REMEDY}"
+            raise InputError("path", f"obs://{name}", rule)
+
+
 def _with_folders(names: list[str]) -> list[str]:
-    """Return the names, and for each of them that of the object which would make it a folder."""
+    """Returns the names, and for each the name of the object that would make it a folder."""
     short = [name for name in names if may_begin(name.partition("/")[2])]
     return [*names, *(f"{name}/" for name in short)]
 
 
-class _AtItsBeginning:
-    """A file to be written that says so: else `TextIOWrapper` leaves out the mark of UTF-16."""
+class _Seekable:
+    """A file at its start that says it can seek: otherwise `TextIOWrapper` omits the UTF-16 BOM."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -402,5 +424,5 @@ def _compressed(stored: ObsFile, compression: str | None) -> Any:
     return stored if name is None else compr[name](stored, mode="w")
 
 
-# Also for paths without a connection, which fsspec looks up by their scheme.
+# For paths without a connection too, which fsspec looks up by their scheme.
 fsspec.register_implementation("obs", ObsFileSystem, clobber=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Zips that Spark can import from: the same files give the same bytes, everywhere."""
+"""Zips of Python code for Spark: the same files always give the same bytes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.staging.files import is_directory, opened, unusable
 
 CHUNK = 1 << 20
-"""Bytes that are copied at once."""
+"""Bytes that are copied at a time."""
 
-# The earliest time that a zip can hold: that of the file would change the bytes with each checkout.
+# The earliest time that a zip can hold. The files' own times would differ with each checkout.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _FILE_MODE = stat.S_IFREG | 0o644
 _FOLDER_MODE = stat.S_IFDIR | 0o755
 _DOS_FOLDER = 0x10
 _UNIX = 3
 _BUILT = {"build", "dist"}
-# What setuptools makes in `build`: copies of the code.
+# Folders in which setuptools copies the code below `build`.
 _SETUPTOOLS = re.compile(r"lib(\..*)?|(bdist|temp)\..*|scripts-.*")
 _JUNK_SUFFIXES = (".pyc", ".pyo", ".egg-info")
 _CODE_SUFFIXES = (".py", ".pyc")
@@ -32,25 +32,25 @@ _INITS = {"__init__.py", "__init__.pyc"}
 
 
 def is_junk(name: str) -> bool:
-    """Say whether a file or folder of this name is hidden, or made anew by Python when needed."""
+    """Whether a file or folder of this name is hidden, or one that Python makes when needed."""
     return name.startswith(".") or name == "__pycache__" or name.endswith(_JUNK_SUFFIXES)
 
 
 def is_sourceless(name: str, beside: Collection[str]) -> bool:
-    """Whether a file is a compiled module without its source beside it, which Python imports."""
+    """Whether a file is a compiled module that Python imports, since its source is missing."""
     return name.endswith(".pyc") and name.removesuffix("c") not in beside
 
 
 def code_name(folder: Path) -> str:
-    """Return the name of the zip of a directory of Python code."""
+    """Returns the name of the zip of a directory of Python code."""
     return f"{folder.name}.zip"
 
 
 def pack_code(folder: Path, place: Path, source: str) -> Path:
-    """Pack a directory of Python code into a zip in `place`, so that Spark can import from it.
+    """Packs a directory of Python code into a zip in `place`, so that Spark can import from it.
 
-    With an `__init__.py` it is a package and its name is the top level, else its content is. Raises
-    `InputError` for a directory that has no code, or something in it that cannot be packed.
+    A directory with an `__init__.py` is a package and becomes the top level of the zip; otherwise
+    its content does. Raises `InputError` if there is no code, or something cannot be packed.
     """
     root = folder.resolve()
     files = {
@@ -60,7 +60,7 @@ def pack_code(folder: Path, place: Path, source: str) -> Path:
         raise InputError(
             "sources",
             source,
-            f"{folder} is a directory without a Python file, and only code becomes a zip; "
+            f"{folder} is a directory without a Python file, and only code is packed into a zip; "
             "give its files, or a glob like 'jars/*.jar'",
         )
     is_package = not _INITS.isdisjoint(files)
@@ -68,8 +68,8 @@ def pack_code(folder: Path, place: Path, source: str) -> Path:
         raise InputError(
             "sources",
             source,
-            f"{folder} has an __init__.py, so it is a package, but Python can import none of the "
-            f"name {folder.name!r}; rename it, or remove that file if the packages are in it",
+            f"{folder} has an __init__.py, so it is a package, but Python cannot import one named "
+            f"{folder.name!r}; rename it, or remove that file if the packages are inside",
         )
     top = f"{folder.name}/" if is_package else ""
     target = place / code_name(folder)
@@ -78,11 +78,11 @@ def pack_code(folder: Path, place: Path, source: str) -> Path:
 
 
 def write(members: Mapping[str, Path], target: Path, source: str) -> None:
-    """Write the members, whose keys are their names in the zip, sorted by these.
+    """Writes a zip of the members, by their names in it, sorted.
 
-    Each folder has an entry as well: without one, Python finds no package in it that has no
-    `__init__.py`. Nothing of the files but their bytes goes in. They are stored as they are, since
-    what zlib makes of them differs between its builds and versions.
+    Each folder gets an entry: without one, Python does not find packages without an `__init__.py`.
+    Only the bytes of the files are stored, and uncompressed, since the output of zlib differs
+    between its builds and versions.
     """
     folders = {f"{folder}/" for name in members for folder in PurePosixPath(name).parents} - {"./"}
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
@@ -97,7 +97,9 @@ def _add(archive: zipfile.ZipFile, name: str, path: Path, source: str) -> None:
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise InputError("sources", source, f"the name {path} is not UTF-8; rename it") from error
+        raise InputError(
+            "sources", source, f"the name of {path} is not UTF-8; rename it"
+        ) from error
     member = _entry(name, _FILE_MODE << 16)
     with opened(path, source) as file:
         member.file_size = os.fstat(file.fileno()).st_size
@@ -114,9 +116,9 @@ def _entry(name: str, attributes: int) -> zipfile.ZipInfo:
 
 
 def _pieces(file: FileIO, size: int, path: Path, source: str) -> Iterator[bytes]:
-    """Read the `size` bytes that the file had when it was opened.
+    """Yields the `size` bytes that the file had when it was opened.
 
-    One that is written to on and on would have no end; `opened` tells of it.
+    A file that is written to all the time would have no end; `opened` reports it.
     """
     while size > 0:
         try:
@@ -132,9 +134,9 @@ def _pieces(file: FileIO, size: int, path: Path, source: str) -> Iterator[bytes]
 def _files(
     folder: Path, root: Path, above: tuple[Path, ...], source: str, *, may_be_built: bool = False
 ) -> Iterator[Path]:
-    """Return what belongs into the zip of a directory.
+    """Yields the files for the zip of a directory.
 
-    `above` are the folders on the way to this one, all links resolved, and itself.
+    `above` are the folders on the path to this one and itself, with all links resolved.
     """
     entries = _entries(folder, source)
     names = {path.name for path in entries}
@@ -148,11 +150,11 @@ def _files(
             continue
         real = path.resolve()
         if not real.is_relative_to(root):
-            raise InputError("sources", source, f"the link {path} leads out of it, to {real}")
+            raise InputError("sources", source, f"the link {path} points outside of it, to {real}")
         if not is_folder:
             yield path
         elif real in above:
-            raise InputError("sources", source, f"the link {path} leads back to {real}")
+            raise InputError("sources", source, f"the link {path} points back to {real}")
         else:
             is_built = above == (root,) and not is_package and path.name in _BUILT
             if not is_built or _holds_code(path, source):
@@ -160,7 +162,7 @@ def _files(
 
 
 def _holds_code(folder: Path, source: str) -> bool:
-    """Whether a folder `build` or `dist` has more in it than what building leaves there."""
+    """Whether a folder `build` or `dist` has code that is not the output of a build."""
 
     def refuse(error: OSError) -> None:
         raise unusable(Path(error.filename), source, error) from error

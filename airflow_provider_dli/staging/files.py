@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of this machine: whether one can be read, and what its bytes are."""
+"""Local files: whether they can be read, their digests, and how messages show them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from airflow_provider_dli.api.protocol.errors import DliError, InputError
 from airflow_provider_dli.transfer.files import Digest, digest_of
 
-# hashlib lets go of the interpreter, so that threads do hash side by side.
+# hashlib releases the GIL, so threads hash in parallel.
 _THREADS = 4
 _NAMES_COMPARED = 1000
 _SPECIAL = {
@@ -29,9 +29,9 @@ _SPECIAL = {
 
 
 def is_directory(path: Path, source: str) -> bool:
-    """Say whether a directory lies there, or at the end of its links, and not a regular file.
+    """Whether a path, with its links followed, is a directory and not a regular file.
 
-    Raises `InputError` where there is nothing, or something that has no bytes to send.
+    Raises `InputError` if it is absent, or something without bytes to send.
     """
     try:
         mode = path.stat().st_mode
@@ -42,19 +42,16 @@ def is_directory(path: Path, source: str) -> bool:
 
 
 def check_filled(path: Path, source: str) -> None:
-    """Refuse a file without bytes: nobody means to stage that."""
+    """Raises `InputError` for an empty file, which is never meant to be staged."""
     if not path.stat().st_size:
-        way_out = (
-            "; give the folder that it stands in, which becomes one zip"
-            if path.name == "__init__.py"
-            else ""
-        )
-        raise InputError("sources", source, f"{path} is empty{way_out}")
+        is_init = path.name == "__init__.py"
+        remedy = "; give the folder that it is in, which becomes one zip" if is_init else ""
+        raise InputError("sources", source, f"{path} is empty{remedy}")
 
 
 @contextmanager
 def opened(path: Path, source: str) -> Iterator[FileIO]:
-    """Open a file for reading, and raise `DliError` when somebody wrote to it meanwhile."""
+    """Opens a file for reading, and raises `DliError` if it was changed meanwhile."""
     with _opened(path, source) as file:
         before = os.fstat(file.fileno())
         _refuse_special(before.st_mode, path, source)
@@ -63,12 +60,12 @@ def opened(path: Path, source: str) -> Iterator[FileIO]:
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise DliError(
             f"{path}, given by {source!r}, changed while it was read. Stage it when it is "
-            "written to the end: write under another name and rename it."
+            "complete: write it under another name and rename it."
         )
 
 
 def digests(files: Sequence[tuple[Path, str]]) -> list[Digest]:
-    """Return the digests of files, each given with its source, in their order."""
+    """Returns the digests of files, each given with its source, in their order."""
     with ThreadPoolExecutor(_THREADS) as threads:
         return list(threads.map(_digest, *zip(*files, strict=True)))
 
@@ -82,17 +79,17 @@ def _digest(path: Path, source: str) -> Digest:
 
 
 def unusable(path: Path, source: str, error: OSError) -> InputError:
-    """Say why a file cannot be read, and what may help."""
+    """Returns the error for a file that cannot be read, with the reason and what may help."""
     return InputError("sources", source, _reason(path, source, error))
 
 
 def _opened(path: Path, source: str) -> FileIO:
     def opener(name: str, flags: int) -> int:
-        # It could have become a named pipe since it was looked at, and that would block.
+        # It may have become a named pipe since it was checked, and opening that would block.
         return os.open(name, flags | os.O_NONBLOCK)
 
     try:
-        # Unbuffered, since it is read in large pieces.
+        # Unbuffered, since it is read in large chunks.
         return open(path, "rb", buffering=0, opener=opener)
     except OSError as error:
         raise unusable(path, source, error) from error
@@ -105,21 +102,21 @@ def _refuse_special(mode: int, path: Path, source: str) -> None:
 
 def _reason(path: Path, source: str, error: OSError) -> str:
     if error.errno == errno.ELOOP:
-        return f"the links at {path} lead in a circle"
+        return f"the links at {path} form a circle"
     if error.errno == errno.EACCES:
-        return f"{path} may not be read by the user of this process (uid {os.geteuid()})"
+        return f"the user of this process (uid {os.geteuid()}) may not read {path}"
     if error.errno not in {errno.ENOENT, errno.ENOTDIR}:
         return f"{path} cannot be read: {error.strerror}"
     if path.is_symlink():
-        return f"{path} is a link to {path.readlink()}, where nothing is"
+        return f"{path} is a link to {path.readlink()}, which does not exist"
     return f"there is no {path}{_hint(source) or _similar(path)}"
 
 
 def _hint(source: str) -> str:
     if re.match(r"~[^/]*/", source):
-        return ". '~' is not replaced: a worker has another home than you; give the whole path"
+        return ". '~' is not replaced, since a worker's home is not yours; give the whole path"
     if re.match(r"[a-z0-9]{2,}:/[^/]", source):
-        return ". pathlib makes one slash of the two of an address; give that as text"
+        return ". pathlib removes a slash from an address; give it as text"
     return ""
 
 
@@ -130,4 +127,12 @@ def _similar(path: Path) -> str:
     except OSError:
         return f", nor its folder {path.parent}"
     similar = difflib.get_close_matches(path.name, names)
-    return f"; similar there: {', '.join(similar)}" if similar else ""
+    return f"; similar names: {', '.join(similar)}" if similar else ""
+
+
+def without_secrets(text: str) -> str:
+    """Returns text without the user, password and query of any address in it.
+
+    A query may contain a signature. If in doubt, more is removed.
+    """
+    return re.sub(r"\?[^\s?]\S*", "?…", re.sub(r"//\S*@", "//***@", text))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Paths with wildcards, and the files that they stand for."""
+"""Paths with wildcards, and the files that they match."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ _WILDCARD = re.compile(r"[*?\[]")
 
 
 def expand(text: str, base: Path) -> list[Path]:
-    """Return the path, or what it matches if it has wildcards and no file of just that name exists.
+    """Returns the path, or its matches if it has wildcards and no file has exactly that name.
 
-    The matches are sorted; what is hidden and Python's caches are left out. With `**` only files
-    match, since their folders would bring them once more. Raises `InputError` where nothing
-    matches, a folder cannot be read, or a match lies, by a link, outside the folder that the
-    wildcards begin in.
+    The matches are sorted, without hidden files and Python's caches. With `**` only files match,
+    since folders would add them again. Raises `InputError` if nothing matches, a folder cannot be
+    read, or a link takes a match outside the folder in which the wildcards start.
     """
     path = base / text
     if not _WILDCARD.search(text) or os.path.lexists(path):
@@ -44,7 +43,7 @@ def expand(text: str, base: Path) -> list[Path]:
 
 
 def _split(text: str, base: Path) -> tuple[Path, list[str]]:
-    """Return the folder before the first wildcard, and the parts of the pattern in it."""
+    """Returns the folder before the first wildcard, and the parts of the pattern."""
     parts = PurePath(text).parts
     first = next(index for index, part in enumerate(parts) if _WILDCARD.search(part))
     pattern = list(parts[first:])
@@ -58,11 +57,11 @@ def _split(text: str, base: Path) -> tuple[Path, list[str]]:
 
 
 def _matches(folder: Path, pattern: Sequence[str]) -> list[Path]:
-    # Not by pathlib, which passes over folders that it may not read, and walks through hidden ones.
+    # Not by pathlib, which skips folders that it may not read, and searches hidden ones.
     first, *rest = pattern
     entries = [path for path in folder.iterdir() if not is_junk(path.name)]
     if first == "**":
-        # A link to a folder is not followed: it may lead in a circle.
+        # A link to a folder is not followed: it may point back.
         inside = [path for path in entries if path.is_dir() and not path.is_symlink()]
         found = [*_matches(folder, rest), *(m for path in inside for m in _matches(path, pattern))]
     else:
@@ -73,7 +72,7 @@ def _matches(folder: Path, pattern: Sequence[str]) -> list[Path]:
 
 
 def _check_inside(match: Path, root: Path, text: str) -> None:
-    is_directory(match, text)  # raises for a link that leads nowhere or in a circle
+    is_directory(match, text)  # raises for a broken or circular link
     real = match.resolve()
     if not real.is_relative_to(root.resolve()):
-        raise InputError("sources", text, f"the link {match} leads out of {root}, to {real}")
+        raise InputError("sources", text, f"the link {match} points outside of {root}, to {real}")

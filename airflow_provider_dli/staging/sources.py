@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user may give to be staged, and the packages that it becomes."""
+"""The sources that users give, and the packages that they become."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from airflow_provider_dli.staging import (
     zip_limits,
 )
 from airflow_provider_dli.staging.content import LocalPackage, Package, StoredPackage
+from airflow_provider_dli.staging.files import without_secrets
 from airflow_provider_dli.staging.requirements import dependencies
-from airflow_provider_dli.staging.secrecy import without_secrets
 
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
 _LOG = logging.getLogger(__name__)
 _RULE = "give files, globs, folders of Python code, OBS objects, or ObjectStoragePaths"
-_RULE_OF_TEXT = (
-    "this is the text of a list, as templates give it; set render_template_as_native_obj=True on "
-    "the DAG, which gives the list itself"
+_RULE_FOR_TEXT = (
+    "this is a list as text, which templates render; set render_template_as_native_obj=True on the "
+    "DAG to get the list itself"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """A package whose file has yet to be found or made: `make` does it, in a folder of its own.
+    """A package whose file is not made yet: `make` does that, in a folder of its own.
 
-    `origin` is the file or folder of this machine that it comes from, all links resolved.
+    `origin` is the local file or folder that it comes from, with all links resolved.
     """
 
     name: str
@@ -56,16 +56,16 @@ def collect(
     python_version: str | None = None,
     warn: Callable[[str], object] = _LOG.warning,
 ) -> list[Package]:
-    """Return the packages that the sources stand for, in their order; one file comes once.
+    """Returns the packages of the sources, in their order, each file once.
 
-    A source is the path of a file, a glob, a folder of Python code, a wheel or a requirements file
-    of this machine, relative to `base`; an OBS object, `obs://…` or `https://…`; or an
-    `ObjectStoragePath`. What has to be made or fetched comes into `workspace`, an empty folder that
-    the caller removes. `python_version` is that of the engine, for dependencies. `warn` is told of
-    what is known to fail once it is imported from a zip.
+    A source is the path of a local file, a glob, a folder of Python code, a wheel or a requirements
+    file, relative to `base`; an OBS object, `obs://…` or `https://…`; or an `ObjectStoragePath`.
+    Files that have to be made or fetched go into `workspace`, an empty folder that the caller
+    removes. `python_version` is that of the engine, for dependencies. `warn` is called with what is
+    known to fail when it is imported from a zip.
 
     Raises `InputError` for a source that cannot be staged, and `DliError` for a file that changes
-    meanwhile or a disk that is full. All names are checked before anything is made.
+    meanwhile or a full disk. All names are checked before anything is made.
     """
     if python_version is not None:
         dependencies.check_python_version(python_version)
@@ -85,7 +85,7 @@ def collect(
 
 @dataclass(frozen=True, slots=True)
 class _Planner:
-    """Tells the kinds of sources apart."""
+    """Plans packages by the kinds of their sources."""
 
     base: Path
     python_version: str | None
@@ -98,7 +98,7 @@ class _Planner:
         if not isinstance(text, str) or not text or "\0" in text:
             raise InputError("sources", source, _RULE)
         if _is_text_of_list(text) and not os.path.lexists(self.base / text):
-            raise InputError("sources", without_secrets(text), _RULE_OF_TEXT)
+            raise InputError("sources", without_secrets(text), _RULE_FOR_TEXT)
         scheme = _SCHEME.match(text)
         match scheme and scheme["scheme"].lower():
             case None:
@@ -107,11 +107,12 @@ class _Planner:
                 return self._local(_path_of(text))
             case "obs" | "https":
                 return iter([_stored(text)])
-        shown = _shown(text)
-        raise InputError("sources", shown, f"have Airflow fetch it: ObjectStoragePath({shown!r})")
+        address = _public_address(text)
+        rule = f"have Airflow fetch it: ObjectStoragePath({address!r})"
+        raise InputError("sources", address, rule)
 
     def _object_path(self, path: Any) -> Iterator[_Planned | StoredPackage]:
-        source = _shown(str(path))
+        source = _public_address(str(path))
         if path.protocol in {"", "file", "local"}:
             yield from self._local(path.path)
         elif path.protocol == "obs":
@@ -126,12 +127,12 @@ class _Planner:
 
     def _local(self, text: str) -> Iterator[_Planned]:
         for path in globs.expand(text, self.base):
-            # A match counts as if it was written out.
-            yield self._found(path, text if path == self.base / text else str(path))
+            # A match is shown as if it had been given itself.
+            yield self._local_package(path, text if path == self.base / text else str(path))
 
-    def _found(self, path: Path, source: str) -> _Planned:
+    def _local_package(self, path: Path, source: str) -> _Planned:
         if files.is_directory(path, source):
-            # A name for "." and "..", but that of a link and not of what it leads to.
+            # Names "." and "..", and a link by its own name and not by its target's.
             folder = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() follows links
 
             def packed(place: Path) -> Path:
@@ -158,14 +159,14 @@ class _Planner:
         return _Planned(archive, source, collected, origin)
 
     def _warned(self, archive: Path, source: str) -> Path:
-        """Log what will not work from this zip, and give it."""
+        """Returns the zip, after warnings about what will not work in it."""
         for sentence in zip_limits.limits(archive):
             self.warn(f"{archive.name}, made of {source!r}: {sentence}")
         return archive
 
 
 def _once(planned: Iterable[_Planned | StoredPackage]) -> Iterator[_Planned | StoredPackage]:
-    """Leave out files that came already, as of two globs that match them both."""
+    """Skips files that two sources have in common, such as two globs."""
     seen: set[tuple[str, Path]] = set()
     for one in planned:
         if isinstance(one, _Planned) and one.origin is not None:
@@ -177,10 +178,10 @@ def _once(planned: Iterable[_Planned | StoredPackage]) -> Iterator[_Planned | St
 
 def _listed(sources: object) -> list[object]:
     if isinstance(sources, str) and _is_text_of_list(sources):
-        raise InputError("sources", without_secrets(sources), _RULE_OF_TEXT)
+        raise InputError("sources", without_secrets(sources), _RULE_FOR_TEXT)
     if isinstance(sources, str | bytes | Mapping) or not isinstance(sources, Iterable):
-        shown = without_secrets(sources) if isinstance(sources, str) else sources
-        raise InputError("sources", shown, f"give a list; {_RULE}")
+        given = without_secrets(sources) if isinstance(sources, str) else sources
+        raise InputError("sources", given, f"give a list; {_RULE}")
     listed = list(sources)
     if not listed:
         raise InputError("sources", sources, f"give at least one; {_RULE}")
@@ -200,7 +201,7 @@ def _is_text_of_list(text: str) -> bool:
 def _path_of(address: str) -> str:
     host, slash, path = address[len("file://") :].partition("/")
     if host not in {"", "localhost"} or not slash:
-        rule = "this names no file of this machine; that begins with file:///"
+        rule = "it does not name a local file; give file:///path"
         raise InputError("sources", address, rule)
     return unquote(f"/{path}")
 
@@ -209,22 +210,22 @@ def _stored(address: str) -> StoredPackage:
     try:
         checks.obs_location(address, "sources")
     except InputError:
-        shown = _shown(address)
-        if shown == address:
+        public = _public_address(address)
+        if public == address:
             raise
         rule = "give the address alone, without user or query"
-        raise InputError("sources", shown, rule) from None
+        raise InputError("sources", public, rule) from None
     return StoredPackage(checks.package_name(address), address)
 
 
 def _without_connection(address: str) -> str:
-    """Return `obs://bucket/key` from Airflow's `obs://connection@bucket/key`."""
+    """Returns `obs://bucket/key` for Airflow's `obs://connection@bucket/key`."""
     bucket, _, key = address.removeprefix("obs://").partition("/")
     return f"obs://{bucket.rpartition('@')[2]}/{key}"
 
 
-def _shown(address: str) -> str:
-    """Return an address without what may be secret in it: a password, a signature."""
+def _public_address(address: str) -> str:
+    """Returns an address without what may be secret in it: a password, a signature."""
     bare, mark, _ = without_secrets(address).partition("?")
     return f"{bare}{mark}…" if mark else bare
 
@@ -249,5 +250,5 @@ def _made(planned: _Planned, place: Path) -> Path:
     except OSError as error:
         raise DliError(
             f"{planned.name}, made of {planned.source!r}, cannot be written to {place}: "
-            f"{error.strerror or error}. Make room there, or set TMPDIR to another folder."
+            f"{error.strerror or error}. Free some space there, or set TMPDIR to another folder."
         ) from error

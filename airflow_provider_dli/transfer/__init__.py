@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many bytes on their way to a bucket: threads, parts, what was broken off before, progress."""
+"""Uploads of files to a bucket: threads, parts, resumed uploads, progress."""

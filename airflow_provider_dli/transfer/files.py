@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files as they are hashed and as they are sent: what goes out is what was hashed, or nothing does.
+"""Hashes files, and reads them to be sent: only bytes that were hashed are ever sent.
 
-The hash that names an object is made in one pass. So that nothing has to be hashed twice, that pass
-also tags each slice of the file, and whoever reads a part of it later compares the tags.
+The hash that names an object takes one pass over the file. The same pass tags each slice, and
+whatever reads a part later compares the tags, so that nothing is hashed twice.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from airflow_provider_dli.api.obs.models import FileToSend
 
 SLICE = 256 * 1024
-"""Bytes that are read at once, so that they are hashed while the processor has them at hand."""
+"""Bytes that are read at a time, few enough to stay in the processor's cache."""
 
 TAG = 16
 """Bytes of a tag."""
 
-# Made when this is imported, which happens once: threads that make their first tags at the same
-# time must not make keys of their own.
+# Made at import, which happens once: threads that make their first tags at the same time must not
+# each make a key.
 _KEY = os.urandom(16)
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """Size in bytes and hex SHA-256 of a file, and the tags of its slices, one after the other."""
+    """Size in bytes and hex SHA-256 of a file, and the concatenated tags of its slices."""
 
     size: int
     sha256: str
@@ -45,19 +45,19 @@ class Digest:
 
 
 def digest_of(file: FileIO) -> Digest:
-    """Read a file to its end, from where it is."""
-    place = memoryview(bytearray(SLICE))
+    """Reads a file from its current position to its end."""
+    buffer = memoryview(bytearray(SLICE))
     digest, tags, size = hashlib.sha256(), bytearray(), 0
-    while count := _filled(file, place):
-        piece = place[:count]
-        digest.update(piece)
-        tags += _tag(piece)
+    while count := _fill(file, buffer):
+        data = buffer[:count]
+        digest.update(data)
+        tags += _tag(data)
         size += count
     return Digest(size, digest.hexdigest(), bytes(tags))
 
 
 def tags_of(file: FileToSend) -> bytes:
-    """Return the tags of a file; raises `InputError` where it is not what it should be."""
+    """Returns the tags of a file; raises `InputError` if it changed since it was hashed."""
     if file.tags or not file.size:
         return file.tags
     with _opened(file.path) as stream:
@@ -68,7 +68,7 @@ def tags_of(file: FileToSend) -> bytes:
 
 
 def whole(file: FileToSend) -> bytes:
-    """Read a small file; raises `InputError` where it is not what it should be."""
+    """Returns a small file; raises `InputError` if it changed since it was hashed."""
     if file.tags:
         return part_of(file, file.tags, 0, file.size)
     with _opened(file.path) as stream:
@@ -79,20 +79,20 @@ def whole(file: FileToSend) -> bytes:
 
 
 def part_of(file: FileToSend, tags: bytes, start: int, size: int) -> bytes:
-    """Read a part that begins with a slice; raises `InputError` for other bytes than were hashed.
+    """Returns a part that starts at a slice; raises `InputError` if it changed since it was hashed.
 
     `tags` are those of the whole file.
     """
     with _opened(file.path) as stream:
         stream.seek(start)
-        # One byte more where the file should end.
+        # One more byte at the end of the file, to see that it ends there.
         data = stream.read(size + (start + size == file.size))
     if len(data) != size:
         raise _changed(file.path)
     view = memoryview(data)
     for at in range(0, size, SLICE):
-        place = (start + at) // SLICE * TAG
-        if _tag(view[at : at + SLICE]) != tags[place : place + TAG]:
+        begin = (start + at) // SLICE * TAG
+        if _tag(view[at : at + SLICE]) != tags[begin : begin + TAG]:
             raise _changed(file.path)
     return data
 
@@ -100,7 +100,7 @@ def part_of(file: FileToSend, tags: bytes, start: int, size: int) -> bytes:
 @contextmanager
 def _opened(path: Path) -> Iterator[FileIO]:
     try:
-        # Unbuffered, since it is read in large pieces.
+        # Unbuffered, since it is read in large chunks.
         with path.open("rb", buffering=0) as file:
             yield file
     except OSError as error:
@@ -108,22 +108,22 @@ def _opened(path: Path) -> Iterator[FileIO]:
         raise InputError("files", str(path), rule) from error
 
 
-def _filled(file: FileIO, place: memoryview) -> int:
-    """Fill a place, as far as there is something to read; returns how far."""
+def _fill(file: FileIO, buffer: memoryview) -> int:
+    """Fills a buffer as far as the file has bytes; returns how many."""
     filled = 0
-    while filled < len(place) and (count := file.readinto(place[filled:])):
+    while filled < len(buffer) and (count := file.readinto(buffer[filled:])):
         filled += count
     return filled
 
 
 def _changed(path: Path) -> InputError:
-    rule = "it changed while it was read; nothing of it was kept. Send it again when it is done"
+    rule = "it changed while it was read, and nothing was stored. Send it again when it is complete"
     return InputError("files", str(path), rule)
 
 
 def _tag(data: memoryview) -> bytes:
-    # GMAC: nine times as fast as SHA-256, and nobody finds other bytes of the same tag without the
-    # key, which does not leave this process. So a nonce may serve for all.
+    # GMAC: nine times as fast as SHA-256. To find other bytes with the same tag one needs the key,
+    # which never leaves this process, so one nonce may be used for all.
     return _cipher().encrypt(bytes(12), b"", data)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An object that a caller sends in parts, one call after the other."""
+"""An object that a caller sends in parts, call by call."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 
 
 class OpenUpload:
-    """An object that is being sent in parts; it appears when they are completed, and not before.
+    """An object that is sent in parts. It does not exist before they are completed.
 
-    Parts may be sent from several threads and in any order; a number that is sent again replaces
-    what it was.
+    Parts may be sent by several threads and in any order. Sending a number again replaces the part.
     """
 
     def __init__(self, upload: MultipartUpload, run: Run) -> None:
@@ -24,20 +23,20 @@ class OpenUpload:
 
     @property
     def size(self) -> int:
-        """The bytes that were sent so far."""
+        """The number of bytes sent so far."""
         return self._upload.size
 
     def send(self, number: int, data: bytes) -> None:
-        """Send part ``number``, from 1 on.
+        """Sends part ``number``, counted from 1.
 
-        All parts but the last have at least 100 KB (5 MB on other services of this kind).
+        All parts but the last need at least 100 KB (5 MB on other S3-like services).
         """
         self._run(self._upload.send(number, bytes(data)))
 
     def complete(self) -> StoredObject:
-        """Make the object of the parts, and return it as it lies there."""
+        """Creates the object from the parts, and returns it as it is stored."""
         return self._run(self._upload.complete())
 
     def abort(self) -> None:
-        """Throw the parts away; an upload that is gone already counts as done."""
+        """Discards the parts; an upload that no longer exists counts as aborted."""
         self._run(self._upload.abort())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sends files to a bucket: a small one at once, a larger one in parts, several at a time.
+"""Sends files to a bucket: small ones in one request, larger ones in parts, several at a time.
 
-No state is kept on this machine. A key names the bytes that are to lie under it, so an unfinished
-upload of the same key has the same bytes, and the next run goes on with it.
+No state is kept on this machine. Keys are made from the content, so an unfinished upload with the
+same key has the same bytes, and the next run resumes it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from airflow_provider_dli.transfer.workers import Workers
 
 PART = 5 * 1024 * 1024
-"""Bytes of a part, and the most that goes in one request; others than OBS take no smaller ones."""
+"""Bytes of a part, and the most that is sent in one request. Other services than OBS accept no
+smaller parts."""
 
 MOST_PARTS = 10_000
 """https://support.huaweicloud.com/intl/en-us/api-obs/obs_04_0099.html"""
@@ -47,50 +48,50 @@ class Sending:
         self.bucket = bucket
         self.progress = progress
         self.log = log
-        self._begun: list[_Whole | _InParts] = []
+        self._begun: list[_SingleRequest | _Multipart] = []
 
     def round(
         self, files: Sequence[FileToSend], run: Run, workers: Workers, *, is_last: bool
     ) -> list[FileToSend]:
-        """Send files; returns those whose upload somebody else ended without making the object.
+        """Sends files; returns those whose upload someone else ended without creating the object.
 
-        Those are begun anew in the last round, which gives none.
+        The last round starts those anew, and returns none.
         """
         self._begun = []
         for file in files:
-            kind = _InParts if file.size > PART else _Whole
-            one = kind(self, run, file)
-            self._begun.append(one)
-            one.send(workers, is_fresh=is_last)
+            kind = _Multipart if file.size > PART else _SingleRequest
+            upload = kind(self, run, file)
+            self._begun.append(upload)
+            upload.send(workers, is_fresh=is_last)
         workers.join()
-        return [one.file for one in self._begun if not one.is_done]
+        return [upload.file for upload in self._begun if not upload.is_done]
 
     def clean_up(self, run: Run, bucket: Bucket) -> None:
-        """After a failure, let no half object and no upload stay that nobody can go on with.
+        """Removes, after a failure, incomplete objects and uploads that cannot be resumed.
 
-        `bucket` is asked by a client that does not repeat.
+        The client of `bucket` does not retry.
         """
-        for one in self._begun:
+        for upload in self._begun:
             try:
-                one.clean_up(run, bucket)
+                upload.clean_up(run, bucket)
             except TransportError as error:
-                self.log.warning("Nobody can look what lies in OBS by now: %s", error)
+                self.log.warning("Could not check what is stored in OBS: %s", error)
                 return
             except DliError as error:
                 self.log.warning(
-                    "%s/%s could not be cleaned up: %s", self.bucket.name, one.key, error
+                    "%s/%s could not be cleaned up: %s", self.bucket.name, upload.key, error
                 )
 
 
-class _Whole:
-    """A file that goes in one request."""
+class _SingleRequest:
+    """A file that is sent in one request."""
 
     def __init__(self, sending: Sending, run: Run, file: FileToSend) -> None:
         self.file = file
         self.key = file.key
         self.is_done = False
         self._run = run
-        self._is_under_way = False
+        self._was_sent = False
         self._sending = sending
 
     def send(self, workers: Workers, *, is_fresh: bool) -> None:
@@ -98,22 +99,22 @@ class _Whole:
 
     def _put(self) -> None:
         sending = self._sending
-        with _about(self.file):
+        with _naming(self.file):
             data = whole(self.file)
-            self._is_under_way = True
+            self._was_sent = True
             self._run(sending.bucket.put(self.key, data, self.file.sha256))
         self.is_done = True
         sending.progress.sent(self.file.size)
         sending.progress.file_done(self.key)
 
     def clean_up(self, run: Run, bucket: Bucket) -> None:
-        if self.is_done or not self._is_under_way:
+        if self.is_done or not self._was_sent:
             return
         found = run(bucket.find(self.key))
         if found is not None and found.size != self.file.size:
             run(bucket.delete([self.key]))
             self._sending.log.warning(
-                "Deleted %s/%s: there were %d of the %d bytes of %s.",
+                "Deleted %s/%s: it had %d of the %d bytes of %s.",
                 bucket.name,
                 self.key,
                 found.size,
@@ -122,8 +123,8 @@ class _Whole:
             )
 
 
-class _InParts:
-    """A file that goes in parts; whoever sends the last one makes the object of them."""
+class _Multipart:
+    """A file that is sent in parts; the thread that sends the last one completes the object."""
 
     def __init__(self, sending: Sending, run: Run, file: FileToSend) -> None:
         self.file = file
@@ -139,7 +140,7 @@ class _InParts:
 
     def send(self, workers: Workers, *, is_fresh: bool) -> None:
         self._is_fresh = is_fresh
-        with self._watched():
+        with self._noting_failures():
             tags = tags_of(self.file)
             upload = self._upload = self._begin()
         for number in range(1, self._count + 1):
@@ -152,7 +153,7 @@ class _InParts:
         if found is None:
             return self._run(uploads.begin(*known))
         sending.log.info(
-            "Going on with %s/%s: %d of %d parts lie there",
+            "Resuming %s/%s: %d of %d parts are there already",
             sending.bucket.name,
             self.key,
             found.parts_there,
@@ -164,7 +165,7 @@ class _InParts:
         progress = self._sending.progress
         start = (number - 1) * self._part_size
         size = min(self._part_size, self.file.size - start)
-        with self._watched():
+        with self._noting_failures():
             if not self._is_gone:
                 data = part_of(self.file, tags, start, size)
                 was_sent = self._run(upload.send(number, data))
@@ -173,7 +174,7 @@ class _InParts:
             self._left -= 1
             is_last = not self._left
         if is_last:
-            with self._watched():
+            with self._noting_failures():
                 self._finish(upload)
 
     def _finish(self, upload: MultipartUpload) -> None:
@@ -183,16 +184,16 @@ class _InParts:
             found = self._run(upload.complete())
         self.is_done = found is not None and found.size == self.file.size
         if found is not None and not self._is_fresh:
-            # An upload that somebody else began may say nothing of the digest.
+            # An upload that someone else began may not have the digest.
             self.is_done = self.is_done and found.sha256 == self.file.sha256
         if self.is_done:
             self._sending.progress.file_done(self.key)
 
     @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """Note what a failure means for the upload."""
+    def _noting_failures(self) -> Iterator[None]:
+        """Records what a failure means for the upload."""
         try:
-            with _about(self.file):
+            with _naming(self.file):
                 yield
         except NotFoundError as error:
             if self._is_fresh or not is_gone(error):
@@ -204,13 +205,13 @@ class _InParts:
             raise
 
     def clean_up(self, run: Run, bucket: Bucket) -> None:
-        # What the network broke off is left for the next run to go on with.
+        # What the network interrupted is left for the next run to resume.
         if self._is_refused and self._upload is not None:
             run(self._upload.abort(bucket))
 
 
 def threads_for(files: Sequence[FileToSend], most: int) -> int:
-    """Return how many of `most` threads send these: fewer where each holds a whole part.
+    """Returns how many of `most` threads to use: fewer if each holds a whole part in memory.
 
     By default they hold 35 MiB together.
     """
@@ -219,16 +220,16 @@ def threads_for(files: Sequence[FileToSend], most: int) -> int:
 
 
 def part_size(size: int) -> int:
-    """Return how many bytes the parts of a file have: whole MiB, and not too many parts."""
+    """Returns the size of a file's parts: whole MiB, and not too many parts."""
     mebibyte = 1024 * 1024
     return max(PART, -(-size // (MOST_PARTS * mebibyte)) * mebibyte)
 
 
 @contextmanager
-def _about(file: FileToSend) -> Iterator[None]:
-    """Name the file in what is raised."""
+def _naming(file: FileToSend) -> Iterator[None]:
+    """Adds the file to any error raised."""
     try:
         yield
     except DliError as error:
-        error.add_note(f"While {file.path} was sent.")
+        error.add_note(f"Raised while {file.path} was sent.")
         raise

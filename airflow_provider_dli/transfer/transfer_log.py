@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells how far a transfer is: a line in the task log now and then, a bar in a terminal."""
+"""Shows the progress of a transfer: lines in the task log, or a bar in a terminal."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ SILENCE = 10.0
 """Seconds between two lines."""
 
 NAMED = 20
-"""Files whose keys are told at the end."""
+"""Number of files whose keys are logged at the end."""
 
 _CANNOT_DRAW = {"", "dumb", "unknown"}
-"""Values of TERM; without one nobody knows what the terminal can do."""
+"""Values of TERM for terminals that cannot draw a bar, or may not."""
 
 _UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("B", 1))
 
 
 class TransferLog:
-    """Hears of the bytes that were sent, from any thread. `now` gives Unix seconds.
+    """Counts the bytes that are sent, from any thread, and shows them. `now` is in Unix seconds.
 
-    In a block, since a terminal has to be given back.
+    It is a context manager, since a terminal has to be restored.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class TransferLog:
         self._files_done = self._sent = self._there = 0
         self._started = self._last_line = now()
         self._lock = threading.Lock()
-        self._bar = _Bar(size) if _takes_bar() else None
+        self._bar = _Bar(size) if _can_draw_bar() else None
 
     def __enter__(self) -> Self:
         if self._bar is not None:
@@ -59,28 +59,28 @@ class TransferLog:
         if self._bar is not None:
             self._bar.stop()
         if error is None and self._files:
-            self._say_end()
+            self._log_end()
 
     def sent(self, size: int) -> None:
-        """Note bytes that arrived."""
+        """Counts bytes that arrived."""
         with self._lock:
             self._sent += size
-            self._tell()
+            self._show()
 
     def found(self, size: int) -> None:
-        """Note bytes that lay there from an earlier run."""
+        """Counts bytes that were there from an earlier run."""
         with self._lock:
             self._there += size
-            self._tell()
+            self._show()
 
     def file_done(self, key: str) -> None:
-        """Note that one more file is there as a whole, under this key."""
+        """Counts one more complete file, with its key."""
         with self._lock:
             self._files_done += 1
             if len(self._keys) < NAMED:
                 self._keys.append(key)
 
-    def _tell(self) -> None:
+    def _show(self) -> None:
         done = self._sent + self._there
         if self._bar is not None:
             self._bar.show(done)
@@ -97,8 +97,8 @@ class TransferLog:
                 self._rate(", "),
             )
 
-    def _say_end(self) -> None:
-        there = f" besides {amount(self._there)} that lay there" if self._there else ""
+    def _log_end(self) -> None:
+        there = f" besides {amount(self._there)} already there" if self._there else ""
         self._log.info(
             "Sent %d file%s to obs://%s, %s%s, in %d s%s: %s",
             self._files,
@@ -121,23 +121,23 @@ class TransferLog:
 
 
 def amount(size: float) -> str:
-    """Say a number of bytes in a unit that suits it."""
+    """Returns a number of bytes in a suitable unit."""
     unit, factor = _unit(size)
     return f"{size / factor:.0f} {unit}"
 
 
 def _unit(size: float) -> tuple[str, int]:
-    # From ten on, so that whole numbers tell enough.
+    # From ten on, so that whole numbers are precise enough.
     return next((unit for unit in _UNITS if size >= 10 * unit[1]), _UNITS[-1])
 
 
-def _takes_bar() -> bool:
-    """Whether a bar can be drawn: not in a file, nor in a terminal that can move no cursor."""
+def _can_draw_bar() -> bool:
+    """Whether stderr is a terminal that can move its cursor."""
     return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in _CANNOT_DRAW
 
 
 class _Bar:
-    """A bar of rich, which Airflow brings along."""
+    """A progress bar of rich, which Airflow depends on."""
 
     def __init__(self, size: int) -> None:
         from rich.console import Console

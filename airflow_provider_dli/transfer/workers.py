@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Threads that share a job: the first failure, or an interrupt, ends all of them."""
+"""Threads that share tasks: the first failure, or an interrupt, ends all of them."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from typing import Self
 Task = Callable[[], None]
 
 NOTICED = 0.05
-"""Seconds after which an interrupt is noticed that came just before Python began to wait."""
+"""Seconds after which an interrupt is noticed that came just before Python started to wait."""
 
 
 class Workers:
-    """At most `number` tasks at a time. None is left when the block ends, however it ends.
+    """At most `number` tasks at a time. None is running when the block ends, however it ends.
 
-    `stop` has to end at once what tasks are waiting for. Only a second interrupt, while the threads
-    end after the first, may leave some of them behind: they begin no task and hold up no exit.
+    `stop` must end immediately whatever tasks are waiting for. Only a second interrupt, while the
+    threads end after the first, may leave some of them behind; those start no task and do not delay
+    the exit.
     """
 
-    # An interrupt may come anywhere in the main thread, also inside of Python's own Thread.start,
-    # Semaphore and Condition. There it leaves locks behind that the threads then wait for, so the
-    # main thread uses only what is whole in itself: SimpleQueue, Lock and start_new_thread.
+    # An interrupt may come anywhere in the main thread, even inside Python's own Thread.start,
+    # Semaphore and Condition. There it leaves locks taken that the threads then wait for. So the
+    # main thread uses only what cannot be interrupted halfway: SimpleQueue, Lock, start_new_thread.
 
     def __init__(self, number: int, stop: Callable[[], None]) -> None:
         self._number = number
         self._stop = stop
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()
-        # No task waits with its data in memory.
+        # So that no task waits with its data in memory.
         self._free: SimpleQueue[None] = SimpleQueue()
         self._release(number)
         self._threads: list[Thread] = []
@@ -42,7 +43,7 @@ class Workers:
         self._failure: BaseException | None = None
 
     def submit(self, task: Task) -> None:
-        """Let a thread carry out a task, as soon as one is free; raises what failed before."""
+        """Runs a task as soon as a thread is free; raises what failed before."""
         self._wait_for_one()
         self._raise_failure()
         self._tasks.put(task)
@@ -51,7 +52,7 @@ class Workers:
             _thread.start_new_thread(self._begin, ())
 
     def join(self) -> None:
-        """Wait until all tasks are done; raises what failed. None can be submitted any more."""
+        """Waits until all tasks are done; raises what failed. No more tasks can be submitted."""
         for _ in range(self._number):
             self._wait_for_one()
         self._end()
@@ -64,8 +65,8 @@ class Workers:
             except Empty:
                 pass
 
-    def _begin(self) -> None:  # pragma: no cover  # of such a thread coverage sees nothing
-        """Begin a thread, from one where no interrupt comes."""
+    def _begin(self) -> None:  # pragma: no cover  # coverage does not see such threads
+        """Starts a thread, from a thread that no interrupt reaches."""
         try:
             with self._beginning:
                 if not self._is_over:
@@ -76,11 +77,11 @@ class Workers:
             self._fail(error)
 
     def _work(self) -> None:
-        while self._carry_out(self._tasks.get()):
+        while self._run_task(self._tasks.get()):
             pass
 
-    def _carry_out(self, task: Task | None) -> bool:
-        """Say whether there was a task."""
+    def _run_task(self, task: Task | None) -> bool:
+        """Runs a task; returns whether there was one."""
         if task is None:
             return False
         try:
@@ -99,7 +100,7 @@ class Workers:
         with self._failing:
             is_first, self._failure = self._failure is None, self._failure or error
         if is_first:
-            self._release(self._number)  # whoever waits need not wait for the others
+            self._release(self._number)  # nobody has to wait for the other tasks
             self._stop()
 
     def _raise_failure(self) -> None:
@@ -126,4 +127,4 @@ class Workers:
         if error is not None:
             self._fail(error)
         self._end()
-        self._failure = None  # it knows all frames, and they know us
+        self._failure = None  # it refers to all frames, and they to this object

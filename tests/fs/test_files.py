@@ -148,7 +148,7 @@ def test_parts_that_cannot_be_thrown_away_are_told_beside_the_error(
         raise RuntimeError
 
     [note] = caught.value.__notes__
-    assert note.startswith(f"Parts of obs://{bucket}/file may be left in the bucket:")
+    assert note.startswith(f"Parts of obs://{bucket}/file may still be in the bucket:")
     assert "AccessDenied" in note
 
 
@@ -167,7 +167,7 @@ def test_a_file_that_was_never_closed_is_not_stored(
 
     assert keys() == []
     assert parts_left() == 0
-    assert f"obs://{bucket}/file was never closed: nothing is stored." in caplog.text
+    assert f"obs://{bucket}/file was never closed, so nothing is stored." in caplog.text
 
 
 def test_text_is_written_and_read(files: ObsFileSystem, bucket: str) -> None:

@@ -447,7 +447,7 @@ def test_two_keys_that_would_be_one_file_are_refused_before_one_is_lost(
 ) -> None:
     put(*keys_of_one)
 
-    with pytest.raises(InputError, match="it would be one file with obs://"):
+    with pytest.raises(InputError, match="it would be the same file as obs://"):
         files.get(f"{bucket}/p", str(tmp_path / "got"), recursive=True)
 
     assert not (tmp_path / "got").exists()
@@ -458,7 +458,7 @@ def test_files_of_one_name_are_not_fetched_over_each_other(
 ) -> None:
     put("a/x", "b/x")
 
-    with pytest.raises(InputError, match="it would be one file with obs://"):
+    with pytest.raises(InputError, match="it would be the same file as obs://"):
         files.get([f"{bucket}/a/x", f"{bucket}/b/x"], f"{tmp_path}/got/")
 
     assert not (tmp_path / "got").exists()

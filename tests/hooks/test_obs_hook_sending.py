@@ -207,7 +207,7 @@ def test_a_line_that_breaks_in_a_small_file_leaves_no_half_object(
         with ObsHook(clock=clock) as hook, pytest.raises(TransportError) as caught:
             hook.upload_files(bucket, [file])
 
-    assert caught.value.__notes__ == [f"While {file.path} was sent."]
+    assert caught.value.__notes__ == [f"Raised while {file.path} was sent."]
     assert obs.find_object(bucket, file.key) is None
     assert threads_of_ours() == []
 
@@ -252,8 +252,8 @@ def test_what_a_lost_network_broke_off_is_left_and_gone_on_with(
     assert "begin" not in front.methods()
     assert is_there(watched, bucket, file)
     told = task_log()
-    assert "parts lie there" in told
-    assert "that lay there, in 0 s" in told
+    assert "parts are there already" in told
+    assert "already there, in 0 s" in told
 
 
 def test_a_part_of_other_bytes_is_sent_again(
@@ -497,7 +497,7 @@ def test_a_refusal_ends_the_upload_and_names_the_file(
     with pytest.raises(kind, match=f"PUT {bucket}/keys/a.jar was answered with HTTP 403") as caught:
         watched.upload_files(bucket, [file])
 
-    assert caught.value.__notes__ == [f"While {file.path} was sent."]
+    assert caught.value.__notes__ == [f"Raised while {file.path} was sent."]
     assert "abort" in front.methods()
     assert threads_of_ours() == []
 

@@ -41,7 +41,7 @@ def test_compiled_modules_are_named(tmp_path: Path, name: str) -> None:
 
     assert said == (
         f"app.zip, made of 'app': Python loads no compiled modules from a zip, and it has "
-        f"lib/{name}; what needs them belongs into the image of the job"
+        f"lib/{name}; put what needs them into the image of the job"
     )
 
 
@@ -56,8 +56,8 @@ def test_compiled_modules_are_named(tmp_path: Path, name: str) -> None:
 def test_code_that_looks_for_data_by_its_path_is_named(tmp_path: Path, code: str) -> None:
     [said] = warnings(tmp_path, {"main.py": "", "words/__init__.py": code, "words/data/a.json": ""})
 
-    assert "in a zip there is none: words/__init__.py (words/data/a.json)" in said
-    assert said.endswith("or has to read by importlib.resources")
+    assert "which does not exist in a zip: words/__init__.py (words/data/a.json)" in said
+    assert said.endswith("or read the files with importlib.resources")
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_a_project_with_its_packages_in_src_is_told(tmp_path: Path) -> None:
     [said] = warnings(tmp_path, files)
 
     assert said == (
-        "app.zip, made of 'app': its folder src has no __init__.py, so that main.py, wordtools can "
-        "only be imported as a part of 'src'; give the folder src itself if that is not meant"
+        "app.zip, made of 'app': its folder src has no __init__.py, so main.py, wordtools can "
+        "only be imported as part of 'src'; give the folder src itself if that is not intended"
     )
 
 
@@ -113,7 +113,7 @@ def test_more_entries_than_old_pythons_can_read_are_told(tmp_path: Path) -> None
 
     assert len(zipfile.ZipFile(archive).namelist()) == 70_000
     assert said.startswith("it has 70000 entries and ")
-    assert "Python before 3.13 can import from no zip of more than 65535" in said
+    assert "Python before 3.13 cannot import from a zip of more than 65535" in said
 
 
 def test_more_bytes_than_old_pythons_can_read_are_told(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_a_line_comes_every_ten_seconds_and_one_at_the_end(clock: FakeClock) -> 
     assert log.lines == [
         "Sent 240 of 500 MB, 2 of 12 files, 24 MB/s",
         "Sent 480 of 500 MB, 4 of 12 files, 24 MB/s",
-        "Sent 12 files to obs://b, 480 MB besides 20 MB that lay there, in 20 s (24 MB/s): "
+        "Sent 12 files to obs://b, 480 MB besides 20 MB already there, in 20 s (24 MB/s): "
         "0.jar, 10.jar, 15.jar, 5.jar and 8 more",
     ]
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Python dependencies: what requirements ask for, collected by pip into one zip."""
+"""Python dependencies of wheels and requirements files, collected by pip into one zip."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wheels and requirements files: pip collects what they ask for into one zip for Spark.
+"""Wheels and requirements files: pip collects what they require into one zip for Spark.
 
-Spark imports from a zip, which only pure Python allows. pip is told to take no other wheels:
+Spark imports from the zip, which works only for pure Python, so pip takes no other wheels:
 https://pip.pypa.io/en/stable/cli/pip_download/#cmdoption-platform
 """
 
@@ -28,14 +28,14 @@ from airflow_provider_dli.staging.zip_limits import COMPILED
 
 _REQUIREMENTS = re.compile(r"requirements.*\.txt", re.DOTALL)
 _PYTHON = re.compile(r"[23](\.\d{1,2}(\.\d{1,2})?)?")
-# What an installation says of itself: paths and checksums of a machine.
+# Metadata of an installation: paths and checksums of one machine.
 _OF_INSTALLATION = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
-# Connections, variables and settings of Airflow: pip needs none of them.
+# Connections, variables and settings of Airflow, which pip does not need.
 _OF_AIRFLOW = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
 
 
 def archive_name(name: str, source: str) -> str | None:
-    """Return the name of the zip that is made of a wheel or a requirements file, else `None`."""
+    """Returns the name of the zip for a wheel or a requirements file, `None` for other files."""
     if _REQUIREMENTS.fullmatch(name):
         return f"{name.removesuffix('.txt')}.zip"
     if not name.endswith(".whl"):
@@ -43,25 +43,25 @@ def archive_name(name: str, source: str) -> str | None:
     wheel = lines.WHEEL.fullmatch(name)
     if wheel is None:
         rule = f"{name} is not named like a wheel, NAME-VERSION-PYTHON-ABI-PLATFORM.whl"
-        raise InputError("sources", source, f"{rule}; keep the name that it was built with")
-    # Local versions have a plus sign, which no package's name may have.
+        raise InputError("sources", source, f"{rule}; keep the name of its build")
+    # Local versions have a plus sign, which is not allowed in the names of packages.
     return f"{wheel['name']}-{wheel['version']}.zip".replace("+", "_")
 
 
 def check_python_version(value: object) -> None:
-    """Refuse what pip would not take for a version of Python."""
+    """Raises `InputError` for what pip does not accept as a version of Python."""
     if not isinstance(value, str) or not _PYTHON.fullmatch(value):
-        raise InputError("python_version", value, "give text like '3.9', the engine's Python")
+        raise InputError("python_version", value, "give the engine's Python as text, such as '3.9'")
 
 
 def collect(file: Path, place: Path, archive: str, source: str, python_version: str | None) -> Path:
-    """Make a zip in `place` of what a wheel or a requirements file asks for.
+    """Makes a zip in `place` of what a wheel or a requirements file requires.
 
-    Relative paths in a requirements file count from its folder, as if pip were run there. Raises
-    `InputError` where pip fails, brings something that is not pure Python or suits another Python,
-    or would have to build something; and `OSError` for a disk that is full.
+    Relative paths in a requirements file start from its folder, as if pip were run there. Raises
+    `InputError` if pip fails, would have to build something, or collects something that is not pure
+    Python or for another Python; and `OSError` for a full disk.
     """
-    asked = _asked(file, source)
+    required = _required(file, source)
     wheels = place / "wheels"
     wheels.mkdir()
     _download(file, wheels, source, python_version)
@@ -72,29 +72,29 @@ def collect(file: Path, place: Path, archive: str, source: str, python_version: 
         rule = f"not pure Python: {', '.join(impure)}. {pip_causes.IMPURE}"
         raise InputError("sources", source, rule)
     if not found:
-        raise InputError("sources", source, "it asks for nothing that could be collected")
+        raise InputError("sources", source, "it requires nothing that can be collected")
     if python_version is not None:
-        _check_suits(folder, asked, source, python_version)
+        _check_fits(folder, required, source, python_version)
     members = {path.relative_to(folder).as_posix(): path for path in _code(folder)}
     archives.write(members, place / archive, source)
     return place / archive
 
 
-def _asked(file: Path, source: str) -> list[Requirement]:
+def _required(file: Path, source: str) -> list[Requirement]:
     if wheel := lines.WHEEL.fullmatch(file.name):
         return [Requirement(f"{wheel['name']}=={wheel['version']}")]
-    return lines.asked(file, source)
+    return lines.required(file, source)
 
 
 def _download(file: Path, wheels: Path, source: str, python_version: str | None) -> None:
     if not sys.executable or importlib.util.find_spec("pip") is None:
-        way_out = f"install it there ({sys.executable} -m ensurepip), or give a zip"
-        raise InputError("sources", source, f"the Python of this process has no pip; {way_out}")
+        remedy = f"install it ({sys.executable} -m ensurepip), or give a zip"
+        raise InputError("sources", source, f"the Python of this process has no pip; {remedy}")
     temporary = wheels.with_name("temporary")
     temporary.mkdir()
     log = wheels.with_name("pip.log")
     command = [
-        # -P: modules of the folder that it runs in are not taken for those of Python.
+        # -P: modules in its working directory do not shadow those of Python.
         *(sys.executable, "-P", "-m", "pip", "download", "--dest", str(wheels)),
         *("--only-binary", ":all:"),
         *("--platform", "any", "--implementation", "py", "--abi", "none"),
@@ -117,8 +117,8 @@ def _download(file: Path, wheels: Path, source: str, python_version: str | None)
         return
     if pip_causes.is_disk_full(pip):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    told = pip_causes.cause(pip, log.read_text("utf-8", "replace") if log.exists() else "")
-    raise InputError("sources", source, f"pip cannot collect it: {told}")
+    cause = pip_causes.cause(pip, log.read_text("utf-8", "replace") if log.exists() else "")
+    raise InputError("sources", source, f"pip cannot collect it: {cause}")
 
 
 def _environment() -> dict[str, str]:
@@ -126,7 +126,7 @@ def _environment() -> dict[str, str]:
 
 
 def _unpack(wheel: Path, folder: Path, source: str) -> str | None:
-    """Unpack what can be imported from a wheel, and tell if it is not pure Python.
+    """Unpacks what can be imported from a wheel; returns why it is not pure Python, else `None`.
 
     Format: https://packaging.python.org/en/latest/specifications/binary-distribution-format/
     """
@@ -144,19 +144,19 @@ def _unpack(wheel: Path, folder: Path, source: str) -> str | None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as packed, target.open("wb") as file:
                     shutil.copyfileobj(packed, file, archives.CHUNK)
-                if path.match("*.dist-info/WHEEL") and _says_impure(target):
-                    return f"{name} (its wheel says so)"
+                if path.match("*.dist-info/WHEEL") and _is_marked_impure(target):
+                    return f"{name} (marked so in its metadata)"
     except zipfile.BadZipFile as error:
         raise InputError("sources", source, f"the wheel {wheel.name} is broken: {error}") from error
     return None
 
 
 def _unpacked_path(name: str, wheel: Path, source: str) -> PurePosixPath | None:
-    """Return where a file of a wheel is installed; scripts and headers are not."""
+    """Returns where a file of a wheel is installed, `None` for scripts and headers."""
     path = PurePosixPath(name)
     if not path.parts or path.is_absolute() or ".." in path.parts:
         raise InputError(
-            "sources", source, f"the wheel {wheel.name} has a path that leads out of it"
+            "sources", source, f"the wheel {wheel.name} has a path that points outside of it"
         )
     if not path.parts[0].endswith(".data"):
         return path
@@ -165,12 +165,12 @@ def _unpacked_path(name: str, wheel: Path, source: str) -> PurePosixPath | None:
     return None
 
 
-def _says_impure(file: Path) -> bool:
+def _is_marked_impure(file: Path) -> bool:
     return bool(re.search(rb"(?im)^Root-Is-Purelib:\s*false", file.read_bytes()))
 
 
 def _code(folder: Path) -> Iterator[Path]:
-    """Return what is to be packed: nothing of an installation, nor what Python makes anew."""
+    """Yields the files to pack: without metadata of an installation, and Python's caches."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__"]
         is_about = place.endswith(".dist-info") and Path(place).parent == folder
@@ -180,15 +180,15 @@ def _code(folder: Path) -> Iterator[Path]:
                 yield Path(place) / name
 
 
-def _check_suits(
-    folder: Path, asked: Sequence[Requirement], source: str, python_version: str
+def _check_fits(
+    folder: Path, required: Sequence[Requirement], source: str, python_version: str
 ) -> None:
     found = distributions(path=[str(folder)])
-    if unmet := target_python.unmet(found, asked, python_version):
+    if unmet := target_python.unmet(found, required, python_version):
         here = ".".join(map(str, sys.version_info[:2]))
         rule = (
-            f"this does not suit Python {python_version}: {'; '.join(unmet)}. pip decides markers "
-            f"by the Python of this process, {here}: ask in a requirements file, without a marker, "
-            f"for what {python_version} needs"
+            f"it does not fit Python {python_version}: {'; '.join(unmet)}. pip evaluates markers "
+            f"for the Python of this process, {here}: list in a requirements file, without a "
+            f"marker, what {python_version} needs"
         )
         raise InputError("sources", source, rule)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requirements files as they are written: what they ask for, and what pip would have to build.
+"""The lines of requirements files: what they require, and what pip would have to build.
 
-Building runs code of the package on the worker, so only what comes as a wheel is let through.
+Building runs code of the package on the worker, so only wheels are accepted.
 Format: https://pip.pypa.io/en/stable/reference/requirements-file-format/
 """
 
@@ -20,11 +20,10 @@ from urllib.parse import unquote
 from packaging.requirements import InvalidRequirement, Requirement
 
 from airflow_provider_dli.api.protocol.errors import InputError
-from airflow_provider_dli.staging.files import unusable
-from airflow_provider_dli.staging.secrecy import without_secrets
+from airflow_provider_dli.staging.files import unusable, without_secrets
 
 WHEEL = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl")
-"""The name of a wheel's file."""
+"""The file name of a wheel."""
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
@@ -34,23 +33,23 @@ _EXTRAS = re.compile(r"\[[^\]]*\]$")
 _VERSION_CONTROL = re.compile(r"(git|hg|svn|bzr)\+", re.IGNORECASE)
 _ARCHIVE = re.compile(r"\.(zip|whl|tar|t?[gx]z|tar\.\w+|tbz2?|tlz)$", re.IGNORECASE)
 _REMEDY = (
-    "Only wheels are taken, since building anything else would run its code on the worker. Make a "
-    "wheel of it (pip wheel --no-deps) and ask for that, or give its folder as a source"
+    "Only wheels are accepted, since building anything else would run its code on the worker. Make "
+    "a wheel of it (pip wheel --no-deps) and require that, or give its folder as a source"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line, also as it is with the variables in it replaced, and where it stands."""
+    """A line as `written`, its `text` with variables replaced, and its place in the file."""
 
-    shown: str
+    written: str
     text: str
     file: Path
     place: str
 
     def refused(self, source: str, what: str, remedy: str = _REMEDY) -> InputError:
-        shown = without_secrets(self.shown)
-        return InputError("sources", source, f"{shown!r} ({self.place}) {what}. {remedy}")
+        line = without_secrets(self.written)
+        return InputError("sources", source, f"{line!r} ({self.place}) {what}. {remedy}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +57,10 @@ class _Reader:
     source: str
     seen: set[Path] = field(default_factory=set)
 
-    def asked(self, file: Path, name: str) -> Iterator[Requirement]:
-        """Return what a file and those that it names ask for; those of constraints are left out."""
+    def required(self, file: Path, name: str) -> Iterator[Requirement]:
+        """Yields what a file, and those that it includes, require; constraints are only checked."""
         if file in self.seen or not file.is_file():
-            # pip tells which one is not there.
+            # pip reports the missing file.
             return
         self.seen.add(file)
         for line in _lines(file, name, self.source):
@@ -74,23 +73,25 @@ class _Reader:
         try:
             options, _ = _OPTIONS.parse_known_args(shlex.split(line.text))
         except (argparse.ArgumentError, ValueError):
-            # pip tells what is wrong with it.
+            # pip reports what is wrong.
             return
         if options.editable:
-            raise line.refused(self.source, "is editable, and links to code instead of having it")
+            raise line.refused(
+                self.source, "is editable, so it links to code without containing it"
+            )
         if set(options.no_binary) - {":none:"}:
-            raise line.refused(self.source, "asks for packages that have to be built")
+            raise line.refused(self.source, "requires packages that have to be built")
         for name in options.constraint:
             if (file := _beside(line.file, name)) is not None:
-                list(self.asked(file, name))
+                list(self.required(file, name))
         for name in options.requirement:
             if (file := _beside(line.file, name)) is None:
                 raise line.refused(
                     self.source,
-                    "is an address, and what it asks for cannot be looked at",
-                    "Keep a copy of it beside this file, and name that",
+                    "is an address, and its content cannot be checked",
+                    "Keep a copy of it next to this file, and include that",
                 )
-            yield from self.asked(file, name)
+            yield from self.required(file, name)
 
     def _of_requirement(self, line: _Line) -> Iterator[Requirement]:
         text = line.text[: found.start()] if (found := _OPTION.search(line.text)) else line.text
@@ -102,17 +103,17 @@ class _Reader:
         try:
             yield Requirement(text)
         except InvalidRequirement:
-            # pip tells what is wrong with it; of old forms that it still takes nothing is checked.
+            # pip reports what is wrong. Old forms that it still accepts are not checked.
             return
 
 
-def asked(file: Path, source: str) -> list[Requirement]:
-    """Return what a requirements file asks for; a wheel by path or address is asked by its name.
+def required(file: Path, source: str) -> list[Requirement]:
+    """Returns what a requirements file requires; a wheel with a path or address by its name.
 
-    Raises `InputError` for a line that pip would have to build something for: an editable one, a
-    folder, an archive of sources, an address of a version control system.
+    Raises `InputError` for a line for which pip would have to build something: an editable one, a
+    folder, a source archive, an address of a version control system.
     """
-    return list(_Reader(source).asked(file, file.name))
+    return list(_Reader(source).required(file, file.name))
 
 
 def _lines(file: Path, name: str, source: str) -> Iterator[_Line]:
@@ -146,7 +147,7 @@ _OPTIONS = _options()
 
 
 def _beside(file: Path, name: str) -> Path | None:
-    """Return the file that another one names, unless that is an address."""
+    """Returns the file that another one includes, unless that is an address."""
     if name.startswith("file:"):
         return Path(
             unquote(name.removeprefix("file:").removeprefix("//").removeprefix("localhost"))
@@ -155,7 +156,7 @@ def _beside(file: Path, name: str) -> Path | None:
 
 
 def _address(text: str) -> str | None:
-    """Return the address or path that a requirement has instead of a name, with its extras."""
+    """Returns the address or path of a requirement that has one, with its extras."""
     if named := _NAMED.match(text):
         return f"{named['address']}{named['extras'] or ''}"
     bare = re.split(r"\s;|;\s|;", text, maxsplit=1)[0].strip()
@@ -165,13 +166,13 @@ def _address(text: str) -> str | None:
 
 
 def _wheel(line: _Line, address: str, source: str) -> str:
-    """Return the name of a wheel and the extras asked for; refuse what is none."""
+    """Returns the name, extras and version of a wheel; raises `InputError` for anything else."""
     if _VERSION_CONTROL.match(address):
-        raise line.refused(source, "is kept in a version control system")
+        raise line.refused(source, "is in a version control system")
     extras = found[0] if (found := _EXTRAS.search(address)) else ""
     file = re.split(r"[?#]", _EXTRAS.sub("", address))[0]
     if not file.endswith(".whl"):
-        kind = "an archive of sources" if _ARCHIVE.search(file) else "a folder"
-        raise line.refused(source, f"is {'no wheel' if '://' in file else kind}")
+        kind = "a source archive" if _ARCHIVE.search(file) else "a folder"
+        raise line.refused(source, f"is {'not a wheel' if '://' in file else kind}")
     named = WHEEL.fullmatch(unquote(file.replace("\\", "/").rpartition("/")[2]))
     return f"{named['name']}{extras}=={named['version']}" if named else ""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether what pip collected suits the Python of the engine.
+"""Checks that what pip collected fits the Python of the engine.
 
-pip chooses wheels for another Python when it is told, but decides the markers of dependencies, as
-`python_version < "3.11"`, by the Python that it runs on:
+pip can choose wheels for another Python, but evaluates the markers of dependencies, such as
+`python_version < "3.11"`, for the Python that it runs on:
 https://pip.pypa.io/en/stable/cli/pip_download/#cmdoption-python-version
 """
 
@@ -17,7 +17,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
-from airflow_provider_dli.staging.secrecy import without_secrets
+from airflow_provider_dli.staging.files import without_secrets
 
 _PATCHES = range(40)
 # DLI's engines: https://support.huaweicloud.com/intl/en-us/usermanual-dli/dli_01_0534.html
@@ -31,35 +31,35 @@ _LINUX = {
 
 
 def unmet(
-    collected: Iterable[Distribution], asked: Iterable[Requirement], python_version: str
+    collected: Iterable[Distribution], required: Iterable[Requirement], python_version: str
 ) -> list[str]:
-    """Name what is missing, or is for another Python, if this version of Python imports it all."""
+    """Returns what is missing, or for another Python, if this version of Python imports it all."""
     distributions = {canonicalize_name(one.metadata["Name"]): one for one in collected}
     walk = _Walk(distributions, python_version)
-    return list(dict.fromkeys(walk.faults(asked)))
+    return list(dict.fromkeys(walk.faults(required)))
 
 
 @dataclass(slots=True)
 class _Walk:
-    """Follows the requirements from those that were asked for, as the engine's Python would."""
+    """Follows the requirements from the given ones on, as the engine's Python would."""
 
     distributions: Mapping[NormalizedName, Distribution]
     python_version: str
     seen: set[tuple[str, str]] = field(default_factory=set)
 
-    def faults(self, asked: Iterable[Requirement]) -> Iterator[str]:
-        waiting = deque((requirement, "the file", "") for requirement in asked)
+    def faults(self, required: Iterable[Requirement]) -> Iterator[str]:
+        waiting = deque((requirement, "the file", "") for requirement in required)
         while waiting:
             requirement, by, extra = waiting.popleft()
-            if not self._holds(requirement, extra):
+            if not self._applies(requirement, extra):
                 continue
             name = canonicalize_name(requirement.name)
             distribution = self.distributions.get(name)
             if distribution is None:
-                yield f"{without_secrets(str(requirement))}, which {by} asks for, is missing"
+                yield f"{without_secrets(str(requirement))}, which {by} requires, is missing"
                 continue
             if not requirement.specifier.contains(distribution.version, prereleases=True):
-                yield f"{by} asks for {requirement}, and {distribution.version} was collected"
+                yield f"{by} requires {requirement}, and {distribution.version} was collected"
             if (name, "") not in self.seen:
                 yield from self._own_fault(distribution)
             for extra in sorted({"", *requirement.extras}):
@@ -68,12 +68,12 @@ class _Walk:
                 self.seen.add((name, extra))
                 waiting.extend((need, _named(distribution), extra) for need in _needs(distribution))
 
-    def _holds(self, requirement: Requirement, extra: str) -> bool:
-        """Whether a requirement counts for the engine's Python, and for this extra of its owner."""
+    def _applies(self, requirement: Requirement, extra: str) -> bool:
+        """Whether a requirement applies to the engine's Python, and to this extra of its owner."""
         if requirement.marker is None:
             return not extra
         with_extra = requirement.marker.evaluate(self._environment(extra))
-        # What counts without the extra was followed then.
+        # What applies without the extra was followed before.
         return with_extra and not (extra and requirement.marker.evaluate(self._environment("")))
 
     def _environment(self, extra: str) -> dict[str, str]:
@@ -88,7 +88,7 @@ class _Walk:
 
     def _own_fault(self, distribution: Distribution) -> Iterator[str]:
         needed = distribution.metadata.get_all("Requires-Python", [])
-        if not all(_suits(versions, self.python_version) for versions in needed):
+        if not all(_allows(versions, self.python_version) for versions in needed):
             yield f"{_named(distribution)} is for Python {', '.join(needed)}"
 
 
@@ -97,20 +97,20 @@ def _needs(distribution: Distribution) -> Iterator[Requirement]:
         try:
             yield Requirement(text)
         except InvalidRequirement:
-            # An old form, such as `beta (>=1.0.*)`, in which pip read what it means.
+            # An old form, such as `beta (>=1.0.*)`, which pip understands.
             continue
 
 
-def _suits(needed: str, python_version: str) -> bool:
+def _allows(needed: str, python_version: str) -> bool:
     try:
         specifiers = SpecifierSet(needed)
     except InvalidSpecifier:
-        # pip, too, takes it for no condition.
+        # pip ignores it, too.
         return True
     version = python_version if "." in python_version else f"{python_version}.0"
     if version.count(".") > 1:
         return specifiers.contains(version)
-    # Of `3.9` nobody knows which 3.9 it is.
+    # `3.9` may be any 3.9.
     return any(specifiers.contains(f"{version}.{patch}") for patch in _PATCHES)
 
 

@@ -16,20 +16,20 @@ from airflow_provider_dli.staging.content import LocalPackage
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("-e ./mylib", "is editable, and links to code instead of having it"),
+        ("-e ./mylib", "is editable, so it links to code without containing it"),
         ("--editable=mylib", "is editable"),
         ("-e git+https://host/repository#egg=mylib", "is editable"),
         ("./mylib", "is a folder"),
         ("mylib/  # ours", "is a folder"),
         ("./mylib[extra] ; python_version > '3'", "is a folder"),
         ("file:mylib", "is a folder"),
-        ("mylib @ file:///home/me/mylib", "is no wheel"),
-        ("mylib-1.0.tar.gz", "is an archive of sources"),
-        ("./mylib-1.0.zip", "is an archive of sources"),
-        ("https://host/mylib-1.0.tar.gz", "is no wheel"),
-        ("git+https://host/repository", "is kept in a version control system"),
-        ("mylib[extra] @ git+ssh://git@host/repository@main", "is kept in a version control"),
-        ("--pre --no-binary mylib", "asks for packages that have to be built"),
+        ("mylib @ file:///home/me/mylib", "is not a wheel"),
+        ("mylib-1.0.tar.gz", "is a source archive"),
+        ("./mylib-1.0.zip", "is a source archive"),
+        ("https://host/mylib-1.0.tar.gz", "is not a wheel"),
+        ("git+https://host/repository", "is in a version control system"),
+        ("mylib[extra] @ git+ssh://git@host/repository@main", "is in a version control"),
+        ("--pre --no-binary mylib", "requires packages that have to be built"),
     ],
 )
 def test_what_would_have_to_be_built_is_refused_by_name(
@@ -44,7 +44,7 @@ def test_what_would_have_to_be_built_is_refused_by_name(
 
     text = str(caught.value)
     assert f"(line 3 of requirements.txt) {what}" in text
-    assert "Only wheels are taken" in text
+    assert "Only wheels are accepted" in text
     assert "or give its folder as a source" in text
     assert not list(dags.rglob("was-run"))
 
@@ -74,7 +74,7 @@ def test_what_another_file_would_have_built_is_refused_with_its_place(
     asks(dags, "alpha", option)
     (dags / "more.txt").write_text("# ours\nmylib @ \\\n  git+https://me:hidden@host/x\n")
 
-    with pytest.raises(InputError, match=r"\(line 3 of more.txt\) is kept in a version") as caught:
+    with pytest.raises(InputError, match=r"\(line 3 of more.txt\) is in a version") as caught:
         gather("requirements.txt")
 
     assert "hidden" not in told(caught.value)
@@ -85,7 +85,7 @@ def test_requirements_at_an_address_are_refused(
 ) -> None:
     asks(dags, "-r https://host/more.txt")
 
-    with pytest.raises(InputError, match=r"is an address, .* Keep a copy of it beside this file"):
+    with pytest.raises(InputError, match=r"is an address, .* Keep a copy of it next to this file"):
         gather("requirements.txt")
 
 
@@ -95,7 +95,7 @@ def test_variables_in_requirements_are_replaced_and_not_shown(
     monkeypatch.setenv("REPOSITORY", "git+https://host/hidden")
     asks(dags, "mylib @ ${REPOSITORY}")
 
-    with pytest.raises(InputError, match=r"'mylib @ \$\{REPOSITORY\}' .* is kept in a version"):
+    with pytest.raises(InputError, match=r"'mylib @ \$\{REPOSITORY\}' .* is in a version"):
         gather("requirements.txt")
 
 

@@ -27,7 +27,7 @@ def test_what_has_only_compiled_wheels_is_named(
     text = str(caught.value)
     assert text.startswith("sources is 'requirements.txt': pip cannot collect it: ")
     assert "No matching distribution found for alpha. Only wheels of pure Python" in text
-    assert "belongs into the image of the job; or take a version" in text
+    assert "into the image of the job; or use a version" in text
 
 
 def test_versions_that_contradict_each_other_are_told(
@@ -49,7 +49,7 @@ def test_a_name_that_no_index_has_is_told_as_such(
     build(dags / "wheels", "alpha")
     asks(dags, "alfa")
 
-    with pytest.raises(InputError, match="index has nothing of the name alfa: correct it, or"):
+    with pytest.raises(InputError, match="index has nothing named alfa: correct it, or"):
         gather("requirements.txt")
 
 
@@ -65,7 +65,7 @@ def test_a_version_that_there_is_not_is_told_with_those_that_there_are(
 
     assert "(from versions: …, 1.4, 1.5, 1.6, 1.7, 1.8)" in str(caught.value)
     assert str(caught.value).endswith(
-        "Take one of these versions: no other has a wheel of pure Python for this Python"
+        "Use one of these versions: no other has a wheel of pure Python for this Python"
     )
 
 
@@ -89,7 +89,7 @@ def test_a_constraints_file_that_is_not_there_is_told_as_such(
     build(dags / "wheels", "alpha")
     asks(dags, "alpha", "-c gone.txt")
 
-    with pytest.raises(InputError, match=r"gone\.txt'\. Paths count from the folder of"):
+    with pytest.raises(InputError, match=r"gone\.txt'\. Paths start from the folder of"):
         gather("requirements.txt")
 
 
@@ -98,8 +98,8 @@ def test_a_constraints_file_that_is_not_there_is_told_as_such(
     [
         (["alpha beta"], "Correct that line"),
         (["--no-such-option"], "Correct that line"),
-        (["./wheels/gone-1.0-py3-none-any.whl"], "Paths count from the folder of the file"),
-        ([f"alpha==1.0 --hash=sha256:{'0' * 64}"], "Give each requirement, also those of depend"),
+        (["./wheels/gone-1.0-py3-none-any.whl"], "Paths start from the folder of the file"),
+        ([f"alpha==1.0 --hash=sha256:{'0' * 64}"], "Add the hashes of its wheels"),
         (["alpha==1.0", "alpha<1"], "Loosen one of these requirements"),
     ],
 )
@@ -144,8 +144,8 @@ def index() -> Iterator[Callable[[int], str]]:
     [
         (401, "Check user and password of the index"),
         (403, "Check user and password of the index"),
-        (404, "The index has nothing of the name alpha"),
-        (503, "The server fails; try again later"),
+        (404, "The index has nothing named alpha"),
+        (503, "The server has a problem; try again later"),
     ],
 )
 def test_each_answer_of_an_index_has_its_remedy(
@@ -168,7 +168,9 @@ def test_each_answer_of_an_index_has_its_remedy(
     assert "hidden" not in told(caught.value)
 
 
-@pytest.mark.parametrize(("status", "remedy"), [(403, "Check user"), (404, "Nothing is at this")])
+@pytest.mark.parametrize(
+    ("status", "remedy"), [(403, "Check user"), (404, "There is nothing at this")]
+)
 def test_the_signature_of_an_address_is_never_quoted(
     dags: Path,
     gather: Callable[..., LocalPackage],
@@ -196,9 +198,7 @@ def test_an_index_out_of_reach_is_told_as_such(
         gather("requirements.txt")
 
     assert "pip cannot collect it: connection broken by " in str(caught.value)
-    assert str(caught.value).endswith(
-        "Check that this machine reaches the index that pip is to ask"
-    )
+    assert str(caught.value).endswith("Check that this machine can reach the package index of pip")
 
 
 @pytest.mark.parametrize(

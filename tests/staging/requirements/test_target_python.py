@@ -56,10 +56,10 @@ def test_what_only_the_engines_python_needs_is_named(
         gather("requirements.txt", python_version="3.9")
 
     text = str(caught.value)
-    assert text.startswith("sources is 'requirements.txt': this does not suit Python 3.9: ")
-    assert 'groups>=1; python_version < "3.11", which alpha 1.0 asks for, is missing' in text
-    assert 'old; python_full_version < "3.10", which beta 1.0 asks for, is missing' in text
-    assert "ask in a requirements file, without a marker, for what 3.9 needs" in text
+    assert text.startswith("sources is 'requirements.txt': it does not fit Python 3.9: ")
+    assert 'groups>=1; python_version < "3.11", which alpha 1.0 requires, is missing' in text
+    assert 'old; python_full_version < "3.10", which beta 1.0 requires, is missing' in text
+    assert "list in a requirements file, without a marker, what 3.9 needs" in text
 
 
 def test_what_the_file_asks_for_under_a_marker_counts_for_the_engine(
@@ -69,7 +69,7 @@ def test_what_the_file_asks_for_under_a_marker_counts_for_the_engine(
     build(dags / "wheels", "beta")
     asks(dags, "alpha", 'beta; python_version < "3.10"')
 
-    with pytest.raises(InputError, match=r"beta; python_version < .3.10., which the file asks for"):
+    with pytest.raises(InputError, match=r"beta; python_version < .3.10., which the file requires"):
         gather("requirements.txt", python_version="3.9")
 
 
@@ -90,7 +90,7 @@ def test_a_version_that_the_engines_python_cannot_have_is_named(
     build(dags / "wheels", "beta", "2.0")
     asks(dags, "alpha", "beta")
 
-    with pytest.raises(InputError, match=r"alpha 1.0 asks for beta<2; .*, and 2.0 was collected"):
+    with pytest.raises(InputError, match=r"alpha 1.0 requires beta<2; .*, and 2.0 was collected"):
         gather("requirements.txt", python_version="3.9")
 
 
@@ -125,5 +125,7 @@ def test_what_is_no_version_of_python_is_refused(
 ) -> None:
     (dags / "a.jar").write_text("x")
 
-    with pytest.raises(InputError, match=r"python_version is .*: give text like '3.9'"):
+    with pytest.raises(
+        InputError, match=r"python_version is .*: give the engine's Python as text, such as '3.9'"
+    ):
         gather("a.jar", python_version=value)
