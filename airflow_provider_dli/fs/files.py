@@ -55,7 +55,9 @@ class ObsFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no type
         **options: Any,
     ) -> None:
         if mode not in ("rb", "wb", "xb"):
-            rule = "read an object (r) or write a new one (w, x); objects cannot be changed"
+            rule = (
+                "use r, w or x: an object is read or replaced, and cannot be appended to or changed"
+            )
             raise InputError("mode", mode, rule)
         if block_size is None or block_size < 1:
             block_size = READ_AHEAD if mode == "rb" else PART

@@ -246,7 +246,7 @@ def test_an_exclusive_file_is_refused_where_one_lies(files: ObsFileSystem, bucke
     with files.open(f"{bucket}/file", "xb") as file:
         file.write(b"first")
 
-    with pytest.raises(FileExistsError, match="an object already"):
+    with pytest.raises(FileExistsError, match="The object exists already"):
         files.open(f"{bucket}/file", "xb")
     assert files.cat_file(f"{bucket}/file") == b"first"
 
