@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The doctor on a terminal: says of a connection what works, what does not, and what to do."""
+"""The command `doctor`: checks a connection, and says what works, what fails and what to do."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from airflow_provider_dli.commands.command import CONNECTION, JSON, Command, log
 if TYPE_CHECKING:
     from airflow_provider_dli.api.doctor.findings import Finding, Report
 
-_WIDEST = 100
+_MAX_WIDTH = 100
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; gives the exit status."""
+    """Runs the command; returns the exit status."""
     with logs_to_stderr():
         report = _examine(options)
     if options.as_json:
         print(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
     else:
-        print(text(report, min(shutil.get_terminal_size().columns, _WIDEST)))
+        print(text(report, min(shutil.get_terminal_size().columns, _MAX_WIDTH)))
     return 0 if report.is_well else 1
 
 
 def text(report: Report, width: int) -> str:
-    """Give a report as lines for a terminal."""
+    """Returns a report as lines for a terminal."""
     return "\n".join(line for finding in report.findings for line in _lines(finding, width))
 
 
@@ -57,12 +57,12 @@ def _lines(finding: Finding, width: int) -> list[str]:
 
 COMMAND = Command(
     name="doctor",
-    help="Check a connection to DLI step by step, and say what to do where one fails",
+    help="Check a connection to DLI step by step, and say what to do if a check fails",
     description=(
-        "Checks a connection to DLI in this order: can it be read, is the address reached, is its "
-        "certificate trusted, is the clock right, is the credential accepted, is the project "
-        "right, may the packages be listed. It changes nothing. The exit status is 0 when all is "
-        "well and 1 when a check failed."
+        "Checks a connection to DLI in this order: can it be read, is the address reachable, is "
+        "its certificate trusted, is the clock right, is the credential accepted, is the project "
+        "right, may the packages be listed. It changes nothing. The exit status is 0 if all checks "
+        "pass and 1 if one fails."
     ),
     arguments=(*CONNECTION, JSON),
     run=run,

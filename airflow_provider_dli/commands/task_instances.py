@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which task instance a Spark job says it belongs to, and how that stands in Airflow's database."""
+"""Which task instance submitted a Spark job, and its state in Airflow's database."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from airflow_provider_dli.api.protocol.errors import DliError
 if TYPE_CHECKING:
     from airflow_provider_dli.api.jobs.models import SparkBatch
 
-# Four parameters each, and SQLite may take no more than 999 in a statement.
-_AT_ONCE = 200
+# Four parameters each, and SQLite may allow no more than 999 in a statement.
+_PER_STATEMENT = 200
 
 
 class TaskKey(NamedTuple):
-    """What names a task instance in Airflow's database."""
+    """What identifies a task instance in Airflow's database."""
 
     dag_id: str
     task_id: str
@@ -33,7 +33,7 @@ class TaskKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """The task instance that submitted a job, as the job's own `conf` tells.
+    """The task instance that submitted a job, from the job's own `conf`.
 
     `generation` is the `max_tries` that the instance had then: a clear changes it, a retry does
     not. It is empty for a job that belongs to every generation.
@@ -44,11 +44,11 @@ class Submitter:
 
     @classmethod
     def of(cls, batch: SparkBatch) -> Submitter | None:
-        """Read it; `None` for a job that no task of this package submitted."""
+        """Returns the submitter; `None` for a job that no task of this package submitted."""
         conf = (batch.request or {}).get("conf")
-        told: dict[str, Any] = conf if isinstance(conf, dict) else {}
+        fields: dict[str, Any] = conf if isinstance(conf, dict) else {}
         dag_id, task_id, run_id, map_index, generation = (
-            str(told.get(f"{CONF}{name}", "")).strip()
+            str(fields.get(f"{CONF}{name}", "")).strip()
             for name in ("dag_id", "task_id", "run_id", "map_index", "generation")
         )
         if not (dag_id and task_id and run_id):
@@ -60,18 +60,18 @@ class Submitter:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How a task instance stands; its state is `None` before it is scheduled."""
+class TaskState:
+    """The state of a task instance, which is `None` before it is scheduled."""
 
     state: str | None
     generation: str
     is_finished: bool
 
 
-def standings(keys: Iterable[TaskKey]) -> dict[TaskKey, Standing]:
-    """Read how task instances stand; those that Airflow does not have are absent.
+def read_task_states(keys: Iterable[TaskKey]) -> dict[TaskKey, TaskState]:
+    """Returns the states of task instances, without those that Airflow does not have.
 
-    Raises `DliError` when Airflow's database cannot be read.
+    Raises `DliError` if Airflow's database cannot be read.
     """
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
@@ -85,21 +85,21 @@ def standings(keys: Iterable[TaskKey]) -> dict[TaskKey, Standing]:
         TaskInstance.run_id,
         TaskInstance.map_index,
     )
-    asked = select(*columns, TaskInstance.state, TaskInstance.max_tries)
+    query = select(*columns, TaskInstance.state, TaskInstance.max_tries)
     rest, found = iter(sorted(set(keys))), {}
     try:
         with create_session() as session:
-            while some := list(itertools.islice(rest, _AT_ONCE)):
-                for row in session.execute(asked.where(tuple_(*columns).in_(some))):
+            while some := list(itertools.islice(rest, _PER_STATEMENT)):
+                for row in session.execute(query.where(tuple_(*columns).in_(some))):
                     key = TaskKey(row.dag_id, row.task_id, row.run_id, row.map_index)
                     is_finished = row.state in State.finished
-                    found[key] = Standing(row.state, str(row.max_tries), is_finished)
+                    found[key] = TaskState(row.state, str(row.max_tries), is_finished)
     except SQLAlchemyError as error:
         raise DliError(
-            f"Airflow's database cannot be read ({type(error).__name__} of {_database()}), and "
-            "only it tells which tasks still wait for their jobs. Run this where Airflow's "
+            f"Airflow's database cannot be read ({type(error).__name__} of {_database()}), and it "
+            "is needed to see which tasks still wait for their jobs. Run this where Airflow's "
             "scheduler runs, with the same AIRFLOW_HOME and configuration; `airflow db check` "
-            "looks into the same database."
+            "checks the same database."
         ) from error
     return found
 
@@ -109,5 +109,5 @@ def _database() -> str:
     from sqlalchemy.engine import make_url
 
     url = make_url(conf.get_mandatory_value("database", "sql_alchemy_conn"))
-    # No user and no query: they may hold secrets.
+    # Without user and query, which may contain secrets.
     return f"{url.get_backend_name()} at {url.host or ''}/{(url.database or '').lstrip('/')}"

@@ -438,7 +438,7 @@ def test_an_empty_log_is_told_beside_it(
 
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "The log is empty so far." in printed.err
+    assert "The log is still empty." in printed.err
 
 
 @pytest.mark.parametrize("arguments", [(), ("--follow",), ("--index", "0")])

@@ -302,7 +302,7 @@ def test_a_job_of_which_nothing_is_told_is_counted(
 
     assert orphans()["untold"] == 1
     assert main(["jobs", "orphans"]) == 0
-    assert "1 of which DLI does not tell" in capsys.readouterr().out
+    assert "1 whose request DLI does not show" in capsys.readouterr().out
 
 
 def test_a_job_that_ended_before_its_task_is_no_orphan(emulator: Emulator, orphans: Any) -> None:
@@ -397,7 +397,7 @@ def test_a_table_tells_why(emulator: Emulator, capsys: pytest.CaptureFixture[str
     cells = [cell.strip() for cell in row.strip("│").split("│")]
     assert cells[3:] == [f"{task.dag_id}.count once", "finished", "the task is failed"]
     assert out.endswith(
-        "\nActive jobs: 1 for which no task waits, 0 for which one does, "
+        "\nActive jobs: 1 that no task waits for, 0 that one does, "
         "0 that no task of this package submitted\n"
     )
 

@@ -596,8 +596,10 @@ CALLS: dict[str, Callable[[World], object]] = {
     "jobs.hook_of": lambda w: (of_jobs(w, "list"), of_jobs(w, "list", "--json")),
     "jobs.cancel": lambda w: of_jobs(w, "cancel", w.job, "--yes", "--json"),
     "jobs.show_outcomes": lambda w: of_jobs(w, "cancel", w.job, NO_JOB, "--yes"),
-    "orphans.judged": lambda w: of_jobs(w, "orphans"),
-    "task_instances.standings": lambda w: of_jobs(w, "orphans", "--cancel", "--yes", "--json"),
+    "orphans.why_orphaned": lambda w: of_jobs(w, "orphans"),
+    "task_instances.read_task_states": lambda w: of_jobs(
+        w, "orphans", "--cancel", "--yes", "--json"
+    ),
     "terminal.is_agreed": lambda w: of_jobs(w, "cancel", w.job),
     **{f"terminal.{name}": part for name in ("console", "moment", "table")},
     "__main__.main": lambda w: staged_by_command(w, "--json"),
