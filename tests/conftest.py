@@ -108,6 +108,14 @@ def bucket(object_store: str) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def database() -> None:
+    """Airflow's database, made once in each process of a run."""
+    from airflow.utils.db import initdb
+
+    initdb()
+
+
 def other_client(object_store: str) -> Any:
     """Return a client of the object store that nobody here wrote."""
     import boto3

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from conftest import connection
+from conftest import connection, other_client
 
 from airflow_provider_dli.emulator import Emulator, running
 
@@ -31,24 +30,11 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def examples_in_obs(object_store: str) -> str:
     """Put what `stage_packages` wants to find there into the object store."""
-    store = boto3.client(
-        "s3",
-        endpoint_url=object_store,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        region_name="us-east-1",
-    )
+    store = other_client(object_store)
     store.create_bucket(Bucket="dli-examples")
     for file in APPLICATION.glob("*.*"):
         store.upload_file(str(file), "dli-examples", f"spark_app/{file.name}")
     return object_store
-
-
-@pytest.fixture(scope="module")
-def database() -> None:
-    from airflow.utils.db import initdb
-
-    initdb()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from builders import connection_json
 from conftest import other_client
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
@@ -68,13 +68,8 @@ def conn_id(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> str:
         "project_id": "0123456789abcdef0123456789abcdef",
         "obs_endpoint": gate.address,
     }
-    fields = {
-        "conn_type": "dli",
-        "login": "ACCESSKEY",
-        "password": "secret-key-which-opens-nothing",
-        "extra": extra,
-    }
-    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(fields))
+    stored = connection_json(extra, login="ACCESSKEY", password="secret-key-which-opens-nothing")
+    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", stored)
     return name
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.server
-import json
 import socket
 import ssl
 import threading
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from builders import connection_json
 from scenarios.servers import Answer, Asked, Server
 
 Rule = Callable[[Asked], Answer | None]
@@ -247,4 +247,4 @@ def connection(endpoint: str, /, **extra: Any) -> str:
         **extra,
     }
     login, password = fields.pop("login", "ACCESSKEY1"), fields.pop("password", "canary-secret-key")
-    return json.dumps({"conn_type": "dli", "login": login, "password": password, "extra": fields})
+    return connection_json(fields, login=login, password=password)

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from builders import group_entry, listing_body
 from eventually import at_last
 
 
@@ -95,15 +95,7 @@ def serving(
 
 def listing(**groups: Mapping[str, str]) -> Answer:
     """Give the answer of a listing with these groups, each with states by package."""
-    entries = [
-        {
-            "group_name": name,
-            "status": "READY",
-            "details": [{"resource_name": p, "status": s} for p, s in packages.items()],
-        }
-        for name, packages in groups.items()
-    ]
-    body: dict[str, Any] = {"resources": [], "groups": entries, "modules": []}
+    body = listing_body(*(group_entry(states, name) for name, states in groups.items()))
     return 200, {"Content-Type": "application/json"}, json.dumps(body).encode()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
+from builders import listing_body
 from conftest import connection
 from fake_clock import FakeClock
 from scenarios.blips import BLIPS, WARNING
@@ -102,8 +103,7 @@ def test_each_change_of_trouble_is_a_warning(
 
 def test_a_package_that_is_not_listed_at_first_is_waited_for(mode: Mode, dli: Emulator) -> None:
     """The listing may lag behind the upload; here the answer of the upload still names it."""
-    body = {"resources": [], "groups": [], "modules": []}
-    dli.add_fault(Fault(status=200, body=body, method="GET", times=2))
+    dli.add_fault(Fault(status=200, body=listing_body(), method="GET", times=2))
 
     result = mode.run(mode.upload())
 
@@ -113,8 +113,7 @@ def test_a_package_that_is_not_listed_at_first_is_waited_for(mode: Mode, dli: Em
 def test_a_package_that_is_never_listed_fails_after_the_unknown_time(
     mode: Mode, dli: Emulator
 ) -> None:
-    body = {"resources": [], "groups": [], "modules": []}
-    dli.add_fault(Fault(status=200, body=body, method="GET", times=None))
+    dli.add_fault(Fault(status=200, body=listing_body(), method="GET", times=None))
 
     with pytest.raises(PackageGroupFailedError, match=r"a\.jar is ABSENT, b\.jar is ABSENT"):
         mode.run(mode.upload(max_unknown_time=mode.seconds(40)))

@@ -20,6 +20,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from builders import connection_json
 from scenarios.modes import again, events
 from scenarios.servers import Answer, Asked, listing, serving
 
@@ -258,10 +259,5 @@ def test_hooks_on_threads_share_the_pace_of_their_account(monkeypatch: pytest.Mo
 
 
 def connected(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
-    connection = {
-        "conn_type": "dli",
-        "login": "ak",
-        "password": "sk",
-        "extra": {"project_id": "p", "endpoint": origin},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", json.dumps(connection))
+    stored = connection_json({"project_id": "p", "endpoint": origin})
+    monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", stored)

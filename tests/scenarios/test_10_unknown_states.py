@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from builders import group_entry, listing_body
 from scenarios.jobs import cancels, job, submissions
 from scenarios.modes import Mode
 
@@ -25,13 +26,10 @@ ABSENT = object()
 
 
 def listing(state: Any, group_state: str = "READY") -> dict[str, Any]:
-    odd = {"resource_name": "b.jar"} | ({} if state is ABSENT else {"status": state})
-    group = {
-        "group_name": "g",
-        "status": group_state,
-        "details": [{"resource_name": "a.jar", "status": "READY"}, odd],
-    }
-    return {"resources": [], "groups": [group], "modules": []}
+    group = group_entry({"a.jar": "READY", "b.jar": state}, status=group_state)
+    if state is ABSENT:
+        del group["details"][1]["status"]
+    return listing_body(group)
 
 
 @pytest.mark.parametrize(
@@ -69,8 +67,7 @@ def test_a_state_that_nobody_knows_may_still_become_ready(mode: Mode, dli: Emula
 
 def test_a_package_that_is_listed_by_name_only_is_not_ready(mode: Mode, dli: Emulator) -> None:
     group = {"group_name": "g", "status": "READY", "resources": ["a.jar", "b.jar"]}
-    body = {"resources": [], "groups": [group], "modules": []}
-    dli.add_fault(Fault(status=200, body=body, method="GET", times=None))
+    dli.add_fault(Fault(status=200, body=listing_body(group), method="GET", times=None))
 
     with pytest.raises(PackageGroupFailedError, match=r"a\.jar is UNKNOWN, b\.jar is UNKNOWN"):
         mode.run(mode.upload(max_unknown_time=mode.seconds(40)))

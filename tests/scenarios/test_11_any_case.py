@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from builders import group_entry, listing_body
 from scenarios.jobs import looks
 from scenarios.modes import Mode
 
@@ -16,9 +17,7 @@ from airflow_provider_dli.emulator import Emulator, Fault
 
 
 def listing(state: str) -> dict[str, Any]:
-    details = [{"resource_name": name, "status": state} for name in ("a.jar", "b.jar")]
-    group = {"group_name": "g", "status": state, "details": details}
-    return {"resources": [], "groups": [group], "modules": []}
+    return listing_body(group_entry(dict.fromkeys(("a.jar", "b.jar"), state), status=state))
 
 
 def listed(dli: Emulator, state: str, times: int | None = None) -> None:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
+from builders import connection_json
 from eventually import HANG
 from fake_clock import FakeClock
 from scenarios.modes import Mode, again, deferred, event, resume
@@ -54,13 +55,9 @@ def answer(request: Asked) -> Answer:
 
 
 def connected(monkeypatch: pytest.MonkeyPatch, name: str = "other", **extra: Any) -> None:
-    fields = {
-        "conn_type": "dli",
-        "login": CANARIES["login"],
-        "password": CANARIES["password"],
-        "extra": {"cloud": "huawei", "region": "eu-west-101", "project_id": "p"} | extra,
-    }
-    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(fields))
+    extra = {"cloud": "huawei", "region": "eu-west-101", "project_id": "p"} | extra
+    stored = connection_json(extra, login=CANARIES["login"], password=CANARIES["password"])
+    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", stored)
 
 
 def modes() -> tuple[Mode, Mode]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from builders import group_entry, listing_body
 from scenarios.modes import Mode, again, deferred, event, resume
 
 from airflow_provider_dli.api.protocol.errors import (
@@ -24,9 +25,7 @@ PATHS = [f"obs://bucket/jars/{name}.jar" for name in "abc"]
 
 
 def listed(dli: Emulator, state: str, packages: dict[str, str], times: int | None = None) -> None:
-    details = [{"resource_name": name, "status": said} for name, said in packages.items()]
-    group = {"group_name": "g", "status": state, "details": details}
-    body = {"resources": [], "groups": [group], "modules": []}
+    body = listing_body(group_entry(packages, status=state))
     dli.add_fault(Fault(status=200, body=body, method="GET", times=times))
 
 

@@ -185,11 +185,8 @@ Ran = tuple[dict[str, str], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def ran(object_store: str) -> Iterator[Ran]:
+def ran(object_store: str, database: None) -> Iterator[Ran]:
     """Run the DAG once; give the states of its tasks, and the submissions by task."""
-    from airflow.utils.db import initdb
-
-    initdb()
     spec = importlib.util.spec_from_file_location("staged_jobs", DAG_FILE)
     assert spec is not None
     assert spec.loader is not None

@@ -44,11 +44,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def ran() -> Iterator[tuple[Any, dict[str, str], list[Record]]]:
+def ran(database: None) -> Iterator[tuple[Any, dict[str, str], list[Record]]]:
     """Run the DAG once; give its module, the states of its tasks, and what DLI was asked."""
-    from airflow.utils.db import initdb
-
-    initdb()
     spec = importlib.util.spec_from_file_location("rendered", DAG_FILE)
     assert spec is not None
     assert spec.loader is not None

@@ -10,7 +10,6 @@ holds in both modes.
 from __future__ import annotations
 
 import base64
-import json
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from typing import Any
 
 import pytest
 import trustme
+from builders import connection_json
 from eventually import HANG, at_last
 from fake_clock import FakeClock
 from scenarios.modes import Mode, event
@@ -107,14 +107,10 @@ def to(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.delenv(name, raising=False)
 
     def set_connection(endpoint: str, **extra: Any) -> None:
-        fields = {
-            "conn_type": "dli",
-            # Another caller each time: what one of a process has found out counts for the next.
-            "login": f"ak{next(NUMBERS)}",
-            "password": "sk",
-            "extra": {"project_id": "p", "endpoint": endpoint, "read_timeout": 0.2} | extra,
-        }
-        monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", json.dumps(fields))
+        extra = {"project_id": "p", "endpoint": endpoint, "read_timeout": 0.2} | extra
+        # Another caller each time: what one of a process has found out counts for the next.
+        stored = connection_json(extra, login=f"ak{next(NUMBERS)}")
+        monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", stored)
 
     return set_connection
 

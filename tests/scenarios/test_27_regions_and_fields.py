@@ -7,12 +7,12 @@ are what they say, or refused. The same holds in both modes, and nothing is sent
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from builders import connection_json
 from fake_clock import FakeClock
 from scenarios.modes import Mode, event
 from scenarios.servers import serving
@@ -39,8 +39,8 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Set the connection `dli_default`; an extra may be text as it is."""
 
     def set_connection(extra: dict[str, Any] | str, **fields: Any) -> None:
-        keys = {"conn_type": "dli", "login": "AK", "password": "canary-secret-key", **fields}
-        monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", json.dumps({**keys, "extra": extra}))
+        fields = {"password": "canary-secret-key"} | fields
+        monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", connection_json(extra, **fields))
 
     return set_connection
 

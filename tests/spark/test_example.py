@@ -23,13 +23,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def database() -> None:
-    from airflow.utils.db import initdb
-
-    initdb()
-
-
 @pytest.fixture
 def example() -> ModuleType:
     path = EXAMPLES / "run_spark_job.py"
