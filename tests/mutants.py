@@ -369,6 +369,13 @@ MUTANTS = (
         "staging operators/test_staging_records.py",
     ),
     Mutant(
+        "a record that still holds is written again after ten minutes",
+        "staging/stager.py",
+        "old = self._dli.now() - FRESH",
+        "old = 0.0",
+        "staging operators/test_staging_records.py",
+    ),
+    Mutant(
         "a task's record is not written again within ten minutes",
         "staging/stager.py",
         "now - modified > FRESH",

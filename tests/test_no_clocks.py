@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -20,46 +20,43 @@ MAY = {
 CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time"}
 
 
-def trees() -> Iterator[tuple[str, ast.AST]]:
+@cache
+def calls() -> list[tuple[str, ast.Call]]:
+    """Returns every call in the tests that may not look at the clock, each with its place."""
+    found = []
     for path in sorted(TESTS.rglob("*.py")):
         name = path.relative_to(TESTS).as_posix()
         if not name.startswith(tuple(MAY)):
-            yield name, ast.parse(path.read_text())
+            tree = ast.parse(path.read_text())
+            found += [
+                (f"{name}:{node.lineno}", node)
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Call)
+            ]
+    return found
 
 
-def is_call_of(node: ast.AST, module: str, names: set[str]) -> bool:
+def is_call_of(call: ast.Call, module: str, names: set[str]) -> bool:
+    function = call.func
     return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == module
-        and node.func.attr in names
+        isinstance(function, ast.Attribute)
+        and isinstance(function.value, ast.Name)
+        and function.value.id == module
+        and function.attr in names
     )
 
 
-def is_sleep(node: ast.AST) -> bool:
-    if is_call_of(node, "time", {"sleep"}):
+def is_sleep(call: ast.Call) -> bool:
+    if is_call_of(call, "time", {"sleep"}):
         return True
-    if not is_call_of(node, "asyncio", {"sleep"}):
-        return False
-    assert isinstance(node, ast.Call)
-    # `sleep(0)` only gives the loop to others.
-    return not (isinstance(node.args[0], ast.Constant) and node.args[0].value == 0)
+    # `asyncio.sleep(0)` only gives the loop to others.
+    is_none = bool(call.args) and ast.unparse(call.args[0]) == "0"
+    return is_call_of(call, "asyncio", {"sleep"}) and not is_none
 
 
 def test_no_test_sleeps() -> None:
-    assert [
-        f"{name}:{node.lineno}"
-        for name, tree in trees()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and is_sleep(node)
-    ] == []
+    assert [place for place, call in calls() if is_sleep(call)] == []
 
 
 def test_no_test_measures_how_long_something_takes() -> None:
-    assert [
-        f"{name}:{node.lineno}"
-        for name, tree in trees()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and is_call_of(node, "time", CLOCKS)
-    ] == []
+    assert [place for place, call in calls() if is_call_of(call, "time", CLOCKS)] == []

@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from types import SimpleNamespace
@@ -14,8 +15,9 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, AirflowTaskTimeout
 from conftest import connection
+from eventually import at_last
 from fake_clock import FakeClock
-from scenarios.jobs import NEVER, cancels, job, submissions
+from scenarios.jobs import NEVER, cancels, job, looks, submissions
 from scenarios.modes import Mode, once
 from task_runs import TaskRun, cleared, context, first, retried
 
@@ -305,7 +307,7 @@ def test_a_kill_does_not_wait_for_the_first_token_of_the_interrupted_task(
     dli.add_fault(Fault("hang", path="/v3/auth/tokens"))
     operator = spark(retries=1)
 
-    with signalled(0.7, act=terminated(operator)), pytest.raises(AirflowTaskTerminated):
+    with signalled(hit(dli), act=terminated(operator)), pytest.raises(AirflowTaskTerminated):
         operator.execute(context(run))
 
     assert job(dli)["state"] == "dead"
@@ -335,7 +337,7 @@ def test_ctrl_c_while_the_job_is_submitted_finds_it_by_its_name(dli: Emulator) -
     dli.add_fault(Fault("hang", method="POST", when="after"))
     operator = spark()
 
-    with signalled(0.5, act=interrupt), pytest.raises(KeyboardInterrupt):
+    with signalled(hit(dli), act=interrupt), pytest.raises(KeyboardInterrupt):
         operator.execute(context(first(operator)))
 
     assert submissions(dli) == 1
@@ -421,22 +423,30 @@ def test_a_retry_policy_decides_for_a_deferral_that_airflow_ended(
 
 
 @contextlib.contextmanager
-def signalled(*after: float, act: Callable[[], object]) -> Iterator[None]:
-    """Have the process get signals so many seconds later, as Airflow has it get SIGTERM."""
-    left = list(after)
+def signalled(*moments: Callable[[], object], act: Callable[[], object]) -> Iterator[None]:
+    """Have the process get a signal at each of these moments, as Airflow has it get SIGTERM."""
+    over, main = threading.Event(), threading.get_ident()
 
-    def handle(*_: object) -> None:
-        if left:
-            signal.setitimer(signal.ITIMER_REAL, left.pop(0))
-        act()
+    def send() -> None:
+        for moment in moments:
+            at_last(lambda moment=moment: moment() or over.is_set())
+            if not over.is_set():
+                signal.pthread_kill(main, signal.SIGUSR1)
 
-    before = signal.signal(signal.SIGALRM, handle)
-    signal.setitimer(signal.ITIMER_REAL, left.pop(0))
+    before = signal.signal(signal.SIGUSR1, lambda *_: act())
+    sending = threading.Thread(target=send, daemon=True)
+    sending.start()
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        over.set()
+        sending.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
+def hit(dli: Emulator) -> Callable[[], object]:
+    """Returns whether the fault is there, when asked."""
+    return lambda: dli.faults.as_json()[0]["hit"]
 
 
 def terminated(operator: SparkBatchOperator) -> Callable[[], None]:
@@ -454,7 +464,7 @@ def test_a_task_that_is_killed_while_it_looks_for_its_job_leaves_none(dli: Emula
     dli.add_fault(Fault("hang", seconds=0.5, path="/batches", method="GET"))
     operator = spark()
 
-    with signalled(0.2, act=operator.on_kill), pytest.raises(DliError, match="task was ended"):
+    with signalled(hit(dli), act=operator.on_kill), pytest.raises(DliError, match="task was ended"):
         operator.execute(context(first(operator)))
 
     assert {batch["state"] for batch in dli.batches().values()} <= {"dead"}
@@ -467,7 +477,7 @@ def test_a_job_that_is_submitted_while_the_task_is_killed_is_cancelled(
     dli.add_fault(Fault("hang", seconds=0.6, method="POST"))
     operator = spark(wait_for_completion=wait_for_completion)
 
-    with signalled(0.3, act=operator.on_kill), pytest.raises(DliError, match="task was ended"):
+    with signalled(hit(dli), act=operator.on_kill), pytest.raises(DliError, match="task was ended"):
         operator.execute(context(first(operator)))
 
     assert submissions(dli) == 1
@@ -478,7 +488,7 @@ def test_a_job_that_is_submitted_while_airflow_2_ends_the_task_is_cancelled(dli:
     dli.add_fault(Fault("hang", seconds=0.6, method="POST"))
     operator = spark()
 
-    with signalled(0.3, act=terminated(operator)), pytest.raises(AirflowTaskTerminated):
+    with signalled(hit(dli), act=terminated(operator)), pytest.raises(AirflowTaskTerminated):
         operator.execute(context(first(operator)))
 
     assert job(dli)["state"] == "dead"
@@ -488,7 +498,10 @@ def test_a_second_signal_does_not_cut_the_cancel_off(dli: Emulator) -> None:
     dli.add_fault(Fault("hang", seconds=0.6, method="DELETE"))
     operator = spark()
 
-    with signalled(0.4, 0.2, act=terminated(operator)), pytest.raises(AirflowTaskTerminated):
+    with (
+        signalled(lambda: looks(dli), hit(dli), act=terminated(operator)),
+        pytest.raises(AirflowTaskTerminated),
+    ):
         operator.execute(context(first(operator)))
 
     assert cancels(dli) == 1
@@ -504,7 +517,7 @@ def test_a_signal_in_the_middle_of_a_look_keeps_nobody_from_the_cancel(dli: Emul
         operator.on_kill()
         cancelled.append(cancels(dli))  # the look goes on after this
 
-    with signalled(2.0, act=kill), pytest.raises(SparkBatchFailedError):
+    with signalled(hit(dli), act=kill), pytest.raises(SparkBatchFailedError):
         operator.execute(context(first(operator)))
 
     assert cancelled == [1]
