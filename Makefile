@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/python demo/run.py
 
-# In two processes for each core. Each begins with a stretch of its own, so that neighbours
+# In three processes for each core. Each begins with a stretch of its own, so that neighbours
 # share what takes long to set up, and takes from others when it is done.
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)

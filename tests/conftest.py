@@ -48,8 +48,11 @@ from airflow_provider_dli.hooks.dli import DliHook
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Take two processes for each core: half of their time tests wait for servers and deadlines."""
-    return 2 * (os.cpu_count() or 1)
+    """Take three processes for each core: tests wait for servers and deadlines most of their time.
+
+    On two cores all of them need four minutes of processor time together.
+    """
+    return 3 * (os.cpu_count() or 1)
 
 
 def pytest_collection_finish() -> None:
