@@ -169,7 +169,7 @@ async def _body(request: Request) -> JsonObject:
 def _only(body: JsonObject, *known: str) -> None:
     for name in body:
         if name not in known:
-            raise _BadInputError(f"{name} is no field here; these are: {', '.join(known)}")
+            raise _BadInputError(f"{name} is not a field here; these are: {', '.join(known)}")
 
 
 def _understood(act: Callable[[], _T]) -> _T:

@@ -180,7 +180,7 @@ def _session(response: Response) -> str:
     except UnicodeDecodeError:
         session = ""
     if not session.isprintable() or not session:
-        raise WireError("it is no token")
+        raise WireError("it is not a token")
     return session
 
 
@@ -189,6 +189,6 @@ def _time(text: object) -> float:
     try:
         time = datetime.fromisoformat(str(text))
     except ValueError:
-        raise WireError("expires_at is no time") from None
+        raise WireError("expires_at is not a time") from None
     # Without a time zone it is UTC, not the time of this machine.
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

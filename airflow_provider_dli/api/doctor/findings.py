@@ -78,8 +78,8 @@ class Report:
         """The first check that failed with its remedy, or all findings if none failed."""
         for finding in self.findings:
             if finding.result is Result.FAILED:
-                said = f"{finding.found} {finding.detail}".strip()
-                return f"The check of {finding.check} failed. {said} {finding.remedy}"
+                evidence = f"{finding.found} {finding.detail}".strip()
+                return f"The check of {finding.check} failed. {evidence} {finding.remedy}"
         return " ".join(finding.found for finding in self.findings)
 
     def as_dict(self) -> dict[str, Any]:

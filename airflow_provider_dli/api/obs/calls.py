@@ -112,37 +112,37 @@ def get(
         headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
 
     def parse(response: Response) -> Read:
-        told = etag_of(response.headers)
-        if not told:
+        its_etag = etag_of(response.headers)
+        if not its_etag:
             raise WireError("it has no ETag")
         if is_part:
             _check_part(response, start, end)
         else:
             _check_whole(response)
-        return Read(bytes(response.body), told)
+        return Read(bytes(response.body), its_etag)
 
     return call("GET", bucket, key, parse, headers=headers, is_bulk=True)
 
 
 def _check_whole(response: Response) -> None:
-    said = response.headers.get("content-length", "").strip()
-    if response.status != 200 or not said.isdigit():
+    declared = response.headers.get("content-length", "").strip()
+    if response.status != 200 or not declared.isdigit():
         raise WireError("it does not state that it is the whole object, and its length")
-    if int(said) != len(response.body):
-        raise WireError(f"it has {len(response.body)} bytes, not the declared {said}")
+    if int(declared) != len(response.body):
+        raise WireError(f"it has {len(response.body)} bytes, not the declared {declared}")
 
 
 def _check_part(response: Response, start: int, end: int | None) -> None:
-    said = response.headers.get("content-range", "").strip()
-    found = _RANGE.fullmatch(said)
+    declared = response.headers.get("content-range", "").strip()
+    found = _RANGE.fullmatch(declared)
     if response.status != 206 or found is None:
         raise WireError("it is not the requested range: this store does not support ranges")
     first, last, size = map(int, found.groups())
     wanted = size if end is None else min(end, size)
     if (first, last + 1) != (start, wanted):
-        raise WireError(f"it is not the requested range but {said}")
+        raise WireError(f"it is not the requested range but {declared}")
     if len(response.body) != wanted - start:
-        raise WireError(f"it has {len(response.body)} bytes, not the declared {said}")
+        raise WireError(f"it has {len(response.body)} bytes, not the declared {declared}")
 
 
 def put(bucket: str, key: str, body: bytes, sha256: str, md5: bytes | None) -> Call[Stored]:

@@ -75,18 +75,18 @@ def text(element: Element, name: str, default: str | None = None) -> str:
 
 def flag(element: Element, name: str, default: str | None = None) -> bool:
     """Whether a child is `true`."""
-    said = text(element, name, default).strip().lower()
-    if said not in {"true", "false"}:
+    value = text(element, name, default).strip().lower()
+    if value not in {"true", "false"}:
         raise WireError(f"{name} is neither true nor false")
-    return said == "true"
+    return value == "true"
 
 
 def number(element: Element, name: str) -> int:
     """Returns the number of a child, which must not be negative."""
-    said = text(element, name).strip()
-    if not (said.isascii() and said.isdigit()):
+    value = text(element, name).strip()
+    if not (value.isascii() and value.isdigit()):
         raise WireError(f"{name} is not a number from 0 on")
-    return int(said)
+    return int(value)
 
 
 def time(element: Element, name: str) -> float:
@@ -105,10 +105,10 @@ def has_encoded_keys(root: Element) -> bool:
 
 def key(element: Element, name: str, *, is_encoded: bool) -> str:
     """Returns the key in a child, decoded."""
-    said = text(element, name)
-    if not said:
+    value = text(element, name)
+    if not value:
         raise WireError(f"{name} is empty")
-    return unquote_plus(said) if is_encoded else said
+    return unquote_plus(value) if is_encoded else value
 
 
 def is_writable(key: str) -> bool:

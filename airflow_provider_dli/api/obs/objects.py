@@ -86,11 +86,11 @@ class Bucket:
             remedy=OTHER_ANSWERS,
         ) from refusal
 
-    def _check_same(self, key: str, etag: str | None, told: str) -> None:
-        if etag is not None and told != etag:
+    def _check_same(self, key: str, etag: str | None, actual: str) -> None:
+        if etag is not None and actual != etag:
             raise ObjectChangedError(
-                f"{self._asked('GET', key)} was answered with an object whose ETag is {told}, not "
-                f"{etag}",
+                f"{self._asked('GET', key)} was answered with an object whose ETag is {actual}, "
+                f"not {etag}",
                 status=200,
                 caller=self._caller,
             )
@@ -98,12 +98,12 @@ class Bucket:
     def put(self, key: str, body: bytes, sha256: str) -> Flow[StoredObject]:
         """Stores an object in one request, and checks what was stored."""
         md5 = None if self.signs_bodies else calls.md5_of(body)
-        said = yield from self.client.perform(calls.put(self.name, key, body, sha256, md5))
-        if md5 is None or said.etag == md5.hex():
-            at = said.at or self.client.now()
-            return StoredObject(key, len(body), said.etag, at, sha256)
+        stored = yield from self.client.perform(calls.put(self.name, key, body, sha256, md5))
+        if md5 is None or stored.etag == md5.hex():
+            at = stored.at or self.client.now()
+            return StoredObject(key, len(body), stored.etag, at, sha256)
         found = yield from self.find(key)
-        if not said.is_encrypted or found is None or found.size != len(body):
+        if not stored.is_encrypted or found is None or found.size != len(body):
             yield from self.delete([key])
             raise self.unusable("PUT", key, f"what was stored is not the {len(body)} bytes sent")
         return found

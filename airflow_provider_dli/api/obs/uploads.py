@@ -71,12 +71,12 @@ class MultipartUpload:
             return False
         digests = (hashlib.sha256(body).hexdigest(), None) if is_signed else ("", md5)
         call = multipart.send_part(bucket.name, self.key, self._id, number, body, *digests)
-        said = yield from bucket.client.perform(call)
+        stored = yield from bucket.client.perform(call)
         # If the object is encrypted, the ETag may differ from the MD5.
-        if not (is_signed or said.is_encrypted or md5 is None or said.etag == md5.hex()):
+        if not (is_signed or stored.is_encrypted or md5 is None or stored.etag == md5.hex()):
             why = f"part {number} is not what was sent"
             raise bucket.unusable("PUT", self.key, why)
-        self._note(number, Part(said.etag, len(body)))
+        self._note(number, Part(stored.etag, len(body)))
         return True
 
     def _note(self, number: int, part: Part) -> None:

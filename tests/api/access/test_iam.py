@@ -215,7 +215,7 @@ def test_an_end_without_a_time_zone_is_utc(text: str) -> None:
 def test_an_end_that_is_no_time_is_an_unusable_answer(call: Call[Any], text: Any) -> None:
     body = token_body(expires_at=text) | key_body(expires_at=text)
 
-    with pytest.raises(UnusableAnswerError, match="expires_at is no time"):
+    with pytest.raises(UnusableAnswerError, match="expires_at is not a time"):
         read(call, body, x_subject_token="t")
 
 
@@ -239,7 +239,7 @@ def test_a_session_is_plain_text() -> None:
     "body", [b"", b" \n", b"\xff", "ä".encode(), b"a\x00b", b"<html>\n</html>"]
 )
 def test_a_session_that_is_no_header_value_is_unusable(body: bytes) -> None:
-    with pytest.raises(UnusableAnswerError, match="it is no token"):
+    with pytest.raises(UnusableAnswerError, match="it is not a token"):
         read(iam.metadata_session(), body, 200)
 
 

@@ -721,7 +721,7 @@ def test_the_documentation_has_each_cause() -> None:
     page = (ROOT / "docs" / "connection.md").read_text()
     rows = [
         tuple(cell.strip() for cell in line.strip("|").split("|"))
-        for line in page.split("## What the doctor says")[1].splitlines()
+        for line in page.split("## Troubleshooting: the doctor")[1].splitlines()
         if line.startswith("| ")
     ]
 
