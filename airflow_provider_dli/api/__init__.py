@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DLI as such: its endpoints, answers, errors and rules. No Airflow, no sockets, no clock."""
+"""DLI, IAM and OBS: their calls, answers, errors and rules, without Airflow, sockets or clock."""
