@@ -71,7 +71,7 @@ def test_a_failed_check_has_its_remedy_below(
     out = capsys.readouterr().out
     assert "\ncredential  FAILED   The secret key does not belong to the access key.\n" in out
     assert "\n                     → Check the secret key" in out
-    assert "\nproject     skipped  Skipped, because credential failed.\n" in out
+    assert "\nproject     skipped  Not checked, because credential failed.\n" in out
 
 
 def test_the_arguments_win_over_the_connection(

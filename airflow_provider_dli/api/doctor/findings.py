@@ -63,7 +63,7 @@ class Report:
             conn_id,
             tuple(
                 findings.get(check)
-                or Finding(check, Result.SKIPPED, f"Skipped, because {failed} failed.")
+                or Finding(check, Result.SKIPPED, f"Not checked, because {failed} failed.")
                 for check in Check
             ),
         )

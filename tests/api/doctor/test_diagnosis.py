@@ -464,7 +464,7 @@ def test_what_comes_after_a_failure_is_skipped(doctor: Doctor, emulator: Emulato
     *_, credential, project, permission = report.findings
     assert credential.result is Result.FAILED
     assert project.result is permission.result is Result.SKIPPED
-    assert project.found == "Skipped, because credential failed."
+    assert project.found == "Not checked, because credential failed."
 
 
 @pytest.mark.parametrize(("seconds", "word"), [(1200, "behind"), (-1200, "ahead of")])
@@ -487,7 +487,7 @@ def test_a_wrong_clock_and_a_wrong_secret_are_both_told(doctor: Doctor, emulator
 
     assert [f.cause for f in failed(report)] == [Cause.CLOCK_WRONG, Cause.WRONG_SECRET]
     assert report.summary.startswith("The check of clock failed.")
-    assert report.findings[-1].found == "Skipped, because clock and credential failed."
+    assert report.findings[-1].found == "Not checked, because clock and credential failed."
     assert refused(emulator) == 1
 
 
