@@ -272,7 +272,8 @@ class DliHook(DliBaseHook):
         """
         if not job.name:
             raise InputError("name", job.name, "give the job a name of its own")
-        for warning in self._warnings(job):
+        today = datetime.fromtimestamp(self.now(), UTC).date()
+        for warning in job.warnings_on(self.account.cloud, today):
             self.log.warning(warning)
         on_lost = partial(self.log.warning, _LOST_ANSWER)
         request = SubmitRequest(job.as_wire(), is_first, known_id, tuple(earlier), on_lost)
@@ -288,11 +289,6 @@ class DliHook(DliBaseHook):
             project_id,
         )
         return submitted
-
-    def _warnings(self, job: SparkJob) -> tuple[str, ...]:
-        today = datetime.fromtimestamp(self.now(), UTC).date()
-        ended = job.engine and job.engine.support_warning(self.account.cloud, today)
-        return (*job.warnings, ended) if ended else job.warnings
 
     def wait_for_batch(
         self,

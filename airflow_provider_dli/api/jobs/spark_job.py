@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from typing import Any, TypeGuard
 
@@ -343,6 +344,11 @@ class SparkJob:
     def warnings(self) -> tuple[str, ...]:
         """What DLI accepts but is likely to fail, one sentence each."""
         return tuple(self._warnings(self.engine)) if self.engine else ()
+
+    def warnings_on(self, cloud: str | None, today: date) -> tuple[str, ...]:
+        """The warnings, and one more if the cloud no longer supports the engine."""
+        ended = self.engine and self.engine.support_warning(cloud, today)
+        return (*self.warnings, ended) if ended else self.warnings
 
     def _warnings(self, engine: Engine) -> Iterator[str]:
         version = engine.version
