@@ -71,14 +71,14 @@ class SparkBatchOperator(WaitOperator):
     :param args: arguments of the application (templated)
     :param queue_name: general-purpose queue of DLI on which the job runs; ``queue`` is Airflow's
         own, of its workers (templated)
-    :param packages: what staging operators returned, one or a list: groups where the engine takes
-        them (before Spark 3.3), ``obs://`` paths where it does not (templated)
+    :param packages: XCom values of staging operators, one or a list. The job takes groups before
+        Spark 3.3, ``obs://`` paths from then on (templated)
     :param spark_version: the engine, such as ``3.3.1`` (templated)
     :param name: beginning of the job's name; by default the ids of DAG and task. It has to be the
         same in every try, because a job is found by it. Two Airflow installations that share a
         project need different names (templated)
-    :param sc_type: ``A``, ``B`` or ``C``: 8, 16 or 32 vCPUs in total (templated)
-    :param jars: more JARs, ``obs://`` paths or names of packages (templated)
+    :param sc_type: ``A``, ``B`` or ``C``: 8, 16 or 32 vCPU in all (templated)
+    :param jars: more JARs, ``obs://`` or names of packages (templated)
     :param py_files: more Python files, zips and eggs (templated)
     :param files: more plain files (templated)
     :param modules: system modules of DLI, such as ``sys.datasource.hbase``; before Spark 3.1
@@ -100,9 +100,9 @@ class SparkBatchOperator(WaitOperator):
     :param catalog_name: ``dli`` to use its metadata (templated)
     :param execution_agency_urn: name of the agency with which Spark 3.3 and later read OBS
         (templated)
-    :param on_clear: after a user's clear ``resubmit`` cancels the job of before, if it still runs
-        and ``on_kill`` is ``cancel``, and submits a new one; ``reattach`` takes that job, or its
-        success, for this one (templated)
+    :param on_clear: what to do after a user clears the task. ``resubmit`` submits a new job, and
+        cancels the old one if it still runs and ``on_kill`` is ``cancel``; ``reattach`` reconnects
+        to the old job, or takes its success (templated)
     :param on_timeout: ``cancel`` the job or ``leave`` it when time is up
     :param on_kill: the same when the running task is marked or cleared, or its worker stops. On
         Airflow 3.3 and later also while the task is deferred
