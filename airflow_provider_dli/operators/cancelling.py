@@ -68,10 +68,7 @@ class CancelSparkBatchOperator(DliTask):
     @no_retry_of_wrong_input()
     def execute(self, context: Context) -> list[dict[str, str | None]]:
         """Cancels the jobs, waits until they have ended, and returns their states."""
-        from airflow_provider_dli.api import checks
-
-        seconds = checks.seconds("timeout", self.timeout)
-        ids = self._ids()
+        ids, seconds = self._check_arguments()
         if not ids:
             self.log.info("There is nothing to cancel: batch_id names no job.")
             return []
@@ -86,19 +83,20 @@ class CancelSparkBatchOperator(DliTask):
             if not isinstance(job, Exception)
         ]
 
-    def _ids(self) -> list[str]:
-        """Returns the ids that the template rendered, without the values that name no job."""
+    def _check_arguments(self) -> tuple[list[str], float]:
+        """Returns the ids of the jobs, without values that name none, and the time limit."""
         from airflow_provider_dli.api import checks
 
         given: Any = self.batch_id
         several = [given] if given is None or isinstance(given, str) else given
         if not isinstance(several, Sequence) or isinstance(several, (bytes, bytearray)):
             raise InputError("batch_id", given, "give the id of a job, or a list of them")
-        return [
+        ids = [
             checks.stored_name("batch_id", batch_id)
             for batch_id in several
             if batch_id is not None and str(batch_id).strip() not in _NO_JOB
         ]
+        return ids, checks.seconds("timeout", self.timeout)
 
 
 def _failure_of(

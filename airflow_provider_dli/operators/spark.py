@@ -282,11 +282,16 @@ class SparkBatchOperator(WaitOperator):
         return self._result(hook, batch)
 
     def _check_arguments(self, hook: DliHook, started: float) -> None:
+        """Raises for wrong arguments, and when the `execution_timeout` is over already."""
         from airflow_provider_dli.api import checks
 
         checks.boolean("driver_log", self.driver_log)
-        for field in ("on_timeout", "on_kill", "on_failure"):
-            policy = getattr(self, f"{field.removeprefix('on_')}_policy")
+        policies = {
+            "on_timeout": self.timeout_policy,
+            "on_kill": self.kill_policy,
+            "on_failure": self.failure_policy,
+        }
+        for field, policy in policies.items():
             checks.choice(field, policy, get_args(Policy))
         self.check_wait_arguments(may_be_endless=True)
         limits = self.time_limits(started)

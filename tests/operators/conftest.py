@@ -14,7 +14,7 @@ from airflow_provider_dli.operators.spark import SparkBatchOperator
 
 @pytest.fixture
 def spark(hook: DliHook) -> Spark:
-    """Make the operator on the test's hook."""
+    """Makes the operator on the test's hook."""
 
     def make(**arguments: Any) -> SparkBatchOperator:
         defaults = {"task_id": "count", "file": "obs://bucket/count.py", "queue_name": "spark"}

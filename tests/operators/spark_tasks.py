@@ -16,7 +16,7 @@ Spark = Callable[..., SparkBatchOperator]
 
 
 def request(emulator: Emulator) -> dict[str, Any]:
-    """Give the body of the one submission."""
+    """Returns the body of the one submission."""
     (body,) = [record.body for record in emulator.requests if record.method == "POST"]
     return dict(body)
 

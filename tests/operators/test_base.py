@@ -62,7 +62,7 @@ def test_a_connection_that_cannot_be_read_leaves_both_out_and_its_words_out_of_t
 def limits(
     execution_timeout: timedelta | None, timeout: float | None, spent: float = 0
 ) -> TimeLimits:
-    """Give the limits of a wait that begins when the task has taken `spent` seconds."""
+    """Returns the limits of a wait that begins when the task has taken `spent` seconds."""
     return TimeLimits(execution_timeout, timeout, now=NOW, started=NOW - spent)
 
 

@@ -60,12 +60,12 @@ def dli(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
 
 
 def spark(**arguments: Any) -> SparkBatchOperator:
-    """Give a task on the machine's clock."""
+    """Returns a task on the machine's clock."""
     return Mode("worker", None).spark(**{"poll_interval": 0.1, "timeout": None} | arguments)
 
 
 def submitted() -> SparkBatchOperator:
-    """Give a task that has submitted its job."""
+    """Returns a task that has submitted its job."""
     operator = spark(wait_for_completion=False)
     operator.execute(context(first(operator)))
     return operator
@@ -450,7 +450,7 @@ def hit(dli: Emulator) -> Callable[[], object]:
 
 
 def terminated(operator: SparkBatchOperator) -> Callable[[], None]:
-    """Give what Airflow 2 does with a signal."""
+    """Returns what Airflow 2 does with a signal."""
 
     def act() -> None:
         operator.on_kill()
@@ -551,7 +551,7 @@ def failed(
 
 
 def begun(dli: Emulator, **arguments: Any) -> TaskRun:
-    """Give the run of a task that submitted its job and waits."""
+    """Returns the run of a task that submitted its job and waits."""
     operator = spark(**arguments, wait_for_completion=False)
     run = first(operator)
     operator.execute(context(run))

@@ -234,7 +234,7 @@ def test_a_dag_with_the_operator_survives_the_database() -> None:
 
 
 def through_database(dag: Any) -> Any:
-    """Give a DAG as the scheduler and the webserver read it."""
+    """Returns a DAG as the scheduler and the webserver read it."""
     from airflow.serialization import serialized_objects
 
     kind: Any = getattr(serialized_objects, "DagSerialization", serialized_objects.SerializedDAG)

@@ -36,7 +36,7 @@ def emulator(object_store: str, clock: FakeClock) -> Iterator[Emulator]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a folder with a JAR and Python code."""
+    """Returns a folder with a JAR and Python code."""
     (tmp_path / "stats.jar").write_bytes(b"PK jar")
     package = tmp_path / "tools"
     package.mkdir()
@@ -68,7 +68,7 @@ def stage(
     clock: FakeClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., StagePackagesOperator]:
-    """Make the operator with its hooks on the test's clock."""
+    """Makes the operator with its hooks on the test's clock."""
     monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", connection(emulator))
 
     def make(*sources: str, **arguments: Any) -> StagePackagesOperator:
@@ -195,7 +195,7 @@ def test_one_changed_file_is_sent_alone(stage: Stage, folder: Path, emulator: Em
 
 @pytest.fixture
 def many(folder: Path) -> list[str]:
-    """Make so many files that they are not looked at one by one."""
+    """Makes so many files that they are not looked at one by one."""
     names = [f"lib{number:02}.jar" for number in range(25)]
     for name in names:
         (folder / name).write_bytes(name.encode())

@@ -75,7 +75,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def store(object_store: str) -> Iterator[Relay]:
-    """Give the object store, with a list of what it was asked."""
+    """Returns the object store, with a list of what it was asked."""
     with relay(object_store, whole, to=lambda _: False) as store:
         yield store
 
@@ -101,7 +101,7 @@ def stage(
     clock: FakeClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Stage:
-    """Make a task that stages a JAR of this version, of a DAG of this name."""
+    """Makes a task that stages a JAR of this version, of a DAG of this name."""
     monkeypatch.setenv("AIRFLOW_CONN_DLI_DEFAULT", connection(emulator, obs_endpoint=store.origin))
 
     def make(
