@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
 
@@ -38,8 +39,8 @@ class DliBaseHook(BaseHook):
     :param clock: source of time and sleep; tests may pass their own
     """
 
-    # What is made on first use is kept in plain attributes. A `cached_property` holds a lock before
-    # Python 3.12, and a task that is killed must not wait for code that it interrupted.
+    # What is made on first use is kept without a lock. A `cached_property` holds one before Python
+    # 3.12, and a task that is killed must not wait for code that it interrupted.
 
     conn_name_attr = "dli_conn_id"
     default_conn_name = checks.DEFAULT_CONN_ID
@@ -60,8 +61,7 @@ class DliBaseHook(BaseHook):
         self._project_id = project_id
         self._clock = clock or SystemClock()
         self._account: Account | None = None
-        self._dli_client: Client | None = None
-        self._open_transport: BlockingTransport | None = None
+        self._made: dict[str, Any] = {}
 
     @property
     def account(self) -> Account:
@@ -95,23 +95,27 @@ class DliBaseHook(BaseHook):
         """Sleeps by the hook's clock."""
         self._clock.sleep(seconds)
 
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        """Returns what is made on first use; threads that make it at once share the first one."""
+        made: T | None = self._made.get(name)
+        return self._made.setdefault(name, make()) if made is None else made
+
     @property
     def _client(self) -> Client:
-        if self._dli_client is None:
-            self._dli_client = Client(
-                self.account,
-                now=self._clock.now,
-                pace=pace_of(self.account),
-                log=self.log,
-                reread=self._read_account,
-                learn=mask_secret,
-            )
-        return self._dli_client
+        return self._once("client", self._new_client)
+
+    def _new_client(self) -> Client:
+        return Client(
+            self.account,
+            now=self._clock.now,
+            pace=pace_of(self.account),
+            log=self.log,
+            reread=self._read_account,
+            learn=mask_secret,
+        )
 
     def _run(self, flow: Flow[T]) -> T:
-        if self._open_transport is None:
-            self._open_transport = self._new_transport()
-        return self._open_transport.run(flow)
+        return self._once("transport", self._new_transport).run(flow)
 
     def _new_transport(self) -> BlockingTransport:
         # Imported here so that a DAG file that imports the hook does not load requests.
@@ -173,9 +177,9 @@ class DliBaseHook(BaseHook):
             account = replace(
                 account, connect_timeout=network_timeout, read_timeout=network_timeout
             )
-        known = self._dli_client
+        known: Client | None = self._made.get("client")
         other._account = account
-        other._dli_client = Client(
+        other._made["client"] = Client(
             account,
             now=self._clock.now,
             pace=Pace(),
@@ -201,7 +205,7 @@ class DliBaseHook(BaseHook):
 
     def close(self) -> None:
         """Closes the connections. The next method opens new ones."""
-        transport, self._open_transport = self._open_transport, None
+        transport = self._made.pop("transport", None)
         if transport is not None:
             transport.close()
 

@@ -70,7 +70,6 @@ class ObsHook(DliBaseHook):
         if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
             raise InputError("concurrency", concurrency, "give a whole number of at least 1")
         self.concurrency = concurrency
-        self._obs_client: Client | None = None
 
     @property
     def endpoint(self) -> str:
@@ -246,16 +245,17 @@ class ObsHook(DliBaseHook):
 
     def _bucket(self, name: str) -> Bucket:
         name = checks.bucket(name)
-        if self._obs_client is None:
-            self._obs_client = Client(
-                self.account,
-                now=self._clock.now,
-                log=self.log,
-                reread=self._read_account,
-                learn=mask_secret,
-                service=OBS,
-            )
-        return Bucket(self._obs_client, name)
+        return Bucket(self._once("obs client", self._new_obs_client), name)
+
+    def _new_obs_client(self) -> Client:
+        return Client(
+            self.account,
+            now=self._clock.now,
+            log=self.log,
+            reread=self._read_account,
+            learn=mask_secret,
+            service=OBS,
+        )
 
     def _pages(self, listing: Listing) -> Iterator[Page]:
         while not listing.is_over:

@@ -8,7 +8,9 @@ import hashlib
 import hmac
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import formatdate
@@ -186,6 +188,24 @@ def test_iam_gives_keys_for_a_token_once_and_obs_is_asked_with_them(
     assert {access_key(asked)[:3] for asked in front.asked} == {"HST"}
     assert all(asked.headers["x-amz-security-token"] for asked in front.asked)
     assert not any("x-auth-token" in asked.headers for asked in front.asked)
+
+
+def test_threads_that_begin_on_a_fresh_hook_at_once_fetch_keys_once(
+    emulator: Emulator, tokened: Connect, front: Front, clock: FakeClock
+) -> None:
+    tokened("token")
+    front.rule = lambda _: FOUND
+    hook, begin = ObsHook(clock=clock), threading.Barrier(8)
+
+    def find(number: int) -> bool:
+        begin.wait(60)
+        return hook.find_object("bucket-1", f"k{number}") is not None
+
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(find, range(8)))
+
+    assert all(found)
+    assert issued(emulator) == 1
 
 
 def test_keys_are_fetched_anew_before_they_end_in_the_middle_of_many_files(
