@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -258,6 +259,8 @@ def _listings(control: Control, project: str, window: Sequence[float], interval:
     """Give the listings per interval: the number of pauses between them over what they span."""
     begin, end = window
     asked = [stamp for stamp in control.asked(project) if begin <= stamp <= end]
+    if len(asked) < 2:
+        return nan  # a window that short tells nothing
     return interval * (len(asked) - 1) / (asked[-1] - asked[0])
 
 

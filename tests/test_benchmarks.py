@@ -18,6 +18,7 @@ SCRIPTS = sorted(
 
 
 @pytest.mark.skipif(version("apache-airflow").startswith("2."), reason="they import airflow.sdk")
+@pytest.mark.timeout(900)  # seconds on a quiet machine; each starts several processes
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_benchmark_runs(script: str, tmp_path: Path) -> None:
     environment = os.environ | {
