@@ -441,7 +441,7 @@ MUTANTS = (
     ),
     Mutant(
         "a lost job fails the sensor, and is tried again",
-        "sensors/outcomes.py",
+        "triggers/outcomes.py",
         "Outcome.LOST: Row(End.FAIL,",
         "Outcome.LOST: Row(End.FAIL_FOR_GOOD,",
         "sensors",

@@ -79,29 +79,7 @@ ALLOWED: dict[str, dict[str, str]] = {
 }
 
 # What does not hold yet, while the house is being rebuilt: rule → where. To be emptied.
-STILL: dict[str, set[str]] = {
-    "imports": {
-        "api.protocol.client",  # the flows of packages
-        *("triggers.base", "triggers.account"),  # sensors.outcomes
-    },
-    "docstrings": {
-        *("api.checks", "api.jobs", "api.packages", "api.protocol", "commands", "connection"),
-        *("connection_form", "fs", "hooks", "links", "operators", "sensors", "staging"),
-        *("transfer", "triggerer", "triggers"),
-    },
-    "riddles": {
-        *("api.checks", "api.jobs", "api.packages", "api.protocol", "commands", "connection"),
-        *("connection_form", "fs", "hooks", "links", "operators", "sensors", "staging"),
-        *("transfer", "triggerer", "triggers"),
-    },
-    "one subclass": {
-        *("operators.responsible", "operators.following", "operators.deferral"),
-        *("hooks.batches", "fs.listing"),
-    },
-    "NotImplementedError": {"operators.responsible", "operators.following", "api.protocol.wait"},
-    "__dict__": {"hooks.base", "operators.responsible", "sensors.base"},
-    "function imports": {"124"},
-}
+STILL: dict[str, set[str]] = {}
 
 
 def modules(*rooms: str) -> Iterator[Path]:

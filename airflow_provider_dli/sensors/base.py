@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_dli.operators.base import DliTask, TimeLimits
-from airflow_provider_dli.sensors.outcomes import End, Outcome, end_of, outcome_of_error, raised
+from airflow_provider_dli.triggers.outcomes import End, Outcome, end_of, outcome_of_error, raised
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -34,7 +34,7 @@ F = TypeVar("F")
 class WaitSensor(DliTask, BaseSensorOperator, Generic[F]):
     """A sensor that waits in the worker, or in the triggerer when it is ``deferrable``.
 
-    It ends in the same way in all modes, see ``sensors/outcomes.py``. In ``reschedule`` mode each
+    It ends in the same way in all modes, see ``triggers/outcomes.py``. In ``reschedule`` mode each
     poke is a process of its own, and Airflow keeps nothing from one to the next but the time of the
     first. So a poke without a usable answer does not give its slot back: it polls again until it
     has one, for ``max_unknown_time`` at most. Every poke that was rescheduled had a good answer.

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 from airflow_provider_dli.api.access.account import Account
 from airflow_provider_dli.api.protocol.errors import AuthenticationError, DliError, NotSentError
 from airflow_provider_dli.api.protocol.wait import LAST_LOOK, Wait
-from airflow_provider_dli.sensors.outcomes import is_borne_silently
 from airflow_provider_dli.triggerer import sharing
 from airflow_provider_dli.triggerer.accounts import account_of, unreadable
+from airflow_provider_dli.triggers.outcomes import is_ignored_silently
 from airflow_provider_dli.triggers.task_log import task_log
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ async def wait_on_account(
         try:
             return await with_account(trigger, use, wait, now)
         except DliError as error:
-            if not (trigger.silent_fail and is_borne_silently(error)):
+            if not (trigger.silent_fail and is_ignored_silently(error)):
                 raise
             task_log.warning("The wait continues, since silent_fail is set: %s", error)
         wait.expire(now())

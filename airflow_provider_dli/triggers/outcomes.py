@@ -99,7 +99,7 @@ def outcome_of_error(error: BaseException) -> Outcome:
     )
 
 
-def is_borne_silently(error: BaseException) -> bool:
+def is_ignored_silently(error: BaseException) -> bool:
     """Whether a sensor with `silent_fail` continues to wait after this error."""
     return ENDS[outcome_of_error(error)][-1] is End.GO_ON
 

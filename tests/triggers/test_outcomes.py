@@ -32,9 +32,9 @@ from airflow_provider_dli.api.protocol.errors import (
 )
 from airflow_provider_dli.emulator import Emulator, Fault, running
 from airflow_provider_dli.hooks.dli import DliHook
-from airflow_provider_dli.sensors.outcomes import ENDS, End, Outcome
 from airflow_provider_dli.sensors.packages import PackageGroupSensor
 from airflow_provider_dli.sensors.spark import SparkBatchSensor
+from airflow_provider_dli.triggers.outcomes import ENDS, End, Outcome
 
 MODES = ("poke", "reschedule", "deferrable")
 SETTINGS = ("plain", "soft_fail", "never_fail", "silent_fail")
