@@ -286,7 +286,7 @@ def _verify(fields: _Fields) -> bool | str:
 
 
 def _source(fields: _Fields, scope: _Scope) -> Source:
-    # Connections of before `auth_type` have none.
+    # Connections made before there was `auth_type` have none.
     kind = fields["auth_type"] or ("token" if fields.has("auth_token") else "keys")
     return _SOURCES[kind](fields, scope)
 

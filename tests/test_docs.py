@@ -182,10 +182,6 @@ def test_links_between_these_pages_lead_somewhere(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-# Named in docs/architecture.md while it is being built; to be emptied.
-COMING = {"operators/job_guard.py"}
-
-
 def test_the_paths_in_the_architecture_exist() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     package = ROOT / "airflow_provider_dli"
@@ -193,4 +189,4 @@ def test_the_paths_in_the_architecture_exist() -> None:
     named = set(re.findall(r"`((?:\w+/)+\w*(?:\.py)?)`", text))
 
     folders = (ROOT, package, package / "api")
-    assert {name for name in named if not any((f / name).exists() for f in folders)} <= COMING
+    assert {name for name in named if not any((f / name).exists() for f in folders)} == set()

@@ -74,12 +74,11 @@ MOST_FUNCTION_IMPORTS = 80
 # Where a rule may be broken, and why.
 ALLOWED: dict[str, dict[str, str]] = {
     "__dict__": {"api.protocol.errors": "an error is pickled and restored with all its fields"},
-    "one subclass": {},
+    "one subclass": {
+        "fs.listing": "fsspec wants one class; to list and to change are two thoughts of 400 lines",
+    },
     "long files": {},
 }
-
-# What does not hold yet, while the house is being rebuilt: rule → where. To be emptied.
-STILL: dict[str, set[str]] = {}
 
 
 def modules(*rooms: str) -> Iterator[Path]:
@@ -139,7 +138,7 @@ def is_ours(node: ast.AST) -> bool:
 
 def broken(rule: str, found: set[str]) -> set[str]:
     """Where a rule is broken without leave; `found` begin with the name of the module."""
-    excused = {*ALLOWED.get(rule, ()), *STILL.get(rule, ())}
+    excused = ALLOWED.get(rule, {})
     return {where for where in found if not any(is_in(where.split()[0], one) for one in excused)}
 
 
@@ -231,7 +230,7 @@ def test_docstrings_begin_as_those_of_the_field_do() -> None:
 def test_no_text_is_a_riddle() -> None:
     """Docstrings, comments and messages are in the words of the field."""
     riddle = re.compile(
-        r"\b(nobody|somebody|whoever|comes? about|for who|(is|was) told of|of before|as such)\b",
+        r"\b(whoever|comes? about|for who|(is|was) told of|of before|as such)\b",
         re.I,
     )
 
@@ -319,7 +318,7 @@ def test_few_functions_import_our_own_modules() -> None:
         if isinstance(inner, ast.ImportFrom) and is_ours(inner)
     }
 
-    assert len(late) <= max(MOST_FUNCTION_IMPORTS, *map(int, STILL.get("function imports", {"0"})))
+    assert len(late) <= MOST_FUNCTION_IMPORTS
 
 
 def test_parsing_a_dag_loads_no_client() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
+from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.protocol.errors import DliError, InputError
 
 if TYPE_CHECKING:
@@ -141,8 +142,6 @@ class WaitOperator(DliTask):
 
     def check_wait_arguments(self, *, may_be_endless: bool = False) -> None:
         """Raises `InputError` when an argument of the wait is wrong."""
-        from airflow_provider_dli.api import checks
-
         for field in ("wait_for_completion", "deferrable"):
             checks.boolean(field, getattr(self, field))
         for field in ("poll_interval", "max_unknown_time"):

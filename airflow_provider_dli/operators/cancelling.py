@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.protocol.errors import (
     DliError,
     InputError,
@@ -85,8 +86,6 @@ class CancelSparkBatchOperator(DliTask):
 
     def _check_arguments(self) -> tuple[list[str], float]:
         """Returns the ids of the jobs, without values that name none, and the time limit."""
-        from airflow_provider_dli.api import checks
-
         given: Any = self.batch_id
         several = [given] if given is None or isinstance(given, str) else given
         if not isinstance(several, Sequence) or isinstance(several, (bytes, bytearray)):

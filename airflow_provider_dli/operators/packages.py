@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_dli.api.checks import package_name
 from airflow_provider_dli.operators.base import (
     DliTask,
     TimeLimits,
@@ -204,8 +205,6 @@ class UploadPackageGroupOperator(WaitOperator):
 
         The packages are READY by now: a connection that cannot be read must not fail the task.
         """
-        from airflow_provider_dli.api.checks import package_name
-
         try:
             return hook.package_names(self.paths)
         except Exception as error:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow.providers.common.compat.sdk import conf as airflow_conf
 
-from airflow_provider_dli.api.jobs.spark_job import FIELDS
+from airflow_provider_dli.api import checks
+from airflow_provider_dli.api.jobs.spark_job import FIELDS, SparkJob, boolean
 from airflow_provider_dli.api.protocol.errors import InputError
 from airflow_provider_dli.links.spark import (
     GROUP_LINK,
@@ -283,8 +284,6 @@ class SparkBatchOperator(WaitOperator):
 
     def _check_arguments(self, hook: DliHook, started: float) -> None:
         """Raises for wrong arguments, and when the `execution_timeout` is over already."""
-        from airflow_provider_dli.api import checks
-
         checks.boolean("driver_log", self.driver_log)
         policies = {
             "on_timeout": self.timeout_policy,
@@ -374,14 +373,10 @@ class SparkBatchOperator(WaitOperator):
     @property
     def _recovers(self) -> bool:
         """Whether DLI starts the job again when its driver fails."""
-        from airflow_provider_dli.api.jobs.spark_job import boolean
-
         return self.auto_recovery is not None and boolean("auto_recovery", self.auto_recovery)
 
     def _job(self, owner: Owner) -> SparkJob:
-        from airflow_provider_dli.api import checks
         from airflow_provider_dli.api.jobs.placing import with_packages
-        from airflow_provider_dli.api.jobs.spark_job import SparkJob
 
         checks.choice("on_clear", self.on_clear, get_args(OnClear))
         checks.given("name", self.name)

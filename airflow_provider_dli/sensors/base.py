@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
+from airflow_provider_dli.api import checks
 from airflow_provider_dli.operators.base import DliTask, TimeLimits
 from airflow_provider_dli.triggers.outcomes import End, Outcome, end_of, outcome_of_error, raised
 
@@ -172,8 +173,6 @@ class WaitSensor(DliTask, BaseSensorOperator, Generic[F]):
 
     def _check(self) -> None:
         """Raises `InputError` for a wrong argument, before any request is sent."""
-        from airflow_provider_dli.api import checks
-
         for field in self.switches:
             checks.boolean(field, getattr(self, field))
         checks.seconds("max_unknown_time", self.max_unknown_time)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_dli.api import checks
 from airflow_provider_dli.sensors.base import WaitSensor
 from airflow_provider_dli.triggers.events import check_complete, states_of
 
@@ -87,12 +88,9 @@ class PackageGroupSensor(WaitSensor["PackageGroup"]):
     @cached_property
     def _names(self) -> tuple[str, ...] | None:
         # Read once: the output of a mapped task asks Airflow for every item again.
-        from airflow_provider_dli.api import checks
-
         return None if self.packages is None else checks.package_names(self.packages)
 
     def _call(self) -> Call[PackageGroup | None]:
-        from airflow_provider_dli.api import checks
         from airflow_provider_dli.api.packages import calls
 
         group = checks.stored_name("group", self.group)

@@ -30,7 +30,7 @@ _failed: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Wanted, float]] = We
 
 
 async def account_of(conn_id: str | None, region: str | None, project_id: str | None) -> Account:
-    """Return the account of a connection; `region` and `project_id` win over what it says.
+    """Returns the account of a connection; `region` and `project_id` override its fields.
 
     A triggerer that starts has thousands of waits, and each look-up goes to the API server or to a
     secrets backend. Raises `InputError` where the connection is there and wrong, and `NotSentError`
@@ -41,7 +41,7 @@ async def account_of(conn_id: str | None, region: str | None, project_id: str | 
 
 
 def unreadable(conn_id: str, reason: str) -> NotSentError:
-    """Return the error of a connection that could not be read.
+    """Returns the error for a connection that could not be read.
 
     Without the words of what failed: those of a secrets backend may hold a secret. Airflow itself
     tells a backend that failed as a connection that is not defined.

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_dli.api.protocol.errors import DliError, restored
+
 if TYPE_CHECKING:
     from airflow_provider_dli.api.jobs.models import SparkBatch
     from airflow_provider_dli.api.protocol.errors import DliError
@@ -66,8 +68,6 @@ def _checked(event: Mapping[str, Any], status: str) -> Mapping[str, Any]:
     """
     from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-    from airflow_provider_dli.api.protocol.errors import restored
-
     if event.get("status") == status:
         return event
     if not event.get("message"):
@@ -79,6 +79,4 @@ def _checked(event: Mapping[str, Any], status: str) -> Mapping[str, Any]:
 
 
 def _unreadable(event: Mapping[str, Any]) -> DliError:
-    from airflow_provider_dli.api.protocol.errors import DliError
-
     return DliError(f"This version cannot read the event of the trigger: {event}")

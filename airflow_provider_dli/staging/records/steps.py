@@ -23,21 +23,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ListObjects:
-    """List the objects whose keys start with a prefix: a list of `StoredObject`."""
+    """Asks for the objects whose keys start with a prefix: a list of `StoredObject`."""
 
     prefix: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReadObject:
-    """Read an object: bytes. Raises `NotFoundError` if it is absent."""
+    """Asks for the bytes of an object. Raises `NotFoundError` if it is absent."""
 
     key: str
 
 
 @dataclass(frozen=True, slots=True)
 class WriteObject:
-    """Write an object."""
+    """Asks to write an object."""
 
     key: str
     body: bytes
@@ -45,21 +45,21 @@ class WriteObject:
 
 @dataclass(frozen=True, slots=True)
 class DeleteObjects:
-    """Delete objects, in this order as far as the service keeps it; absent ones are ignored."""
+    """Asks to delete objects, in this order as far as the service keeps it, if they exist."""
 
     keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class FindGroup:
-    """Look up a group in DLI's listing: a `PackageGroup` or `None`."""
+    """Asks for a group in DLI's listing: a `PackageGroup` or `None`."""
 
     group: str
 
 
 @dataclass(frozen=True, slots=True)
 class UploadGroup:
-    """Upload what was announced: the `PackageGroup` of DLI's answer."""
+    """Asks to upload what was announced: the `PackageGroup` of DLI's answer."""
 
     group: str
 
