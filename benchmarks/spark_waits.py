@@ -34,7 +34,7 @@ Fields = dict[str, Any]
 
 
 def measure(python: str | None, file: Path | None) -> None:
-    """Measure and print; `python` has the other provider."""
+    """Measures and prints; `python` is an interpreter that has the other provider."""
     with tempfile.TemporaryDirectory() as home, running(DELAY) as control:
         bench = Bench(control, Path(home))
         rows = [

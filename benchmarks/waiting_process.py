@@ -31,7 +31,7 @@ Fields = dict[str, Any]
 
 
 def main() -> None:
-    """Do what the job says."""
+    """Runs the job."""
     job = json.load(sys.stdin)
     _log_as_the_triggerer_does()
     measure = {"scale": _scale, "turns": _turns, "begin": _begin}[job["measure"]]
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _log_as_the_triggerer_does() -> None:
-    """Send Airflow 3's log as JSON to a supervisor, which is nobody here; Airflow 2 logs anyway."""
+    """Writes Airflow 3's log as JSON, as to its supervisor; Airflow 2 writes a log anyway."""
     with contextlib.suppress(ImportError):
         log = importlib.import_module("airflow.sdk.log")
         nobody = Path(os.devnull).open("wb", buffering=0)  # noqa: SIM115 - open as long as we are
@@ -47,7 +47,7 @@ def _log_as_the_triggerer_does() -> None:
 
 
 class _Heartbeat:
-    """How late a task comes that wants its turn every two milliseconds."""
+    """Measures how late a task wakes up that sleeps for two milliseconds."""
 
     def __init__(self) -> None:
         self._late: list[tuple[float, float, float]] = [(0.0, 0.0, 0.0)]
@@ -58,7 +58,7 @@ class _Heartbeat:
 
     @contextmanager
     def beating(self) -> Iterator[None]:
-        """Beat in the background."""
+        """Beats in the background."""
         task = asyncio.get_running_loop().create_task(self._beat())
         gc.callbacks.append(self._collection)
         try:
@@ -140,7 +140,7 @@ _TRIGGERS = {"ours": _ours, "spark": _spark, "spark_log": _spark, "huawei": _hua
 
 
 async def _event(trigger: Any) -> float:
-    """Give the Unix time of the one event, which has to be a good one."""
+    """Returns the Unix time of the one event; raises an error if the wait failed."""
     events: AsyncIterator[Any] = trigger.run()
     async for event in events:
         ended = time.time()
@@ -258,12 +258,12 @@ async def _turn(make: Callable[[Fields], Any], control: Control, waits: list[Fie
 
 
 def _queued() -> float:
-    """Return the seconds that this thread has waited for a processor."""
+    """Returns the seconds that this thread has waited for a processor."""
     return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
 
 
 def _resident() -> int:
-    """Give the bytes of this process that are in memory."""
+    """Returns the bytes of this process that are in memory."""
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 

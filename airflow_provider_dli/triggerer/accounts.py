@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads connections in the triggerer: once for all who ask for the same one at the same time."""
+"""Reads connections in the triggerer, once for all triggers that need the same one at a time."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 _Wanted: TypeAlias = tuple[str, str | None, str | None]
 
 LEAST_PAUSE = 1.0
-"""Seconds between a failed look-up of a connection and the next, however many want it."""
+"""Seconds between two attempts to read a connection after the first one failed."""
 
 _shared: SharedAnswers[_Wanted, Account] = SharedAnswers()
 _failed: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Wanted, float]] = WeakKeyDictionary()
 
 
 async def account_of(conn_id: str | None, region: str | None, project_id: str | None) -> Account:
-    """Returns the account of a connection; `region` and `project_id` override its fields.
+    """Returns the account of a connection; `region` and `project_id` override its own.
 
-    A triggerer that starts has thousands of waits, and each look-up goes to the API server or to a
-    secrets backend. Raises `InputError` where the connection is there and wrong, and `NotSentError`
-    where it could not be read, which may pass.
+    A triggerer that starts has thousands of waits, and each reading is a request to the API server
+    or to a secrets backend. Raises `InputError` if the connection is wrong, and `NotSentError` if
+    it could not be read, which may pass.
     """
     wanted = (checks.conn_id(conn_id), region, project_id)
     return await _shared.ask(wanted, partial(_read, *wanted))
@@ -43,13 +43,13 @@ async def account_of(conn_id: str | None, region: str | None, project_id: str | 
 def unreadable(conn_id: str, reason: str) -> NotSentError:
     """Returns the error for a connection that could not be read.
 
-    Without the words of what failed: those of a secrets backend may hold a secret. Airflow itself
-    tells a backend that failed as a connection that is not defined.
+    It does not quote the cause, for the message of a secrets backend may contain a secret. Airflow
+    reports a backend that failed as a connection that is not defined.
     """
     return NotSentError(
-        f"The connection {conn_id!r} could not be read ({reason}): Airflow has none of this id, or "
-        "its secrets backend or API server failed. Look for the connection, and in the log of the "
-        "triggerer."
+        f"The connection {conn_id!r} could not be read ({reason}): it is not defined, or Airflow's "
+        "secrets backend or API server failed. Check that the connection exists, and read the log "
+        "of the triggerer."
     )
 
 
@@ -70,10 +70,10 @@ async def _read(conn_id: str, region: str | None, project_id: str | None) -> Acc
     else:
         failed.pop(wanted, None)
         return account
-    # Outside of the handler, so that it does not carry the backend's error along.
+    # Outside the handler, so that the backend's error is not its context.
     raise unreadable(conn_id, reason)
 
 
 def _prepare(connection: Connection, region: str | None, project_id: str | None) -> Account:
-    # In a thread: it looks whether files exist.
+    # Runs in a thread, for it checks whether files exist.
     return account_from(connection, region=region, project_id=project_id)

@@ -152,10 +152,15 @@ def test_a_look_that_nobody_waits_for_any_more_is_not_taken() -> None:
     assert looks.times == pytest.approx([7.0])
 
 
-def test_who_settles_first_has_the_next_look_after_the_whole_interval() -> None:
+@pytest.mark.parametrize("piecemeal", [True, False])
+def test_who_settles_first_has_the_next_look_after_the_whole_interval(piecemeal: bool) -> None:
     looks = Looks()
 
-    run(lambda: timed_out(poll_of(looks), wait(poll_interval=1.5, deadline=4.5)))
+    run(
+        lambda: timed_out(
+            poll_of(looks, piecemeal=piecemeal), wait(poll_interval=1.5, deadline=4.5)
+        )
+    )
 
     # Settled with the pause of 1.5 s that leads to the second look.
     assert looks.times == pytest.approx([1.0, 2.5, 4.0, 4.5])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from itertools import filterfalse
 from typing import Any
 
 import msgspec
@@ -201,7 +202,7 @@ class _GroupHead(msgspec.Struct):
 
 
 # How DLI begins a group. Other groups are decoded to find their names.
-_NAME_FIRST = re.compile(rb'\{\s*"group_name"\s*:\s*"([^"\\]*)"')
+_NAME_FIRST = re.compile(rb'\{\s*+"group_name"\s*+:\s*+"([^"\\]*+)"')
 _decode_head = msgspec.json.Decoder(_GroupHead).decode
 _decode_listing = msgspec.json.Decoder(_ListingBody).decode
 
@@ -216,6 +217,7 @@ class PackageListing:
 
     def __init__(self, body: bytes | bytearray) -> None:
         self._bytes = body
+        self._index: dict[bytes, Raw] | None = None
         try:
             self._body = _decode_listing(lenient.without_byte_order_mark(body))
         except lenient.UNREADABLE as error:
@@ -225,18 +227,22 @@ class PackageListing:
         if self._body.groups is self._body.resources is self._body.modules is UNSET:
             raise WireError("the body has none of groups, resources and modules")
 
-    @cached_property
+    @property
     def _raw_groups(self) -> dict[bytes, Raw]:
-        groups = self._body.groups or []
-        return {
-            name: raw
-            for begin, raw in zip(map(_NAME_FIRST.match, groups), groups, strict=True)
-            if (name := begin[1] if begin else _name_of(raw)) is not None
-        }
+        if self._index is None:
+            self._index = _by_name(self._body.groups or [])
+        return self._index
+
+    def _raw_group(self, name: bytes) -> Raw | None:
+        if self._index is not None:
+            return self._index.get(name)
+        # To pass over all others is faster than an index of which one name is needed.
+        is_other = re.compile(_NAME_FIRST.pattern.replace(b"(", b'(?!%b")(' % re.escape(name)))
+        return _by_name([*filterfalse(is_other.match, self._body.groups or [])]).get(name)
 
     def group(self, name: str) -> PackageGroup | None:
         """Returns the group of that name, or `None` if the caller sees none."""
-        raw = self._raw_groups.get(name.encode(errors="replace"))
+        raw = self._raw_group(name.encode(errors="replace"))
         return None if raw is None else PackageGroup.from_wire(lenient.json_object(raw))
 
     def find(self, group: str | None) -> PackageGroup | None:
@@ -308,6 +314,14 @@ class PackageListing:
             "total": self.total,
             "extra": self.extra,
         }
+
+
+def _by_name(groups: list[Raw]) -> dict[bytes, Raw]:
+    return {
+        name: raw
+        for begin, raw in zip(map(_NAME_FIRST.match, groups), groups, strict=True)
+        if (name := begin[1] if begin else _name_of(raw)) is not None
+    }
 
 
 def _name_of(raw: Raw) -> bytes | None:

@@ -552,3 +552,37 @@ def test_a_listing_may_begin_with_a_byte_order_mark() -> None:
 
     assert listed.group_names == ("g",)
     assert listed.extra == {}
+
+
+ODD_NAMES = ["a", "ab", "b", "a.b", "a+(b)[c]", 'a"b', "a\\b", "ä", "a b", "a%b", "\\d", "^a$"]
+
+
+@pytest.mark.parametrize("name", [*ODD_NAMES, "absent", "a.", "aXb"])
+@pytest.mark.parametrize("is_indexed", [False, True], ids=["one lookup", "many lookups"])
+@pytest.mark.parametrize("ascii_only", [False, True])
+@pytest.mark.parametrize("separators", [(",", ":"), (" , ", " : ")])
+def test_a_group_is_found_by_its_whole_name_however_it_is_spelled(
+    name: str, is_indexed: bool, ascii_only: bool, separators: tuple[str, str]
+) -> None:
+    groups = [{"group_name": odd, "owner": f"of {odd}"} for odd in ODD_NAMES]
+    body = json.dumps({"groups": groups}, ensure_ascii=ascii_only, separators=separators)
+    listing = PackageListing(body.encode())
+    if is_indexed:
+        listing.fingerprint("another")
+
+    found = listing.group(name)
+
+    assert (found and found.owner) == (f"of {name}" if name in ODD_NAMES else None)
+
+
+@pytest.mark.parametrize("is_indexed", [False, True], ids=["one lookup", "many lookups"])
+def test_of_two_groups_of_one_name_the_last_is_found(is_indexed: bool) -> None:
+    first, last = b'{"group_name": "g", "owner": "x"}', b'{"owner": "y", "group_name": "g"}'
+    listing = PackageListing(b'{"groups": [%b, null, %b]}' % (first, last))
+    if is_indexed:
+        listing.fingerprint("g")
+
+    found = listing.group("g")
+
+    assert found is not None
+    assert found.owner == "y"
