@@ -345,13 +345,11 @@ class SharedPoll(Generic[K, F]):
 
     def _heard(self, key: K) -> list[Subscription[K, F]]:
         """Returns whom a look concerns. Who joined during it waits for the next: it may be old."""
-        subscriptions = [
-            subscription
-            for subscription in self._subscriptions.get(key, ())
-            if subscription.joined < self._round
-        ]
-        for subscription in subscriptions:
-            subscription.heard = self._round
+        subscriptions = []
+        for subscription in self._subscriptions.get(key, ()):
+            if subscription.joined < self._round:
+                subscription.heard = self._round
+                subscriptions.append(subscription)
         return subscriptions
 
     def _notify(
