@@ -105,13 +105,25 @@ def test_a_listing_alone_tells_what_is_there_where_it_has_one_page() -> None:
     assert (bucket.listed, bucket.looked) == (["p/"], [])
 
 
-def test_a_longer_listing_is_read_for_many_files_only() -> None:
+@pytest.mark.parametrize(("files", "pages"), [(0, 1), (1, 1), (7, 1), (8, 2), (12, 3)])
+def test_one_page_is_listed_for_every_four_files(files: int, pages: int) -> None:
     bucket = Bucket()
-    for number in range(2 * PAGE):
+    for number in range(4000):
         bucket.put(f"p/{number:06}")
 
-    assert not ExistingObjects.listed(bucket, "bucket", "p", files=4).is_whole
-    assert ExistingObjects.listed(bucket, "bucket", "p", files=200).is_whole
+    existing = ExistingObjects.listed(bucket, "bucket", "p", files=files)
+
+    assert len(existing.objects) == pages * 1000
+    assert not existing.is_whole
+
+
+@pytest.mark.parametrize(("objects", "is_whole"), [(999, True), (1000, False), (1001, False)])
+def test_a_listing_is_whole_if_it_ends_before_its_limit(objects: int, is_whole: bool) -> None:
+    bucket = Bucket()
+    for number in range(objects):
+        bucket.put(f"p/{number:06}")
+
+    assert ExistingObjects.listed(bucket, "bucket", "p", files=1).is_whole is is_whole
 
 
 def test_records_are_those_of_the_group_and_of_0_1() -> None:

@@ -11,11 +11,13 @@ from airflow_provider_dli.api.obs.models import StoredObject
 from airflow_provider_dli.api.packages.models import Package, PackageGroup
 from airflow_provider_dli.api.protocol.errors import BadRequestError, DliError, ServiceError
 from airflow_provider_dli.staging.records import upload_flow
-from airflow_provider_dli.staging.records.comparison import SAME
+from airflow_provider_dli.staging.records.comparison import SAME, GroupRecords
 from airflow_provider_dli.staging.records.groups import (
     OPEN_FOR,
     Begun,
     Content,
+    Fact,
+    Held,
     RecordFolder,
     RecordListing,
 )
@@ -145,3 +147,18 @@ def test_a_record_that_nobody_can_read_is_named_with_what_to_do() -> None:
 
     with pytest.raises(DliError, match=r"begun-2\.json .*cannot be read .*Delete it"):
         services.run(upload_flow.confirm_upload(FOLDER, upload))
+
+
+@pytest.mark.parametrize(("modified", "is_renewed"), [(999.0, True), (1000.0, False)])
+def test_records_that_were_read_are_renewed_if_they_are_older_than_asked(
+    modified: float, is_renewed: bool
+) -> None:
+    fact = Fact("a.jar", "digest-1", "spark/a.jar", "uuid-1_a.jar")
+    held = Held("1", "dag d", (fact,), modified=modified)
+    listed = RecordListing(FOLDER)
+    check = GroupCheck(group("uuid-1_a.jar"), SAME, listed, GroupRecords(listed, (held,)))
+
+    steps = list(upload_flow.renew_records(check, WANTED, "dag d", "2", 1000.0))
+
+    expected = [WriteObject(FOLDER.held_key(held), held.encoded())]
+    assert steps == (expected if is_renewed else [])
