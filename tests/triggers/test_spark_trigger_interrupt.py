@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from airflow.triggers.base import TriggerEvent
 from conftest import connection
+from eventually import at_last
 from scenarios.jobs import cancels, looks
 
 from airflow_provider_dli.emulator import Emulator, running
@@ -43,9 +44,7 @@ def inline(dli: Emulator, waiting: SparkBatchTrigger) -> None:
     """Run a trigger as Airflow's `dag.test()` does, and press Ctrl-C when it has looked."""
 
     def press() -> None:
-        pause = threading.Event()
-        while not looks(dli):
-            pause.wait(0.01)
+        at_last(lambda: looks(dli))
         os.kill(os.getpid(), signal.SIGINT)
 
     async def first_event() -> TriggerEvent | None:
