@@ -32,12 +32,12 @@ Fields = dict[str, Any]
 
 
 def group_name(number: int) -> str:
-    """Give the name of a group."""
+    """Returns the name of a group."""
     return f"group-{number:05}"
 
 
 def members(number: int) -> list[str]:
-    """Give the names of the packages of a group."""
+    """Returns the names of the packages of a group."""
     return [f"word-stats-{number:05}-{part}.jar" for part in range(MEMBERS)]
 
 
@@ -55,26 +55,26 @@ def running(delay: float) -> Iterator[Control]:
 
 
 class Control:
-    """Tells the server what to do. Blocks: not for an event loop that is measured."""
+    """Controls the server. Blocks: not for an event loop that is measured."""
 
     def __init__(self, origin: str) -> None:
         self.origin = origin
 
     def schedule(self, project: str, ready_at: Mapping[str, float]) -> None:
-        """Let groups or jobs of a project be ready from a Unix time on."""
+        """Make groups or jobs of a project ready from a Unix time on."""
         self._tell({"project": project, "ready_at": ready_at})
 
     def ready(self, project: str, at: float = 0.0) -> None:
-        """Let everything in a project be ready from a Unix time on."""
+        """Make everything in a project ready from a Unix time on."""
         self._tell({"project": project, "all_ready_at": at})
 
     def asked(self, project: str) -> list[float]:
-        """Give the Unix times at which a project was asked for anything."""
+        """Returns the Unix times at which a project was asked for anything."""
         stamps: list[float] = self._tell({"project": project})
         return stamps
 
     def logs_asked(self, project: str) -> list[float]:
-        """Give those at which it was asked for the log of a job."""
+        """Returns those at which it was asked for the log of a job."""
         stamps: list[float] = self._tell({"project": project, "logs": True})
         return stamps
 
@@ -113,7 +113,7 @@ class _Listings:
         self._last: dict[int, tuple[object, bytes]] = {}
 
     def body(self, project: _Project, size: int, now: float) -> bytes:
-        """Give the listing as it is now; the last one of each size is kept."""
+        """Returns the listing as it is now; the last one of each size is kept."""
         names = [name for name in project.ready_at if project.is_ready(name, now)]
         ready = frozenset(self._numbers[name] for name in names if name in self._numbers)
         state = (now >= project.all_ready_at, ready)
@@ -128,7 +128,7 @@ class _Listings:
 
 
 def group(number: int, random: Random, status: str) -> Fields:
-    """Give a group whose packages are all in one state.
+    """Returns a group whose packages are all in one state.
 
     Order and fields as in the documented answer:
     https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0168.html
@@ -174,7 +174,7 @@ class _Dli:
         return _encoded(project.logs_asked if order.get("logs") else project.asked)
 
     def answer(self, path: str, query: str) -> bytes | None:
-        """Give what is true at the moment of asking; a change during the delay is not seen."""
+        """Returns what is true at the moment of asking; a change during the delay is not seen."""
         found = re.fullmatch(r"/v2\.0/(\w+)/(resources|batches(?:/([\w-]+)(/state|/log)?)?)", path)
         if found is None:
             return None
@@ -199,14 +199,14 @@ def _halves(field: str) -> tuple[str, str, str]:
 
 
 def _jobs(project: _Project, start: int, size: int, now: float) -> Fields:
-    """Give a page: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0125.html."""
+    """Returns a page: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0125.html."""
     names = [group_name(number) for number in range(start, min(start + size, JOBS))]
     states = ["success" if project.is_ready(name, now) else "running" for name in names]
     return {"from": start, "total": JOBS, "sessions": list(map(_job, names, states))}
 
 
 def _job(job: str, state: str) -> Fields:
-    """Give a job: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0126.html."""
+    """Returns a job: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0126.html."""
     return {
         "id": job,
         "appId": "",
@@ -228,7 +228,7 @@ def _job(job: str, state: str) -> Fields:
 
 
 def _log(job: str, start: int) -> Fields:
-    """Give a log: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0128.html."""
+    """Returns a log: https://support.huaweicloud.com/intl/en-us/api-dli/dli_02_0128.html."""
     lines = [f"line {number} of the driver" for number in range(20)]
     return {"id": job, "from": start, "total": len(lines), "log": lines[start:]}
 

@@ -34,7 +34,7 @@ Answer: TypeAlias = tuple[int, dict[str, str], bytes]
 
 BUFFER = 1024 * 1024
 COUNTS = "/-/counts"
-"""Tells what was asked since this was asked last; it is not counted itself."""
+"""The path of the counts of requests since it was asked last; not counted itself."""
 _NOW = "2026-11-20T08:00:00.000Z"
 _META = re.compile(r"x-(amz|obs)-meta-")
 
@@ -77,7 +77,7 @@ class Store:
         self._numbers = count(1)
 
     def name(self, asked: Asked) -> tuple[str, str, int]:
-        """Give by what a body is known, in whatever bucket and upload."""
+        """Returns the key of a body, whatever its bucket and upload."""
         return asked.key, asked.query.get("partNumber", ""), asked.size
 
     def knows(self, asked: Asked) -> bool:

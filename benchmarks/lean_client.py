@@ -64,7 +64,7 @@ class LeanClient:
             return self._ask("PUT", path, query, stream.read(PART))[1]
 
     def _ask(self, method: str, path: str, query: str, body: bytes = b"") -> tuple[str, str]:
-        """Give the body and the ETag of an answer."""
+        """Returns the body and the ETag of an answer."""
         connection: HTTPConnection | None = getattr(self._here, "connection", None)
         if connection is None:
             connection = self._here.connection = HTTPConnection(self._host)

@@ -44,7 +44,7 @@ def running(pause: float, program: Path = MOTO) -> Iterator[str]:
 
 
 def counted(address: str) -> Counts:
-    """Give what a store was asked since the last time that its counts were asked for."""
+    """Returns what a store was asked since the last time that its counts were asked for."""
     with urlopen(address + COUNTS) as answer:  # noqa: S310 - it is ours
         return Counts(**json.load(answer))
 

@@ -32,7 +32,7 @@ WARM_UP = size(1, 0)
 
 
 def options(description: str, runs: int) -> argparse.ArgumentParser:
-    """Give a parser of the flags that every benchmark has."""
+    """Returns a parser of the flags that every benchmark has."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--runs", type=_count, default=runs, help=f"measurements ({runs})")
@@ -78,7 +78,7 @@ def publish(
 
 
 def installed(package: str) -> str | None:
-    """Give the version of an installed distribution, or `None`."""
+    """Returns the version of an installed distribution, or `None`."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -86,12 +86,12 @@ def installed(package: str) -> str | None:
 
 
 def verdict(holds: bool) -> str:
-    """Say in a cell whether the goal holds."""
+    """Returns the cell that shows whether the goal holds."""
     return "yes" if holds else "NO"
 
 
 def spread(values: Sequence[float]) -> str:
-    """Give the lowest and the highest value, which show how quiet the machine was."""
+    """Returns the lowest and the highest value, which show how quiet the machine was."""
     return f"{_shown(min(values))}-{_shown(max(values))}"
 
 

@@ -117,7 +117,7 @@ def _compare(server: str, command: list[str], runs: int) -> Row:
 
 
 def _stage(account: Account, session: requests.Session) -> None:
-    """Give the emulator the group that the other server always has."""
+    """Returns the emulator the group that the other server always has."""
     call = calls.upload(
         ["obs://bucket/person.csv"],
         "file",
@@ -138,7 +138,7 @@ def _signed(account: Account, call: Call[Any]) -> Request:
 def _interleaved(
     hook: Callable[[], object], bare: Callable[[], object], runs: int
 ) -> tuple[list[float], list[float]]:
-    """Give the microseconds of each call, taken in turns, so that noise strikes both alike."""
+    """Returns the microseconds of each call, taken in turns, so that noise strikes both alike."""
     hooked, direct = [], []
     for _ in range(WARM_UP_CALLS + runs):
         hooked.append(_microseconds(hook))

@@ -188,7 +188,7 @@ def _pair_row(retries: int, place: str, pairs: Sequence[_Pair]) -> Row:
 
 @contextmanager
 def _both(python: str) -> Iterator[Callable[[str, int], list[_Pair]]]:
-    """Give what runs tasks in both providers, with the same mishaps."""
+    """Returns what runs tasks in both providers, with the same mishaps."""
     from mishaps import ANSWERS, TRIGGERER, WORKER, XCOM, drawn
     from trials import Trial, ground
 
@@ -264,7 +264,7 @@ def _beside(file: Path | None, part: str) -> Path | None:
 
 @contextmanager
 def _quiet_airflow() -> Iterator[None]:
-    """Let Airflow have a home of its own, and log to nobody."""
+    """Run Airflow in a home of its own, without a log."""
     with tempfile.TemporaryDirectory() as home, Path(os.devnull).open("w") as nobody:
         os.environ["AIRFLOW_HOME"] = home
         os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"  # operators may be executed directly

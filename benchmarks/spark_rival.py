@@ -40,7 +40,7 @@ class Task:
     seen: int = 0
 
     def moment(self, *places: str) -> None:
-        """Let the worker come this far."""
+        """Note that the worker has come this far."""
         if self.order["place"] not in places:
             return
         self.seen += 1
@@ -99,7 +99,7 @@ async def _payload(trigger: Any) -> Fields:
 
 
 def _operator() -> Any:
-    """Give the task as a new process has it, in the mode in which it waits."""
+    """Returns the task as a new process has it, in the mode in which it waits."""
     module = importlib.import_module("airflow.providers.huawei.cloud.operators.dli")
     return module.DLISparkCreateBatchJobOperator(
         task_id="run",
@@ -151,7 +151,7 @@ def rival(python: str, origin: str, connection: Fields) -> Iterator[Callable[[Fi
 
 
 def version(python: str) -> str:
-    """Give the version of the provider that this Python has."""
+    """Returns the version of the provider that this Python has."""
     code = f"from importlib.metadata import version; print(version({RIVAL!r}))"
     done = subprocess.run(
         [python, "-c", code], check=True, stdout=subprocess.PIPE, encoding="utf-8"

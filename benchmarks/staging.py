@@ -124,7 +124,7 @@ def _rows(folder: Path, runs: int, only: str | None) -> Iterator[Row]:
 
 
 def _compared(case: Case, place: Place, address: str, runs: int) -> Iterator[Row]:
-    """Let the clients take turns, and give what each took in relation to the vendor's."""
+    """Run the clients in turns; yields what each took in relation to the vendor's."""
     clients = [case.rival, "ours", "lean", "ours, hashing before", "sha256", "md5"]
     taken: dict[str, list[Taken]] = defaultdict(list)
     asked: dict[str, int] = {}

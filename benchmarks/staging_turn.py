@@ -44,7 +44,7 @@ def turn(client: str, address: str, bucket: str, files: Sequence[Path]) -> Taken
 
 
 def hook(address: str) -> Any:
-    """Give the hook, with a connection to a store."""
+    """Returns the hook, with a connection to a store."""
     from airflow_provider_dli.hooks.obs import ObsHook
 
     os.environ[CONNECTION] = json.dumps(
@@ -64,7 +64,7 @@ def hook(address: str) -> Any:
 
 
 def vendor(address: str) -> Any:
-    """Give the vendor's client for a store, with its defaults."""
+    """Returns the vendor's client for a store, with its defaults."""
     from obs import ObsClient
 
     return ObsClient(ACCESS_KEY, SECRET_KEY, server=address, path_style=True)

@@ -56,7 +56,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_finish() -> None:
-    """Let the collector pass over Airflow and the tests: where we call it, it took 0.2 s a time."""
+    """Keep Airflow and the tests out of garbage collections, which took 0.2 s each otherwise."""
     gc.collect()
     gc.freeze()
 
@@ -92,7 +92,7 @@ def emulator(clock: FakeClock) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="session")
 def object_store() -> Iterator[str]:
-    """Give the address of a real S3 server that nobody here wrote, in place of OBS."""
+    """Returns the address of a real S3 server that nobody here wrote, in place of OBS."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -105,7 +105,7 @@ def object_store() -> Iterator[str]:
 
 @pytest.fixture
 def bucket(object_store: str) -> str:
-    """Give the name of a new bucket in the object store."""
+    """Returns the name of a new bucket in the object store."""
     name = f"bucket-{uuid.uuid4()}"
     other_client(object_store).create_bucket(Bucket=name)
     return name
@@ -133,7 +133,7 @@ def other_client(object_store: str) -> Any:
 
 
 def connection(emulator: Emulator, **changes: Any) -> str:
-    """Give the connection to an emulator as JSON; `changes` replace fields of the extra."""
+    """Returns the connection to an emulator as JSON; `changes` replace fields of the extra."""
     fields = emulator.airflow_connection
     return json.dumps(fields | {"extra": fields["extra"] | {"read_timeout": 5} | changes})
 
@@ -168,5 +168,5 @@ def task_log(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
 
 @pytest.fixture
 def logged(task_log: Callable[[], str], caplog: pytest.LogCaptureFixture) -> Callable[[str], str]:
-    """Give the log that holds some words: Airflow 2 shows its task log in two places, 3 in one."""
+    """Returns the log that holds some words: Airflow 2 shows its task log in two places."""
     return lambda words: caplog.text if words in caplog.text else task_log()

@@ -75,7 +75,7 @@ class Fate:
     struck: bool = False
 
     def moment(self, *places: str) -> None:
-        """Let the worker come to one of these places; raises what befalls it there."""
+        """Pass one of these places in the worker; raises what goes wrong there."""
         if self.mishap.place not in places:
             return
         self.seen += 1

@@ -57,22 +57,22 @@ class MuteRun(TaskRun):
 
 
 def first(operator: BaseOperator) -> TaskRun:
-    """Give the first try of a task."""
+    """Returns the first try of a task."""
     return TaskRun(task_id=operator.task_id, max_tries=operator.retries)
 
 
 def retried(run: TaskRun) -> TaskRun:
-    """Give the try that follows one that failed."""
+    """Returns the try that follows one that failed."""
     return replace(run, try_number=run.try_number + 1, xcoms={})
 
 
 def cleared(run: TaskRun, retries: int = 0) -> TaskRun:
-    """Give the try that follows a user's clear."""
+    """Returns the try that follows a user's clear."""
     number = run.try_number
     return replace(run, try_number=number + 1, max_tries=number + retries, xcoms={})
 
 
 def context(run: TaskRun, store: StateStore | None = None) -> Any:
-    """Give what an operator is executed with; without a store as before Airflow 3.3."""
+    """Returns what an operator is executed with; without a store as before Airflow 3.3."""
     state = {} if store is None else {"task_state_store": store}
     return {"ti": run, "run_id": run.run_id, **state}

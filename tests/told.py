@@ -6,7 +6,7 @@ import traceback
 
 
 def told(error: BaseException) -> str:
-    """Give all that a log may show of an error: its words, its causes and their insides."""
+    """Returns all that a log may show of an error: its words, its causes and their insides."""
     chain = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
         if chain[-1].__suppress_context__ and chain[-1].__cause__ is None:

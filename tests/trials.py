@@ -208,7 +208,7 @@ class Trial:
         run.xcom_push("return_value", _plain(result))
 
     def _task(self) -> SparkBatchOperator:
-        """Give the task as a new process has it."""
+        """Returns the task as a new process has it."""
         task = SparkBatchOperator(
             task_id="run",
             file="obs://bucket/application.py",
@@ -237,12 +237,12 @@ class Trial:
 
 
 def states_of(emulator: Emulator) -> tuple[str, ...]:
-    """Give the states of all jobs."""
+    """Returns the states of all jobs."""
     return tuple(str(job["state"]) for job in emulator.batches().values())
 
 
 def _again(trigger: Any) -> Any:
-    """Give the trigger as a triggerer makes it of its row."""
+    """Returns the trigger as a triggerer makes it of its row."""
     return type(trigger)(**_plain(trigger.serialize()[1]))
 
 

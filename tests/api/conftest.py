@@ -13,5 +13,5 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 @pytest.fixture
 def golden() -> Callable[[str], bytes]:
-    """Give a documented body by its file name without `.json`."""
+    """Returns a documented body by its file name without `.json`."""
     return lambda name: (GOLDEN / f"{name}.json").read_bytes()

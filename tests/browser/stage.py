@@ -76,7 +76,7 @@ class Airflow:
         self._headers = {"Authorization": f"Bearer {token['access_token']}"}
 
     def stored(self, conn_id: str) -> dict[str, Any]:
-        """Give a connection as it is in the database, with its secrets."""
+        """Returns a connection as it is in the database, with its secrets."""
         fields = ("conn_type", "login", "password", "extra")
         with contextlib.closing(sqlite3.connect(self.home / "airflow.db", timeout=20)) as database:
             query = f"SELECT {', '.join(fields)} FROM connection WHERE conn_id = ?"  # noqa: S608 - ours

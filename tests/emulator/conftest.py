@@ -64,7 +64,7 @@ class Api:
 
 @pytest.fixture
 def golden() -> Callable[[str], Any]:
-    """Gives a documented request or answer by its name, parsed."""
+    """Returns a documented request or answer by its name, parsed."""
     folder = Path(__file__).parents[1] / "golden"
     return lambda name: json.loads((folder / f"{name}.json").read_text("utf-8"))
 

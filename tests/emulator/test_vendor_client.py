@@ -309,7 +309,7 @@ def test_a_temporary_key_needs_the_right_security_token():
 
 
 def client_of_region(emulator, monkeypatch):
-    """Give a client that has a region and no project id, so that it asks IAM for the id."""
+    """Returns a client that has a region and no project id, so that it asks IAM for the id."""
     monkeypatch.setenv("HUAWEICLOUD_SDK_IAM_ENDPOINT", emulator.url)
     # The package keeps the ids that it found, by key and region, for the life of the process.
     BasicCredentials._CACHE.clear()

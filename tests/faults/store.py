@@ -51,24 +51,24 @@ class Said:
     body: bytes = b""
 
     def raw(self, *, length: int | str | None = None) -> bytes:
-        """Give the answer as bytes; `length` is what it says, else how much there is."""
+        """Returns the answer as bytes; `length` is what it says, else how much there is."""
         told = len(self.body) if length is None else length
         return self.head(("Content-Length", str(told))) + self.body
 
     def head(self, *more: tuple[str, str]) -> bytes:
-        """Give status line and headers, up to the empty line."""
+        """Returns the status line and the headers, up to the empty line."""
         lines = [f"HTTP/1.1 {self.status}"]
         lines += [f"{name}: {value}" for name, value in (*self.headers, *more)]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     def without(self, name: str) -> Said:
-        """Give the answer without one of its headers."""
+        """Returns the answer without one of its headers."""
         kept = tuple(header for header in self.headers if header[0] != name)
         return Said(self.status, kept, self.body)
 
 
 Fault: TypeAlias = Callable[[Asked, Said, bytes], bytes]
-"""Gives what goes over the line, of the request, the right answer and the whole object."""
+"""Returns what goes over the line, of the request, the right answer and the whole object."""
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Store:
         return [one for one in self.asked if one.method == "GET" and one.key]
 
     def answer(self, asked: Asked) -> tuple[bytes, bool]:
-        """Give what goes over the line, and whether the connection stays."""
+        """Returns what goes over the line, and whether the connection stays."""
         is_read = asked.method == "GET" and asked.key in self.objects
         self.before(asked)
         number = len(self.reads)
@@ -135,7 +135,7 @@ class Store:
 
 
 def span_of(asked: Asked, data: bytes) -> tuple[int, int] | None:
-    """Give the first and the last byte that are asked for and there, if a range is asked for."""
+    """Returns the first and the last byte that are asked for and there, if a range is asked for."""
     wanted = re.fullmatch(r"(\d*)-(\d*)", asked.range)
     if wanted is None:
         return None
@@ -149,7 +149,7 @@ def etag(data: bytes) -> str:
 
 
 def refusal(status: str, code: str, *headers: tuple[str, str], more: str = "") -> Said:
-    """Give a refusal as OBS writes it."""
+    """Returns a refusal as OBS writes it."""
     body = f"<Error><Code>{code}</Code><Message>words</Message>{more}</Error>"
     return Said(status, (("Content-Type", "application/xml"), *headers), body.encode())
 
@@ -258,7 +258,7 @@ BROKEN: dict[str, Fault] = {
 
 
 def _place(first: int, last: int, size: int, body: bytes, good: Said) -> Said:
-    """Give a 206 that says which bytes it has."""
+    """Returns a 206 that says which bytes it has."""
     told = ("Content-Range", f"bytes {first}-{last}/{size}")
     return Said(good.status, (*good.without("Content-Range").headers, told), body)
 

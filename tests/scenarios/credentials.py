@@ -23,7 +23,7 @@ ISSUING = {
 
 
 def fields(emulator: Emulator, auth_type: str) -> dict[str, Any]:
-    """Give the fields of a connection that fetches what it asks with."""
+    """Returns the fields of a connection that fetches what it asks with."""
     known = emulator.settings
     addresses = {"iam_endpoint": emulator.url, "metadata_endpoint": emulator.url}
     extra = emulator.airflow_connection["extra"] | {"auth_type": auth_type, "read_timeout": 5}
@@ -35,5 +35,5 @@ def fields(emulator: Emulator, auth_type: str) -> dict[str, Any]:
 
 
 def fetches(emulator: Emulator, auth_type: str) -> list[float]:
-    """Give the times at which a credential was issued so far."""
+    """Returns the times at which a credential was issued so far."""
     return [r.time for r in emulator.requests if r.path == ISSUING[auth_type]]

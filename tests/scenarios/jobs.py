@@ -14,7 +14,7 @@ NEVER = [(0, "running")]
 
 
 def job(emulator: Emulator) -> dict[str, Any]:
-    """Give the one job there is, as the service shows it."""
+    """Returns the one job there is, as the service shows it."""
     (only,) = emulator.batches().values()
     return only
 
@@ -25,7 +25,7 @@ def submissions(emulator: Emulator) -> int:
 
 
 def asked(emulator: Emulator, method: str, ending: str = "") -> list[int | str]:
-    """Give the statuses of the requests about one job whose path ends so."""
+    """Returns the statuses of the requests about one job whose path ends so."""
     return [
         record.status
         for record in emulator.requests
@@ -42,12 +42,12 @@ def cancels(emulator: Emulator) -> int:
 
 
 def looks(emulator: Emulator) -> list[int | str]:
-    """Give the statuses of the looks at one job so far."""
+    """Returns the statuses of the looks at one job so far."""
     return asked(emulator, "GET")
 
 
 def states(emulator: Emulator) -> list[str]:
-    """Give the states of all jobs, the oldest first."""
+    """Returns the states of all jobs, the oldest first."""
     return [batch["state"] for batch in emulator.batches().values()]
 
 

@@ -26,12 +26,12 @@ PATHS = ["obs://bucket/jars/a.jar", "obs://bucket/jars/b.jar"]
 
 
 def plain(value: Any) -> Any:
-    """Give what is left of a value on its way through the database."""
+    """Returns what is left of a value on its way through the database."""
     return json.loads(json.dumps(value))
 
 
 def again(trigger: BaseTrigger) -> Any:
-    """Give the trigger as a triggerer makes it of its row."""
+    """Returns the trigger as a triggerer makes it of its row."""
     path, fields = trigger.serialize()
     module, name = path.rsplit(".", 1)
     return getattr(import_module(module), name)(**plain(fields))
@@ -44,7 +44,7 @@ async def events(trigger: BaseTrigger) -> list[dict[str, Any]]:
 
 
 def once(due: Callable[[], object], act: Callable[[], object]) -> Callable[[], bool]:
-    """Give what acts as soon as it is due, when asked again and again; it says whether it has."""
+    """Returns what acts as soon as it is due, each time it is asked; and whether it has."""
     done: list[object] = []
 
     def look() -> bool:
@@ -114,11 +114,11 @@ class Mode:
         return self.clock.now if self.clock else time.time
 
     def seconds(self, seconds: float) -> float:
-        """Give seconds of the worker; a hundredth of that in the triggerer, where they are real."""
+        """Returns the seconds, a hundredth of them in the triggerer, where they are real."""
         return seconds if self.clock else seconds / 100
 
     def upload(self, **arguments: Any) -> UploadPackageGroupOperator:
-        """Give a task that uploads two packages and waits for them."""
+        """Returns a task that uploads two packages and waits for them."""
         defaults = {
             "task_id": "stage",
             "paths": PATHS,
@@ -132,7 +132,7 @@ class Mode:
         )
 
     def spark(self, **arguments: Any) -> SparkBatchOperator:
-        """Give a task that runs a job and waits for its end."""
+        """Returns a task that runs a job and waits for its end."""
         defaults = {
             "task_id": "run",
             "file": "obs://bucket/application.py",

@@ -94,7 +94,7 @@ def serving(
 
 
 def listing(**groups: Mapping[str, str]) -> Answer:
-    """Give the answer of a listing with these groups, each with states by package."""
+    """Returns the answer of a listing with these groups, each with states by package."""
     body = listing_body(*(group_entry(states, name) for name, states in groups.items()))
     return 200, {"Content-Type": "application/json"}, json.dumps(body).encode()
 
@@ -103,7 +103,7 @@ def listing(**groups: Mapping[str, str]) -> Answer:
 def speaking(
     *, after: bytes, says: bytes = b"", context: ssl.SSLContext | None = None
 ) -> Iterator[Server]:
-    """Say one thing to everybody as soon as `after` was heard, and hang up; no HTTP of itself.
+    """Send the same bytes to every client once it has sent `after`, and hang up.
 
     With empty `after` nothing is read, and with empty `says` nothing is said.
     """
@@ -159,7 +159,7 @@ class ForwardProxy:
         return f"http://{self.user}:{self.password}@127.0.0.1:{self.port}"
 
     def passed_on(self) -> list[str]:
-        """Give what it has passed on so far, each with verb and host: of TLS no more is seen."""
+        """Returns what it has passed on so far, each with verb and host: of TLS no more is seen."""
         return re.findall(r" - ((?:CONNECT|GET|POST|PUT|DELETE) [\w.]+:\d+)", self.log.read_text())
 
 

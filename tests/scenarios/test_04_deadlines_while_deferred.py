@@ -34,7 +34,7 @@ class Waiting:
     error: type[DliError]
 
     def task(self, **arguments: Any) -> BaseOperator:
-        """Give a task that defers, and whose time is real."""
+        """Returns a task that defers, and whose time is real."""
         return self.operator(Mode("triggerer", None), **{"poll_interval": 0.1} | arguments)
 
 

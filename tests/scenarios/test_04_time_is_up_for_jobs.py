@@ -33,7 +33,7 @@ RUNNING = r"Spark job \S+ had not ended by .* UTC: running\."
 
 
 def spark(mode: str = "triggerer", **arguments: Any) -> SparkBatchOperator:
-    """Give a task whose time is real."""
+    """Returns a task whose time is real."""
     return Mode(mode, None).spark(**{"poll_interval": 0.1, "timeout": None} | arguments)
 
 

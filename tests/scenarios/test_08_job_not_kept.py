@@ -54,7 +54,7 @@ def run_of(mode: Mode) -> TaskRun:
 
 
 def name_of(mode: Mode, dli: Emulator, run: TaskRun) -> str:
-    """Give the name of the job of a run, without leaving a job."""
+    """Returns the name of the job of a run, without leaving a job."""
     execute(mode, run, wait_for_completion=False)
     (name,) = dli.submissions
     dli.reset()

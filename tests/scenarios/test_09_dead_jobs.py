@@ -47,7 +47,7 @@ CAUSES: dict[str, tuple[list[str], str, bool]] = {
 
 
 def dead(mode: Mode, dli: Emulator, lines: list[str], after: float = 30) -> None:
-    """Let a job run for so many seconds, write its last lines, and die."""
+    """Make a job run for some seconds, write its last lines, and die."""
     end = mode.seconds(after)
     dli.set_batch_timeline("*", [(0, "running"), (end, "dead")], [(end, line) for line in lines])
 

@@ -95,7 +95,7 @@ def test_the_wait_for_a_word_that_nobody_knows_ends_at_the_deadline_too(
 
 
 def odd_job(dli: Emulator, state: Any, times: int | None = None) -> str:
-    """Let the submission give a job of which the looks say this; the job itself runs."""
+    """Make the looks at a submitted job show this; the job itself runs."""
     batch_id = dli.add_batch({"name": "odd"}, "running")
     told = {"id": batch_id} | ({} if state is ABSENT else {"state": state})
     submitted = {"id": batch_id, "state": "starting"}

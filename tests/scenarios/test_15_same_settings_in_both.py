@@ -84,7 +84,7 @@ OF_THE_MOMENT = {"authorization", "x-sdk-date"}
 
 
 def told(asked: Asked, origin: str = "") -> dict[str, Any]:
-    """Give all of a request that must not differ, of its signature all but the signature itself.
+    """Returns all of a request that must not differ, of its signature all but the signature itself.
 
     `origin` is left out of the headers: a server has another port each time.
     """

@@ -29,7 +29,7 @@ from airflow_provider_dli.triggers.packages import PackageGroupTrigger
 
 
 def looks(emulator: Emulator) -> list[int | str]:
-    """Give the status of each look at the listing so far."""
+    """Returns the status of each look at the listing so far."""
     return [
         r.status for r in emulator.requests if (r.method, r.path[-10:]) == ("GET", "/resources")
     ]
@@ -200,7 +200,7 @@ def test_a_source_that_gives_what_is_refused_is_asked_once_more_and_no_oftener(
 
 
 def rotated(emulator: Emulator, act: Callable[[], object]) -> Callable[[], bool]:
-    """Give keys that end at the first look, with what happens then."""
+    """Issue keys that end at the first look, with what happens then."""
 
     def rotate() -> None:
         emulator.rotate_keys("NEWACCESSKEY", "new-secret-key")

@@ -26,13 +26,13 @@ LINE = re.compile(r"\[driver\] line (\d+)")
 
 
 def shown(logged: Callable[[str], str]) -> tuple[str, list[int]]:
-    """Give what was logged, and the numbers of the driver's lines in it."""
+    """Returns what was logged, and the numbers of the driver's lines in it."""
     text = logged("[driver] line ")
     return text, [int(number) for number in LINE.findall(text)]
 
 
 def talkative(mode: Mode, emulator: Emulator) -> None:
-    """Let a job write thirty lines and succeed."""
+    """Make a job write thirty lines and succeed."""
     log = [(mode.seconds(5 * number), f"line {number}") for number in range(30)]
     emulator.set_batch_timeline("*", [(0, "running"), (mode.seconds(150), "success")], log)
 

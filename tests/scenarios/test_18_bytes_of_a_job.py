@@ -93,7 +93,7 @@ def submissions(dli: Emulator) -> list[Any]:
 
 
 def bytes_of(path: str) -> bytes:
-    """Give what lies at `obs://bucket/key`."""
+    """Returns what lies at `obs://bucket/key`."""
     bucket, _, key = path.removeprefix("obs://").partition("/")
     with ObsHook() as hook:
         return hook.read_object(bucket, key)

@@ -101,7 +101,7 @@ A_SIGNATURE = re.compile(rf"\b(?!{hashlib.sha256(JAR).hexdigest()})[0-9a-f]{{64}
 
 
 def spellings(secret: str) -> set[str]:
-    """Give the forms in which a secret may stand somewhere."""
+    """Returns the forms in which a secret may stand somewhere."""
     login = base64.b64encode(f"user:{secret}".encode()).decode()
     escaped = json.dumps(secret)[1:-1]
     return {secret, escaped, repr(secret)[1:-1], quote(secret), quote(secret, safe=""), login}
@@ -138,7 +138,7 @@ class Trap:
                 self.seen += [json.dumps(one.as_dict()), repr(vars(one))]
 
     def leaks(self, secrets: set[str]) -> list[str]:
-        """Give what should not be there, each with what stands around it."""
+        """Returns what should not be there, each with what stands around it."""
         everything = "\n".join(self.seen)
         found = {everything.find(secret) for secret in secrets} - {-1}
         found |= {signature.start() for signature in A_SIGNATURE.finditer(everything)}
@@ -162,7 +162,7 @@ LOGGERS += ["urllib3", "urllib3.connectionpool", "airflow_provider_dli", "concur
 
 @pytest.fixture
 def trap() -> Iterator[Trap]:
-    """Let everything be logged."""
+    """Log everything."""
     trap = Trap()
     handler = _Records(trap)
     before = {name: logging.getLogger(name).level for name in LOGGERS}
@@ -181,7 +181,7 @@ def trap() -> Iterator[Trap]:
 
 @pytest.fixture
 def asyncio_debug(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let asyncio show its tasks and their arguments, which takes its time."""
+    """Make asyncio show its tasks and their arguments, which is slow."""
     monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
 
 
@@ -386,7 +386,7 @@ def job_whose_triggerer_is_gone(world: World) -> object:
 
 
 def job_with_a_wrong_field(world: World) -> object:
-    """Tell it wrong, in each way in which a setting or an argument may be."""
+    """Make one setting or argument wrong, in each way there is."""
     wrong: list[dict[str, Any]] = [
         {"conf": OF_THE_JOB},
         {"conf": {"spark.x": [OF_THE_JOB]}},
@@ -607,7 +607,7 @@ CALLS: dict[str, Callable[[World], object]] = {
 
 
 def public_names() -> Iterator[str]:
-    """Give what our modules offer to users: methods of classes, functions of commands."""
+    """Returns what our modules offer to users: methods of classes, functions of commands."""
     info = get_provider_info()
     declared = [info[room][0] for room in ("hooks", "operators", "sensors", "triggers")]
     for module in [name for room in declared for name in room["python-modules"]]:
@@ -716,7 +716,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def issued_by(emulator: Emulator | None) -> set[str]:
-    """Give the credentials that a service may have given meanwhile."""
+    """Returns the credentials that a service may have given meanwhile."""
     secrets = {ISSUED[name] for name in ("access", "secret", "securitytoken")}
     if emulator is not None:
         secrets |= {token.value for token in emulator.issued_tokens}
@@ -863,7 +863,7 @@ def echo_as_text(asked: Asked) -> Answer:
 
 
 def issuing(answer: Callable[[Asked], Answer]) -> Callable[[Asked], Answer]:
-    """Give credentials, and to all else this answer."""
+    """Issue credentials, and answer everything else with this."""
 
     def respond(asked: Asked) -> Answer:
         if asked.path == "/meta-data/latest/api/token":

@@ -128,7 +128,7 @@ def test_a_deferred_task_waits_for_the_rendered_group(ran: Ran) -> None:
 
 
 def job(ran: Ran, name: str) -> dict[str, Any]:
-    """Give what the job was submitted with whose name begins so."""
+    """Returns what the job was submitted with whose name begins so."""
     found = [r.body for r in ran[2] if r.method == "POST" and "file" in (r.body or {})]
     (body,) = [body for body in found if body["name"].startswith(f"{name}-")]
     return body

@@ -25,7 +25,7 @@ in_the_worker = pytest.mark.parametrize("mode", ["worker"], indirect=True)
 
 
 def later(mode: Mode, seconds: float) -> None:
-    """Let time pass in the worker."""
+    """Make time pass in the worker."""
     assert mode.clock
     mode.clock.sleep(seconds)
 

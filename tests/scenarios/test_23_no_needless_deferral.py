@@ -30,7 +30,7 @@ ARGUMENTS = {"task_id": "stage", "paths": ["obs://bucket/a.jar"], "group": "g", 
 
 
 def read_anew(module: ModuleType) -> Any:
-    """Give the module as a process reads it that has another configuration."""
+    """Returns the module as a process reads it that has another configuration."""
     assert module.__file__
     spec = importlib.util.spec_from_file_location(f"{module.__name__}_anew", module.__file__)
     assert spec

@@ -241,7 +241,7 @@ def forward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForwardProxy]:
 
 @pytest.fixture
 def via(forward: ForwardProxy) -> Callable[[int], list[str]]:
-    """Give what went through the proxy since the test began; it writes when a client is gone."""
+    """Returns what went through the proxy since the test began; it writes when a client is gone."""
     before = len(forward.passed_on())
 
     def passed_on(at_least: int) -> list[str]:

@@ -46,7 +46,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def error_in(mode: Mode, **arguments: Any) -> DliError:
-    """Let a task fail where it waits, and give its error."""
+    """Returns the error of a task that fails while it waits."""
     if mode.clock:
         with DliHook(clock=mode.clock, **arguments) as hook, pytest.raises(DliError) as caught:
             hook.wait_until_ready("g", ["a.jar"], max_unknown_time=1)

@@ -174,7 +174,7 @@ JOB = {"poll_interval": 0.1, "driver_log": False}
 
 @pytest.fixture
 def job(dli: Emulator) -> str:
-    """Give the id of a job that has succeeded."""
+    """Returns the id of a job that has succeeded."""
     return dli.add_batch({"file": "a.py", "name": "job"}, "success")
 
 

@@ -23,7 +23,7 @@ def emulator(object_store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emu
 
 @pytest.fixture
 def hook(emulator: Emulator) -> Iterator[DliHook]:
-    """Give a hook on the machine's clock: Spark knows no other."""
+    """Returns a hook on the machine's clock: Spark knows no other."""
     with DliHook() as hook:
         yield hook
 

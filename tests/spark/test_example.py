@@ -61,6 +61,6 @@ def test_the_example_counts_the_words_of_its_text(
 
 
 def result(run: Any, task_id: str) -> Any:
-    """Give what a task returned."""
+    """Returns what a task returned."""
     value = run.get_task_instance(task_id).xcom_pull(task_ids=task_id)
     return json.loads(value) if isinstance(value, str) else value

@@ -184,7 +184,7 @@ def test_the_end_of_the_emulator_is_the_end_of_its_jobs(hook, submit, put, emula
 
 
 def busy_folder(hook: DliHook, batch_id: str) -> Path:
-    """Give the folder of a job once its workers are at work."""
+    """Returns the folder of a job once its workers are at work."""
     until(lambda: "sleeping" in hook.get_batch_log(batch_id, start=0, size=10_000).lines)
     for process in Path("/proc").iterdir():
         folder = working_folder(process)
@@ -196,7 +196,7 @@ def busy_folder(hook: DliHook, batch_id: str) -> Path:
 
 
 def processes_in(folder: Path) -> list[str]:
-    """Give the processes that were started in a folder, also when that is gone."""
+    """Returns the processes that were started in a folder, also when that is gone."""
     found = [(process.name, working_folder(process)) for process in Path("/proc").iterdir()]
     return [name for name, work in found if work is not None and str(work).startswith(str(folder))]
 

@@ -24,7 +24,7 @@ class Probe:
         self._stage.until("the probe writes", self._report.exists)
 
     def largest_gap(self, since: float) -> float:
-        """Give the longest standstill after a Unix time, in seconds."""
+        """Returns the longest standstill after a Unix time, in seconds."""
         now = time.time()
         self._stage.until("the probe is up to date", lambda: self._read()["time"] > now)
         return max((gap for at, gap in self._read()["gaps"] if at > since), default=0.0)

@@ -127,11 +127,11 @@ class Stage:
         return component
 
     def jobs(self) -> set[int]:
-        """Give the ids of all triggerers so far."""
+        """Returns the ids of all triggerers so far."""
         return {row[0] for row in self.rows("SELECT id FROM job WHERE job_type = 'TriggererJob'")}
 
     def waits(self) -> list[Wait]:
-        """Give all that was deferred, in order."""
+        """Returns everything that was deferred, in order."""
         rows = self.rows(
             "SELECT i.state, i.next_method, i.next_kwargs, t.kwargs, t.triggerer_id"
             ' FROM task_instance i LEFT JOIN "trigger" t ON t.id = i.trigger_id'
@@ -171,7 +171,7 @@ class Stage:
 
     @contextlib.contextmanager
     def frozen(self, component: Component) -> Iterator[None]:
-        """Let a component stand still, in a moment in which it does not hold the database."""
+        """Suspend a component while it does not hold the database."""
         component.signal(signal.SIGSTOP)
         while self._is_locked():
             component.signal(signal.SIGCONT)
@@ -200,7 +200,7 @@ class Stage:
         return "\n".join(log.read_text(errors="replace") for log in logs)
 
     def lines(self, *words: str) -> list[str]:
-        """Give the lines of all logs that hold all of these words."""
+        """Returns the lines of all logs that hold all of these words."""
         lines = self.all_logs.splitlines()
         return [line for line in lines if all(word in line for word in words)]
 

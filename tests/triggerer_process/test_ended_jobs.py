@@ -65,7 +65,7 @@ def begin(
 
 
 def finish(run: Run) -> None:
-    """Let the last job of a run succeed, and its task with it."""
+    """Make the last job of a run succeed, and its task with it."""
     run.dli.set_batch_state(run.jobs[-1]["id"], "success")
     run.until_state("success")
 
@@ -238,7 +238,7 @@ def test_a_deferral_that_times_out_cancels_the_job_once(airflow: Whole, dli: Emu
 
 
 def workers(run: Run) -> list[psutil.Process]:
-    """Give the processes that execute the task."""
+    """Returns the processes that execute the task."""
     try:
         first = psutil.Process(run.of_task("pid"))
         return [*first.children(recursive=True), first]

@@ -86,7 +86,7 @@ class Run:
         self.airflow.act("clear", self.dag_id, self.run_id)
 
     def of_task(self, column: str) -> Any:
-        """Give a column of the task instance's row."""
+        """Returns a column of the task instance's row."""
         rows = self.airflow.stage.rows(
             f"SELECT {column} FROM task_instance"  # noqa: S608 - of the tests
             f" WHERE dag_id = '{self.dag_id}' AND run_id = '{self.run_id}'"
@@ -120,7 +120,7 @@ class Run:
         self.until(f"one of {states}", lambda: self.of_task("state") in states)
 
     def lines(self, *words: str) -> list[str]:
-        """Give the lines of all logs about the task that hold these words."""
+        """Returns the lines of all logs about the task that hold these words."""
         name = f"{self.dag_id}/{self.run_id}/run/"
         return self.airflow.stage.lines(name, *words)
 

@@ -30,7 +30,7 @@ def program(path: Path, text: str) -> Path:
 
 
 def installation(folder: Path, script: str) -> SparkSubmit:
-    """Give an installation whose spark-submit runs this script."""
+    """Returns an installation whose spark-submit runs this script."""
     program(folder / "bin" / "spark-submit", _HEAD + textwrap.dedent(script))
     return SparkSubmit(home=folder, version="3.5.9", java_home=None, java_version=17)
 

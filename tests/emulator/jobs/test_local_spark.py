@@ -29,7 +29,7 @@ def s3(object_store: str) -> Any:
 
 @pytest.fixture
 def spark(object_store: str, s3: Any, tmp_path: Path) -> Iterator[Callable[[str], LocalSpark]]:
-    """Give a runner whose spark-submit runs a script."""
+    """Returns a runner whose spark-submit runs a script."""
     s3.create_bucket(Bucket="main-files")
     made: list[LocalSpark] = []
 
@@ -50,7 +50,7 @@ def begin(runner: LocalSpark, batch_id: str = "1", **request: Any) -> Listener:
 
 
 def is_alive(process: str) -> bool:
-    """Tell whether a process still does anything; one that nobody has waited for does not."""
+    """Whether a process still runs; a zombie does not."""
     try:
         return " Z " not in Path(f"/proc/{process}/stat").read_text()
     except FileNotFoundError:

@@ -103,7 +103,7 @@ def test_a_java_that_does_not_start_says_why(java, status):
 
 @pytest.fixture
 def command(tmp_path: Path):
-    """Give the arguments of spark-submit for a job."""
+    """Returns the arguments of spark-submit for a job."""
 
     def compose(**request: object) -> list[str]:
         spark = installation(tmp_path, "")
