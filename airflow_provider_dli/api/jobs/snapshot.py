@@ -13,11 +13,8 @@ from typing import Protocol, TypeVar
 from airflow_provider_dli.api.jobs import calls
 from airflow_provider_dli.api.jobs.models import BatchListing, SparkBatch
 from airflow_provider_dli.api.protocol.errors import (
-    BadRequestError,
+    AuthenticationError,
     DliError,
-    InputError,
-    NotFoundError,
-    PermissionDeniedError,
     UnusableAnswerError,
 )
 from airflow_provider_dli.api.protocol.wire import Call, Flow
@@ -33,9 +30,6 @@ MOST_SINGLE_LOOKS = 100
 
 SNAPSHOTS_WITHOUT_LISTING = 3
 """Snapshots without the listing, after one in which it showed too few of the jobs."""
-
-_OF_THIS_ALONE = (InputError, NotFoundError, PermissionDeniedError, BadRequestError)
-"""Errors that mean nothing for a call about something else."""
 
 
 class Caller(Protocol):
@@ -135,7 +129,9 @@ class JobReader:
                 found = len(missing & jobs.keys())
                 missing -= jobs.keys()
                 goes_on = _is_next_page_useful(listed, start, found, len(missing))
-        except (*_OF_THIS_ALONE, UnusableAnswerError):
+        except DliError as error:
+            if not (_concerns_one_call(error) or isinstance(error, UnusableAnswerError)):
+                raise
             return pages
         finally:
             # Also after an error: a listing that takes too long must not hide all jobs.
@@ -162,8 +158,19 @@ class JobReader:
             self._last_single = batch_id
             try:
                 jobs[batch_id] = yield from client.once(calls.show(batch_id))
-            except _OF_THIS_ALONE as error:
+            except DliError as error:
+                if not _concerns_one_call(error):
+                    raise
                 errors[batch_id] = error
+
+
+def _concerns_one_call(error: DliError) -> bool:
+    """Whether an error means nothing for a call about another job."""
+    return (
+        error.fault == "caller"
+        and not error.is_transient
+        and not isinstance(error, AuthenticationError)
+    )
 
 
 def _is_next_page_useful(listed: BatchListing, start: int, found: int, missing: int) -> bool:
