@@ -13,6 +13,8 @@ MAY = {
     "hooks/obs_servers.py": "a server that is slow",
     "browser": "waits for Airflow and a browser, which are processes",
     "spark": "waits for Spark, which is a process",
+    "triggerer/test_poll_schedule.py": "runs on a loop whose time is virtual",
+    "triggerer/virtual_time.py": "is that loop",
     "triggerer_process": "waits for Airflow's own processes, and measures how they share the loop",
 }
 """What may sleep and look at the clock, with the reason."""
