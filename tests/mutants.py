@@ -166,7 +166,7 @@ MUTANTS = (
         "api/protocol/answers.py",
         "min(max(seconds, 0.0), LONGEST_RETRY_AFTER)",
         "max(seconds, 0.0)",
-        "api/protocol/test_answers.py scenarios/test_06_retry_after.py",
+        "api/protocol scenarios/test_06_retry_after.py",
     ),
     Mutant(
         "an internal error that comes as 400 is a fault of the service",
@@ -280,7 +280,7 @@ MUTANTS = (
         "api/packages/models.py",
         "None if raw is None else hash(bytes(raw))",
         "None if raw is None else 0",
-        "api/packages",
+        "api/packages triggerer/test_poll.py",
     ),
     # Jobs
     Mutant(
@@ -487,7 +487,7 @@ MUTANTS = (
         "an answer of unknown length is bounded",
         "transport/body.py",
         "if size > self._most:",
-        "if False:",
+        "if size > 2 * self._most:",
         "transport",
     ),
     Mutant(
@@ -554,7 +554,7 @@ def _pass(root: Path, tests: str) -> bool:
         )
     except subprocess.TimeoutExpired:
         return False
-    if answer.returncode not in {0, 1}:
+    if answer.returncode in {2, 4, 5}:  # interrupted, used wrongly, no tests
         raise SystemExit(f"pytest could not run {tests}:\n{answer.stdout.decode()[-2000:]}")
     return answer.returncode == 0
 
