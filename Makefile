@@ -39,11 +39,7 @@ format: $(VENV)/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lint-# The tables of the documentation that come from the code.
-docs: $(VENV)/installed
-	$(BIN)/python docs/tables.py
-
-format: $(VENV)/installed
+lint-format: $(VENV)/installed
 	$(BIN)/ruff format --check .
 
 lint: $(VENV)/installed
