@@ -487,7 +487,7 @@ MUTANTS = (
         "an answer of unknown length is bounded",
         "transport/body.py",
         "if size > self._most:",
-        "if size > 2 * self._most:",
+        "if size >= self._most:",
         "transport",
     ),
     Mutant(
