@@ -106,7 +106,7 @@ class DriverLog:
             # How the service refuses a run that does not exist is not documented. An error that
             # concerns the whole log also comes up when the present run is read.
             return
-        first = _shown(page.lines)
+        first = _printable(page.lines)
         compared = min(len(first), len(self._first_lines))
         # Nor is it documented that the index of a run that does not exist is refused: the service
         # may return the same log once more.
@@ -133,9 +133,9 @@ class DriverLog:
             return []
         skipped = max(first - self._next, 0)
         self._next += skipped + len(new)
-        shown = _shown(new)
-        self._first_lines += shown[: _COMPARED - len(self._first_lines)]
-        return [_left_out(skipped), *shown] if skipped else shown
+        printable = _printable(new)
+        self._first_lines += printable[: _COMPARED - len(self._first_lines)]
+        return [_left_out(skipped), *printable] if skipped else printable
 
 
 def last_lines(perform: Perform, batch_id: str, count: int = LAST_LINES) -> Flow[list[str]]:
@@ -150,10 +150,10 @@ def last_lines(perform: Perform, batch_id: str, count: int = LAST_LINES) -> Flow
             page = yield from perform(calls.log(batch_id, index=following))
         except AnswerError:
             break  # how the service refuses a run that does not exist is not documented
-        if not _shown(page.lines) or page.lines == newest.lines:
+        if not _printable(page.lines) or page.lines == newest.lines:
             break
         newest, index = page, following
-    lines = _shown(newest.lines)
+    lines = _printable(newest.lines)
     if newest.total is not None and min(count, newest.total) > len(newest.lines):
         start = max(0, newest.total - count)
         log = DriverLog(batch_id, auto_recovery=False, index=index, start=start)
@@ -162,7 +162,7 @@ def last_lines(perform: Perform, batch_id: str, count: int = LAST_LINES) -> Flow
     return lines[-count:] if count > 0 else []
 
 
-def _shown(lines: Iterable[str]) -> list[str]:
+def _printable(lines: Iterable[str]) -> list[str]:
     """Returns the lines without placeholders, each cut to a length that a task log can take."""
     shown = filter(_is_shown, lines)
     return [f"{line[:_LONGEST_LINE]}…" if len(line) > _LONGEST_LINE else line for line in shown]
