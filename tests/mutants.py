@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -30,8 +31,10 @@ from queue import SimpleQueue
 ROOT = Path(__file__).parent.parent
 PACKAGE = "airflow_provider_dli"
 COPIED = (PACKAGE, "tests", "example_dags", "pyproject.toml", "README.md", "docs")
-LIMIT = 600
+LIMIT = 300
 """Seconds after which tests that run on are stopped: a mutant that hangs them is killed."""
+MEMORY = 6_000_000_000
+"""Bytes of address space for the tests of a mutant: one that reads an endless answer is killed."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,8 @@ MUTANTS = (
     Mutant(
         "the retry budget of the process is consulted",
         "api/protocol/client.py",
-        "self.pace.may_repeat() else None",
-        "True else None",
+        "if pause is not None and self.pace.may_repeat():",
+        "if pause is not None:",
         "api/protocol/test_client.py",
     ),
     Mutant(
@@ -64,7 +67,7 @@ MUTANTS = (
     Mutant(
         "a call that may not be repeated is sent once",
         "api/protocol/client.py",
-        "is_repeatable=call.repeatable or done is not None",
+        "is_repeatable=call.repeatable or find_result is not None",
         "is_repeatable=True",
         "api/protocol/test_client.py api/jobs/test_submission.py",
     ),
@@ -90,11 +93,11 @@ MUTANTS = (
         "api/protocol/test_client.py scenarios/test_06_throttled.py",
     ),
     Mutant(
-        "an upload that arrived is told by the server's clock",
-        "api/protocol/client.py",
+        "an upload that arrived is recognised by the server's clock",
+        "api/packages/flows.py",
         "skew + 1 if abs(skew) > 1 else 0",
         "0",
-        "api/protocol/test_client.py",
+        "api/packages/test_flows.py",
     ),
     Mutant(
         "a pause that passes the deadline gives up at once",
@@ -112,9 +115,9 @@ MUTANTS = (
     ),
     Mutant(
         "pauses grow to a limit",
-        "api/protocol/retry.py",
-        "min(first * 2.0 ** min(attempt - 1, 60), self.longest_pause)",
-        "first * 2.0 ** min(attempt - 1, 60)",
+        "api/protocol/backoff.py",
+        "min(self.first * self.growth ** min(number - 1, 60), self.longest)",
+        "self.first * self.growth ** min(number - 1, 60)",
         "api/protocol",
     ),
     Mutant(
@@ -135,8 +138,8 @@ MUTANTS = (
     Mutant(
         "early looks of many waits are spread",
         "api/protocol/wait.py",
-        "(0.9 + 0.2 * self.jitter())",
-        "1.0",
+        "EARLY_LOOKS.spread_out(self._pause, self.jitter())",
+        "self._pause",
         "api/protocol api/packages/test_wait.py",
     ),
     Mutant(
@@ -149,15 +152,15 @@ MUTANTS = (
     Mutant(
         "a good look ends the time of trouble",
         "api/protocol/wait.py",
-        "self._lost_since, self.last_error, self.looked = None, error, True",
+        "self._failing_since, self.last_error, self.looked = None, error, True",
         "self.last_error, self.looked = error, True",
         "api/protocol api/packages/test_wait.py api/jobs/test_wait.py",
     ),
     Mutant(
-        "an error of the way ends a wait that never looked",
+        "an error of the network ends a wait that never looked",
         "api/protocol/wait.py",
-        "*(OF_THE_WAY if self.looked else ())",
-        "*OF_THE_WAY",
+        '(self.looked and error.fault == "network")',
+        'error.fault == "network"',
         "api/protocol api/packages/test_wait.py",
     ),
     # Answers and errors
@@ -183,9 +186,9 @@ MUTANTS = (
         "api/protocol/test_answers.py",
     ),
     Mutant(
-        "a status of the moment is a fault of the service",
+        "a temporary status is a fault of the service",
         "api/protocol/answers.py",
-        "status >= 500 or status in OF_THE_MOMENT",
+        "status >= 500 or status in TEMPORARY_STATUSES",
         "status >= 500",
         "api/protocol/test_answers.py scenarios/test_05_statuses_of_the_moment.py",
     ),
@@ -278,15 +281,15 @@ MUTANTS = (
     Mutant(
         "a group that changed has another fingerprint",
         "api/packages/models.py",
-        "None if raw is None else hash(bytes(raw))",
-        "None if raw is None else 0",
+        "None if raw is UNSET else hash(bytes(raw))",
+        "None if raw is UNSET else 0",
         "api/packages triggerer/test_poll.py",
     ),
     # Jobs
     Mutant(
         "a job from before the submission is not taken for the new one",
         "api/jobs/submission.py",
-        "if batch.id not in before",
+        "if batch.id not in existing",
         "if True",
         "api/jobs/test_submission.py",
     ),
@@ -307,7 +310,7 @@ MUTANTS = (
     Mutant(
         "a success from before the first try does not count",
         "api/jobs/submission.py",
-        "with_success=not wanted.is_first",
+        "with_success=not request.is_first",
         "with_success=True",
         "api/jobs/test_submission.py",
     ),
@@ -321,30 +324,44 @@ MUTANTS = (
     Mutant(
         "a refused cancel of an active job is an error",
         "api/jobs/cancelling.py",
-        "return batch if batch.is_terminal or refused is None else refused",
+        "return batch if batch.is_terminal or refusal is None else refusal",
         "return batch",
         "api/jobs/test_cancelling.py",
     ),
     Mutant(
         "a cancel that took all the time is followed by one look",
         "api/jobs/cancelling.py",
-        "max(deadline.at, client.now() + LEAST_LOOK)",
+        "max(deadline.at, client.now() + LAST_LOOK)",
         "deadline.at",
         "api/jobs/test_cancelling.py hooks/test_batches.py operators/test_cancel_operator.py",
     ),
     Mutant(
         "the listing of jobs is read only where it is cheaper",
-        "api/jobs/looks.py",
-        "return pages * PAGE_COST < found",
-        "return pages < found",
-        "api/jobs/test_looks.py",
+        "api/jobs/snapshot.py",
+        "pages_left * FEW < missing",
+        "pages_left < missing",
+        "api/jobs/test_snapshot.py",
+    ),
+    Mutant(
+        "few jobs are looked at one by one",
+        "api/jobs/snapshot.py",
+        "count > max(FEW, self._listing_useless_for)",
+        "count > self._listing_useless_for",
+        "api/jobs/test_snapshot.py",
+    ),
+    Mutant(
+        "a listing that showed too few jobs is not read again at once",
+        "api/jobs/snapshot.py",
+        "len(wanted) - len(missing) <= pages * FEW",
+        "len(wanted) - len(missing) < pages * FEW",
+        "api/jobs/test_snapshot.py",
     ),
     Mutant(
         "single looks go round",
-        "api/jobs/looks.py",
+        "api/jobs/snapshot.py",
         "first = bisect_right(queue, self._last_single)",
         "first = 0",
-        "api/jobs/test_looks.py",
+        "api/jobs/test_snapshot.py",
     ),
     Mutant(
         "a dead job that may recover is looked at again",
@@ -357,22 +374,22 @@ MUTANTS = (
     Mutant(
         "after a long send the group is looked at again",
         "staging/stager.py",
-        "self._dli.now() - looked_at > LONG",
+        "self._dli.now() - checked_at > LONG_SENDING",
         "False",
         "operators/test_staging_records.py operators/test_staging_operator.py",
     ),
     Mutant(
         "a record that still holds is not written again within ten minutes",
         "staging/stager.py",
-        "old = self._dli.now() - FRESH",
-        "old = self._dli.now()",
+        "before = self._dli.now() - FRESH",
+        "before = self._dli.now()",
         "staging operators/test_staging_records.py",
     ),
     Mutant(
         "a record that still holds is written again after ten minutes",
         "staging/stager.py",
-        "old = self._dli.now() - FRESH",
-        "old = 0.0",
+        "before = self._dli.now() - FRESH",
+        "before = 0.0",
         "staging operators/test_staging_records.py",
     ),
     Mutant(
@@ -384,35 +401,42 @@ MUTANTS = (
     ),
     Mutant(
         "only an old record is written again",
-        "staging/records/filling.py",
-        "if held.modified < old:",
+        "staging/records/upload_flow.py",
+        "if held.modified < before:",
         "if True:",
-        "staging operators/test_staging_records.py",
+        "staging/records operators/test_staging_records.py",
+    ),
+    Mutant(
+        "only an old record that claims everything is written again",
+        "staging/records/upload_flow.py",
+        "if modified is not None and modified < before:",
+        "if modified is not None:",
+        "staging/records operators/test_staging_records.py",
     ),
     Mutant(
         "an upload that may have arrived stays announced",
-        "staging/records/filling.py",
+        "staging/records/upload_flow.py",
         "if not error.may_be_done:",
         "if True:",
-        "staging operators/test_staging_records.py",
+        "staging/records operators/test_staging_records.py",
     ),
     Mutant(
         "the copy from before is not taken for the new one",
-        "staging/records/filling.py",
+        "staging/records/upload_flow.py",
         "if NAMELESS in (copy, before) or copy == before:",
         "if NAMELESS in (copy, before):",
         "staging/records",
     ),
     Mutant(
         "nothing is deleted while it is unknown what jobs use",
-        "staging/cleaning/plan.py",
+        "staging/cleaning/deletion.py",
         "if used.unknown:",
         "if False:",
         "staging/cleaning",
     ),
     Mutant(
         "an object stays while something names it",
-        "staging/cleaning/plan.py",
+        "staging/cleaning/deletion.py",
         "if key in named:",
         "if False:",
         "staging/cleaning",
@@ -421,36 +445,36 @@ MUTANTS = (
     Mutant(
         "the execution timeout of a staging task counts from its beginning",
         "operators/staging.py",
-        "limits = self._time_limits(started)",
-        "limits = self._time_limits()",
-        "operators/test_staging_operator.py operators/test_deferral.py",
+        "limits = self.time_limits(started)",
+        "limits = self.time_limits(self.hook.now())",
+        "operators/test_staging_operator.py",
     ),
     Mutant(
         "a timeout cancels the job although tries are left",
-        "operators/responsible.py",
-        "if not is_final and is_tried_again(",
-        "if is_tried_again(",
-        "operators/test_responsible.py scenarios/test_04_time_is_up_for_jobs.py",
+        "operators/job_guard.py",
+        "if not (is_timeout or is_final) and self._is_tried_again(error):",
+        "if not is_final and self._is_tried_again(error):",
+        "operators/test_job_guard.py scenarios/test_04_time_is_up_for_jobs.py",
     ),
     Mutant(
         "a killed task submits nothing more",
         "operators/spark.py",
-        "        self.check_alive(hook)\n        submitted = hook.submit_batch(",
-        "        submitted = hook.submit_batch(",
-        "operators/test_responsible.py operators/test_spark_operator.py",
+        "        guard.check_alive()\n        submission = hook.submit_batch(",
+        "        submission = hook.submit_batch(",
+        "operators/test_job_guard.py operators/test_spark_operator.py",
     ),
     Mutant(
         "a lost job fails the sensor, and is tried again",
         "triggers/outcomes.py",
-        "Outcome.LOST: Row(End.FAIL,",
-        "Outcome.LOST: Row(End.FAIL_FOR_GOOD,",
-        "sensors",
+        "Outcome.LOST: (End.FAIL,",
+        "Outcome.LOST: (End.FAIL_FOR_GOOD,",
+        "sensors triggers/test_outcomes.py",
     ),
     # The shared poll
     Mutant(
         "looks of the shared poll are spread",
         "triggerer/poll.py",
-        "self._stretch = 0.9 + 0.2 * self.client.retry.jitter()",
+        "self._stretch = 0.9 + 0.2 * self.jitter()",
         "self._stretch = 1.0",
         "triggerer",
     ),
@@ -464,14 +488,14 @@ MUTANTS = (
     Mutant(
         "an answer from before a wait began does not count",
         "triggerer/poll.py",
-        "if place.joined < self._round]",
-        "if True]",
+        "if subscription.joined < self._round:",
+        "if True:",
         "triggerer",
     ),
     Mutant(
         "a last look does not wait for Retry-After",
         "triggerer/poll.py",
-        "if not self._ending:\n                earliest",
+        "if not self._overdue:\n                earliest",
         "if True:\n                earliest",
         "triggerer",
     ),
@@ -594,6 +618,7 @@ def main() -> int:
         for mutant in stale:
             print(f"stale     {mutant.file}: {mutant.promise}")
         return len(stale) > 0
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))  # the tests inherit it
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="dli-mutants-") as folder:
         trees: SimpleQueue[Path] = SimpleQueue()
