@@ -79,11 +79,18 @@ MUTANTS = (
         "api/protocol/test_client.py",
     ),
     Mutant(
-        "the last look of a wait waits for no turn",
+        "the last look of a wait takes no turn",
         "api/protocol/client.py",
         "if before is not None and self.now() >= before:",
         "if False:",
-        "api/protocol scenarios/test_06_throttled.py triggerer/test_poll_time.py",
+        "api/protocol/test_client.py",
+    ),
+    Mutant(
+        "a look waits for its turn until the deadline at most",
+        "api/protocol/client.py",
+        "pause = min(pause, max(before - now, 0.0))",
+        "pass",
+        "api/protocol/test_client.py",
     ),
     Mutant(
         "a throttled call slows the account down",
@@ -205,7 +212,7 @@ MUTANTS = (
         "api/access/identity.py",
         'call.method == "HEAD" and not error.code',
         'call.method == "HEAD"',
-        "api/access api/obs",
+        "api/access api/protocol/test_client.py",
     ),
     Mutant(
         "a refused credential is renewed once",
@@ -333,7 +340,7 @@ MUTANTS = (
         "api/jobs/cancelling.py",
         "max(deadline.at, client.now() + LAST_LOOK)",
         "deadline.at",
-        "api/jobs/test_cancelling.py hooks/test_batches.py operators/test_cancel_operator.py",
+        "api/jobs/test_cancelling.py",
     ),
     Mutant(
         "the listing of jobs is read only where it is cheaper",

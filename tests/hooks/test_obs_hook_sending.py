@@ -433,6 +433,29 @@ def test_an_object_that_another_run_made_meanwhile_is_taken(
     assert is_there(watched, bucket, file)
 
 
+def test_an_object_that_another_run_left_with_too_few_bytes_is_not_taken(
+    watched: ObsHook, front: Front, bucket: str, make: Make
+) -> None:
+    """Its digest is what that run meant to send, and proves nothing."""
+    file = make(2 * PART)
+    short = {"Content-Length": "3", "x-amz-meta-sha256": file.sha256}
+    short["Last-Modified"] = "Sat, 21 Nov 2026 00:00:00 GMT"
+
+    def rule(asked: Asked) -> Answer | None:
+        if front.methods().count("begin") > 1:
+            return None
+        if asked.method == "HEAD":
+            return 200, short, b""
+        return error(404, "NoSuchUpload") if step(asked) == "part" else None
+
+    front.rule = rule
+
+    watched.upload_files(bucket, [file])
+
+    assert front.methods().count("begin") == 2
+    assert is_there(watched, bucket, file)
+
+
 @pytest.mark.parametrize("at", ["part", "complete"])
 def test_an_upload_that_another_run_aborted_is_begun_once_more(
     watched: ObsHook, front: Front, bucket: str, make: Make, at: str

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from api.script import Script, client, slow
 from fake_clock import FakeClock
 
+from airflow_provider_dli.api.jobs.cancelling import LAST_LOOK, cancel
 from airflow_provider_dli.api.protocol.errors import (
     BadRequestError,
     PermissionDeniedError,
     ServiceError,
     ThrottledError,
 )
+from airflow_provider_dli.api.protocol.wire import Response
 from airflow_provider_dli.emulator import Emulator, Fault
 from airflow_provider_dli.hooks.dli import DliHook
 
@@ -94,6 +97,19 @@ def test_a_job_that_does_not_end_is_given_as_it_is_when_time_is_up(
     assert last is not None
     assert last.raw_state == "running"
     assert 50 <= sum(clock.slept) <= 60
+
+
+def test_a_cancel_that_takes_all_the_time_is_followed_by_one_look(clock: FakeClock) -> None:
+    taken = Response(200, {}, b'{"msg": "deleted"}')
+    ended = Response(200, {}, b'{"id": "j1", "state": "dead"}')
+    script = Script(clock, [slow(clock, taken), ended])
+
+    last = script.run(cancel(client(clock), "j1", seconds=4))
+
+    assert last is not None
+    assert last.raw_state == "dead"
+    assert script.asked == ["DELETE j1", "GET j1"]
+    assert script.limits == [4, LAST_LOOK]
 
 
 def test_a_state_that_nobody_knows_is_not_taken_for_the_end(

@@ -41,6 +41,7 @@ from airflow_provider_dli.api.protocol.errors import (
     BadRequestError,
     DliError,
     NotFoundError,
+    PackageGroupTimeoutError,
     PermissionDeniedError,
     ServiceError,
     UnusableAnswerError,
@@ -480,3 +481,27 @@ def test_a_call_waits_for_its_turn(clock: FakeClock) -> None:
     Script(clock, [EMPTY]).run(asking.once(calls.listing()))
 
     assert clock.slept == [7.0]
+
+
+def test_the_last_look_of_a_wait_neither_waits_for_a_turn_nor_takes_one(clock: FakeClock) -> None:
+    asking = client(clock)
+    asking.pace.throttled(clock.now(), 7.0)
+    waiting = GroupWait("tools", ["a.jar"], deadline=clock.now())
+
+    with pytest.raises(PackageGroupTimeoutError):
+        Script(clock, [listed(a="UPLOADING")]).run(
+            asking.look_for(waiting, calls.find_group("tools"))
+        )
+
+    assert clock.slept == []
+    assert asking.pace.turn(clock.now()) == 7.0
+
+
+def test_a_look_waits_for_its_turn_until_the_deadline_at_most(clock: FakeClock) -> None:
+    asking = client(clock)
+    asking.pace.throttled(clock.now(), 7.0)
+    waiting = GroupWait("tools", ["a.jar"], deadline=clock.now() + 2)
+
+    Script(clock, [listed(a="READY")]).run(asking.look_for(waiting, calls.find_group("tools")))
+
+    assert clock.slept == [2.0]
