@@ -33,6 +33,8 @@ PACKAGE = "airflow_provider_dli"
 COPIED = (PACKAGE, "tests", "example_dags", "pyproject.toml", "README.md", "docs")
 LIMIT = 300
 """Seconds after which tests that run on are stopped: a mutant that hangs them is killed."""
+TEST_LIMIT = 60
+"""The same for a single test."""
 MEMORY = 6_000_000_000
 """Bytes of address space for the tests of a mutant: one that reads an endless answer is killed."""
 
@@ -578,7 +580,8 @@ def _pass(root: Path, tests: str) -> bool:
         raise SystemExit(f"There is no {', '.join(missing)}: adjust the mutants that name it.")
     # Nothing compiled: two versions of a file may have the same size and second.
     environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *selected]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    command += ["-o", f"timeout={TEST_LIMIT}", *selected]
     try:
         answer = subprocess.run(
             command, cwd=root, env=environment, capture_output=True, timeout=LIMIT
