@@ -324,11 +324,11 @@ MUTANTS = (
         "api/jobs/test_submission.py",
     ),
     Mutant(
-        "a page of something on the way has the job looked up",
+        "a page of a proxy in answer to a submission has the job looked up",
         "api/jobs/submission.py",
         "error.may_be_done or isinstance(error, EndpointError)",
         "error.may_be_done",
-        "api/jobs/test_submission.py scenarios/test_07_answer_to_a_submission_lost.py",
+        "api/jobs/test_submission.py",
     ),
     Mutant(
         "a refused cancel of an active job is an error",
@@ -413,7 +413,7 @@ MUTANTS = (
         "staging/records/upload_flow.py",
         "if held.modified < before:",
         "if True:",
-        "operators/test_staging_records.py",
+        "staging/records/test_upload_flow.py",
     ),
     Mutant(
         "only an old record that claims everything is written again",

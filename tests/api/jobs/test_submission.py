@@ -25,6 +25,7 @@ from airflow_provider_dli.api.protocol.errors import (
     AnswerLostError,
     BadRequestError,
     DliError,
+    EndpointError,
     NotSentError,
     PermissionDeniedError,
     ServiceError,
@@ -324,6 +325,34 @@ def test_a_job_whose_submission_had_no_answer_is_found(clock: FakeClock, name: s
     done = service.submit()
 
     assert (done.batch.id, done.is_new) == ("1", True)
+    assert service.submissions == 1
+
+
+PROXY_PAGES = {
+    "404": Response(404, {}, b"<html>not found</html>"),
+    "403": Response(403, {"content-type": "text/html"}, b"<html>forbidden</html>"),
+    "302": Response(302, {"location": "https://login.test"}, b""),
+}
+
+
+@pytest.mark.parametrize("status", PROXY_PAGES)
+def test_a_job_is_found_whose_submission_a_proxy_answered(clock: FakeClock, status: str) -> None:
+    """The proxy may have passed the request on before it answered with a page of its own."""
+    service = Service(clock, NONE, PROXY_PAGES[status], listed(job("1", "starting")))
+
+    done = service.submit()
+
+    assert (done.batch.id, done.is_new) == ("1", True)
+    assert service.submissions == 1
+
+
+def test_the_page_of_a_proxy_is_the_error_where_no_job_is_found(clock: FakeClock) -> None:
+    service = Service(clock, NONE, PROXY_PAGES["404"], *[NONE] * len(PAUSES))
+
+    with pytest.raises(EndpointError) as caught:
+        service.submit()
+
+    assert "DLI lists no job named" in caught.value.__notes__[0]
     assert service.submissions == 1
 
 
