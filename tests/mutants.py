@@ -489,8 +489,8 @@ MUTANTS = (
     Mutant(
         "a job that is submitted while the task is killed is cancelled",
         "operators/job_guard.py",
-        '            trouble = self._give_up("cancel", self._task.hook)\n            if not trouble:\n                raise',
-        '            trouble = ""\n            if not trouble:\n                raise',
+        '`on_kill`.\n            trouble = self._give_up("cancel", self._task.hook)',
+        '`on_kill`.\n            trouble = ""',
         "operators/test_job_guard.py",
     ),
     Mutant(
@@ -519,7 +519,7 @@ MUTANTS = (
         "operators/job_guard.py",
         "self._decide(error, hook, is_final=True)",
         "self._decide(error, hook)",
-        "operators/test_job_guard.py operators/test_spark_operator.py scenarios/test_04_time_is_up_for_jobs.py",
+        "operators/test_job_guard.py",
     ),
     Mutant(
         "a killed task submits nothing more",

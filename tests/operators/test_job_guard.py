@@ -13,7 +13,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowTaskTimeout,
+)
 from conftest import connection
 from eventually import at_last
 from fake_clock import FakeClock
@@ -585,6 +589,18 @@ def test_a_trigger_that_failed_leaves_the_job_to_the_next_try(dli: Emulator) -> 
     failed(spark(retries=1), run, "Trigger failure")
 
     assert cancels(dli) == 0
+
+
+def test_a_wrong_argument_ends_the_job_of_an_earlier_try_although_tries_are_left(
+    dli: Emulator,
+) -> None:
+    """No further try comes, since the task fails for good."""
+    run = begun(dli, retries=2)
+
+    with pytest.raises(AirflowFailException, match="poll_interval"):
+        spark(retries=2, poll_interval=-1).execute(context(retried(run)))
+
+    assert job(dli)["state"] == "dead"
 
 
 @pytest.mark.parametrize(("policy", "cancelled"), [("cancel", 1), ("leave", 0)])
