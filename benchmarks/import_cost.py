@@ -15,8 +15,8 @@ from typing import TypedDict
 
 from report import WARM_UP, Row, installed, options, publish, spread, verdict
 
-GOAL_MS = 10
-GOAL_MODULES = 40
+GOAL_SHARE = 0.004
+GOAL_MODULES = 30
 CLIENTS = ("requests", "aiohttp", "huaweicloudsdk", "boto3", "botocore", "esdk")
 """What a DAG file shall not load: beginnings of top-level module names."""
 
@@ -153,6 +153,7 @@ def _row(candidate: Candidate) -> Row:
         "version": installed(candidate.package),
         "ms": None,
         "range": None,
+        "of airflow.sdk": None,
         "modules": None,
         "clients loaded": None,
         "goal": None,
@@ -163,17 +164,20 @@ def _row(candidate: Candidate) -> Row:
     if candidate.error:
         return row | {"clients loaded": candidate.error}
     ms, modules, clients = median(candidate.ms), len(candidate.new), _clients(candidate.new)
+    # A share: absolute times of the same code differ threefold between machines.
+    share = ms / median(SDK.ms)
     row |= {
         "ms": ms,
         "range": spread(candidate.ms),
+        "of airflow.sdk": f"{share:.2%}",
         "modules": modules,
         "clients loaded": ", ".join(clients) or "none",
     }
     if candidate is not OURS:
         return row
     return row | {
-        "goal": f"<= {GOAL_MS} ms, <= {GOAL_MODULES} modules, none",
-        "holds": verdict(ms <= GOAL_MS and modules <= GOAL_MODULES and not clients),
+        "goal": f"<= {GOAL_SHARE:.1%}, <= {GOAL_MODULES} modules, none",
+        "holds": verdict(share <= GOAL_SHARE and modules <= GOAL_MODULES and not clients),
     }
 
 

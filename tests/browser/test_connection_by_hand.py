@@ -72,7 +72,7 @@ def saved(page: Page, airflow: Airflow, emulator: Emulator, picture: Callable[..
     enter(form, "security_token", extra["security_token"])
     unfold(form, "Addresses and network")
     enter(form, "endpoint", extra["endpoint"])
-    enter_seconds(form, "Seconds to wait for an answer", "7.5")
+    enter_seconds(form, "Read timeout", "7.5")
     unfold(form, "Cloud and project")
     choose(form, "Cloud", "Huawei Cloud")
     enter(form, "region", extra["region"])
@@ -140,7 +140,7 @@ def test_secrets_stay_when_something_else_is_changed(page: Page, airflow: Airflo
 
     form = opened(page)
     unfold(form, "Addresses and network")
-    enter_seconds(form, "Seconds to wait for an answer", "8")
+    enter_seconds(form, "Read timeout", "8")
     save(form)
 
     assert airflow.stored(CONN_ID) == before | {"extra": before["extra"] | {"read_timeout": 8}}
