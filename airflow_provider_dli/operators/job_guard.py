@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
@@ -32,8 +33,11 @@ Policy = Literal["cancel", "leave"]
 ON_KILL_LIMIT = 4.0
 """Seconds that `on_kill` may take: Airflow 3 kills the process after five."""
 
+WARNING_LIMIT = 0.3
+"""Seconds for a warning after that."""
+
 LAST_LOOK = 1.0
-"""Seconds of these that are kept for a last look at the job."""
+"""Seconds of `ON_KILL_LIMIT` that are kept for a last look at the job."""
 
 CONNECTION_LIMIT = 30.0
 """Seconds for which a failed task tries again to read a connection that cannot be read."""
@@ -251,9 +255,14 @@ class JobGuard:
         # Also for a second signal: Airflow 2 ends the process as soon as this returns.
         self._canceller.join(ON_KILL_LIMIT)
         if self._canceller.is_alive():
-            self._task.log.warning(
-                "The Spark job is still being cancelled. Check whether it has ended."
+            # Not here: the signal may have interrupted code that holds the lock of the log.
+            warn = partial(
+                self._task.log.warning,
+                "The Spark job is still being cancelled. Check whether it has ended.",
             )
+            warning = threading.Thread(target=warn, name="dli-on-kill-warning", daemon=True)
+            warning.start()
+            warning.join(WARNING_LIMIT)
 
     def _cancel_in_time(self) -> None:
         hook, log = self._hook, self._task.log

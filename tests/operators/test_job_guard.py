@@ -542,6 +542,43 @@ def test_a_service_that_is_silent_holds_nobody_up_for_long(
     assert re.search("could not be cancelled: DELETE .* its answer was lost", task_log())
 
 
+class Held:
+    """A log whose lock the interrupted code holds."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def _write(self, *_: object) -> None:
+        with self.lock:
+            pass
+
+    info = warning = error = _write
+
+
+class LogIsHeld(SparkBatchOperator):
+    held = Held()
+
+    @property
+    def log(self) -> Any:
+        return self.held
+
+
+def test_a_signal_in_the_middle_of_a_log_line_holds_nobody_up_for_long(dli: Emulator) -> None:
+    operator = LogIsHeld(
+        task_id="run",
+        file="obs://bucket/application.py",
+        queue_name="queue",
+        spark_version="3.1.1",
+        wait_for_completion=False,
+    )
+    operator.execute(context(first(operator)))
+
+    with operator.held.lock:
+        operator.on_kill()
+
+    assert cancels(dli) == 1
+
+
 # Ended by Airflow itself while it was deferred
 
 

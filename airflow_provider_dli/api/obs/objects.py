@@ -77,7 +77,7 @@ class Bucket:
         if found.size <= start:
             return b""
         raise UnusableAnswerError(
-            f"{self._described('GET', key)} was answered with HTTP {refusal.status} {refusal.code}, "
+            f"{self._request('GET', key)} was answered with HTTP {refusal.status} {refusal.code}, "
             f"but the object has {found.size} bytes",
             status=refusal.status,
             code=refusal.code,
@@ -89,7 +89,7 @@ class Bucket:
     def _check_same(self, key: str, etag: str | None, actual: str) -> None:
         if etag is not None and actual != etag:
             raise ObjectChangedError(
-                f"{self._described('GET', key)} was answered with an object whose ETag is {actual}, "
+                f"{self._request('GET', key)} was answered with an object whose ETag is {actual}, "
                 f"not {etag}",
                 status=200,
                 caller=self._caller,
@@ -130,7 +130,7 @@ class Bucket:
     def unusable(self, method: str, key: str, why: str) -> UnusableAnswerError:
         """Returns the error for a success that turned out to be wrong."""
         return UnusableAnswerError(
-            f"{self._described(method, key)} was answered with a success, but {why}",
+            f"{self._request(method, key)} was answered with a success, but {why}",
             status=200,
             caller=self._caller,
             remedy=OTHER_ANSWERS,
@@ -140,7 +140,7 @@ class Bucket:
         first = failed[0]
         kind = PermissionDeniedError if first.code == "AccessDenied" else BadRequestError
         error = kind(
-            f'{self._described("POST")} did not delete {first.key}: {first.code} "{first.message}"',
+            f'{self._request("POST")} did not delete {first.key}: {first.code} "{first.message}"',
             status=200,
             code=first.code,
             message=first.message,
@@ -150,7 +150,7 @@ class Bucket:
         error.add_note(f"Not deleted in {self.name}: {', '.join(one.key for one in failed)}.")
         return error
 
-    def _described(self, method: str, key: str = "") -> str:
+    def _request(self, method: str, key: str = "") -> str:
         return f"{method} {self.name}/{key}".rstrip("/")
 
     @property
