@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from airflow_provider_dli.api import checks
 from airflow_provider_dli.api.fields import declared, optional, table_of
-from airflow_provider_dli.api.jobs.engines import Engine, find_engine
 from airflow_provider_dli.api.protocol.errors import InputError
+
+if TYPE_CHECKING:
+    from airflow_provider_dli.api.jobs.engines import Engine
 
 TYPES = {"jars": "jar", "py_files": "pyFile", "files": "file"}
 """The lists of files that a job has, and the type of the packages in each."""
@@ -206,8 +208,15 @@ def _whole(name: str, value: object, *, least: int = 1, most: int | None = None)
     return number
 
 
+def _engine_of(spark_version: str) -> Engine:
+    # Imported when a job is made: DAG files import this module for its table of fields.
+    from airflow_provider_dli.api.jobs.engines import find_engine
+
+    return find_engine(spark_version)
+
+
 def _spark_version(_: str, value: Any) -> str:
-    return find_engine(value).version
+    return _engine_of(value).version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,7 +342,7 @@ class SparkJob:
     @property
     def engine(self) -> Engine | None:
         """The engine; `None` for an image without a version."""
-        return find_engine(self.spark_version) if self.spark_version else None
+        return _engine_of(self.spark_version) if self.spark_version else None
 
     @property
     def agency(self) -> str | None:
