@@ -31,7 +31,7 @@ every_field = pytest.mark.parametrize(("operator", "table", "name"), CASES)
 
 
 def parameters(operator: Any) -> dict[str, str]:
-    """Give the text of each `:param` of a docstring, in one line."""
+    """Returns the text of each `:param` of a docstring, in one line."""
     documentation = inspect.getdoc(operator) or ""
     found = re.findall(r":param (\w+): (.*?)(?=\n:param|\Z)", documentation, re.DOTALL)
     return {name: " ".join(text.split()) for name, text in found}

@@ -239,7 +239,7 @@ PASSWORD = Password("https://iam.test", "user", "password", "account", "p1")
 
 
 def signed_in(token: str, life: float = 86_400.0) -> Response:
-    """Give a token that ends so many seconds after the test has begun."""
+    """Returns a token that ends so many seconds after the test has begun."""
     end = datetime.fromtimestamp(FakeClock().now() + life, UTC).isoformat()
     body = {"token": {"expires_at": end, "project": {"id": "p1"}}}
     return Response(201, {"x-subject-token": token}, json.dumps(body).encode())
