@@ -59,7 +59,7 @@ class Api:
 
     def control(self, method: str, path: str, body: Any = None) -> requests.Response:
         url = f"{self.emulator.url}/_emulator{path}"
-        return self.session.request(method, url, json=body, timeout=10)
+        return self.session.request(method, url, json=body, timeout=60)
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def call_signed(clock: Clock) -> Iterator[Callable[..., requests.Response]]:
                 f"{emulator.url}{signed.uri}",
                 headers=signed.header_params,
                 data=signed.body,
-                timeout=10,
+                timeout=60,
             )
 
         yield call

@@ -34,10 +34,10 @@ def test_it_serves_until_a_signal_and_ends_with_status_0(number):
         [*COMMAND, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         url = re.search(r"http://[\d.:]+", process.stdout.readline())[0]
-        state = requests.get(f"{url}/_emulator/state", timeout=10)
-        refused = requests.get(f"{url}/v2.0/p/resources?group=hidden", timeout=10)
+        state = requests.get(f"{url}/_emulator/state", timeout=60)
+        refused = requests.get(f"{url}/v2.0/p/resources?group=hidden", timeout=60)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
 
     assert urlsplit(url).hostname == "127.0.0.1"
     assert (state.status_code, refused.status_code) == (200, 401)
@@ -115,14 +115,14 @@ def test_its_flags_of_identity_reach_the_emulator(run):
         identity = {"methods": ["password"], "password": {"user": user}}
         scope = {"project": {"name": "eu-de"}}
         body = {"auth": {"identity": identity, "scope": scope}}
-        token = requests.post(f"{url}/v3/auth/tokens", json=body, timeout=10)
+        token = requests.post(f"{url}/v3/auth/tokens", json=body, timeout=60)
         headers = {"X-Auth-Token": token.headers["X-Subject-Token"]}
         role = {"agency_name": "ours", "domain_name": "theirs"}
         body = {"auth": {"identity": {"methods": ["assume_role"], "assume_role": role}}}
         keys = f"{url}/v3.0/OS-CREDENTIAL/securitytokens"
-        key = requests.post(keys, json=body, headers=headers, timeout=10)
-        machine = requests.get(f"{url}/openstack/latest/securitykey", timeout=10)
-        listing = requests.get(f"{url}/v2.0/p1/resources", headers=headers, timeout=10)
+        key = requests.post(keys, json=body, headers=headers, timeout=60)
+        machine = requests.get(f"{url}/openstack/latest/securitykey", timeout=60)
+        listing = requests.get(f"{url}/v2.0/p1/resources", headers=headers, timeout=60)
         asked.extend([connection, token, key, machine, listing])
 
     run(
@@ -154,7 +154,7 @@ def test_its_flags_of_batch_jobs_reach_the_emulator(run):
 
     def look(message):
         url = connection_in(message)["extra"]["endpoint"]
-        asked.append(requests.get(f"{url}/_emulator/state", timeout=10).json()["settings"])
+        asked.append(requests.get(f"{url}/_emulator/state", timeout=60).json()["settings"])
 
     run("--batch-seconds=7", "--batch-retention=60", meanwhile=look)
 

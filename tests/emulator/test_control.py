@@ -293,6 +293,6 @@ def test_bad_input_is_answered_with_a_sentence_that_names_the_field(
 
 
 def test_a_control_body_that_is_no_json_is_refused(api, emulator):
-    answer = api.session.post(f"{emulator.url}/_emulator/faults", data="{", timeout=10)
+    answer = api.session.post(f"{emulator.url}/_emulator/faults", data="{", timeout=60)
 
     assert (answer.status_code, answer.json()) == (400, {"error": "the body is no JSON"})

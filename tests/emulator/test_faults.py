@@ -113,7 +113,7 @@ def test_a_cut_off_answer_promises_twice_of_what_it_sends(api, emulator):
     emulator.add_fault(Fault("cut-off", when="after"))
     headers = {"X-Auth-Token": emulator.auth_token}
 
-    with closing(HTTPConnection(urlsplit(emulator.url).netloc, timeout=10)) as connection:
+    with closing(HTTPConnection(urlsplit(emulator.url).netloc, timeout=60)) as connection:
         connection.request("GET", f"/v2.0/{emulator.project_id}/resources", headers=headers)
         answer = connection.getresponse()
         with pytest.raises(IncompleteRead) as cut:
@@ -292,7 +292,7 @@ def test_a_slow_call_does_not_hold_up_the_end():
         address = urlsplit(emulator.url)
         client.connect((address.hostname, address.port))
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        requests.get(f"{emulator.url}/_emulator/state", timeout=10)  # the other one is in by now
+        requests.get(f"{emulator.url}/_emulator/state", timeout=60)  # the other one is in by now
 
     assert emulator.requests == []
 

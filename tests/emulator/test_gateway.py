@@ -235,7 +235,7 @@ def test_an_api_that_does_not_exist_is_a_404_of_the_gateway(api, method, path):
 
 @pytest.mark.parametrize("path", ["/", "/v1.0/p/resources", "/v2.0//resources", "/_emulator"])
 def test_a_path_outside_of_the_api_is_a_404_of_the_gateway(api, path):
-    answer = api.session.get(api.emulator.url + path, timeout=10)
+    answer = api.session.get(api.emulator.url + path, timeout=60)
 
     refused(answer, 404, "APIGW.0101")
 

@@ -34,7 +34,7 @@ def sign_in(api, scope=None, query="", **changes):
 
 def ask(api, method, path, body=None, headers=None):
     return api.session.request(
-        method, api.emulator.url + path, json=body, headers=headers, timeout=10
+        method, api.emulator.url + path, json=body, headers=headers, timeout=60
     )
 
 
@@ -418,7 +418,7 @@ def test_what_iam_is_not_asked_for_is_a_404_of_the_gateway(api, method, path):
 
 def test_a_body_of_more_than_12_mb_is_refused(api):
     answer = api.session.post(
-        api.emulator.url + TOKENS, data=b"x" * (12 * 1024 * 1024 + 1), timeout=10
+        api.emulator.url + TOKENS, data=b"x" * (12 * 1024 * 1024 + 1), timeout=60
     )
 
     assert (answer.status_code, answer.json()["error_code"]) == (413, "APIGW.0201")
@@ -430,7 +430,7 @@ def test_no_secret_of_a_request_is_recorded_or_logged(api, emulator, caplog):
     ask(api, "POST", KEYS, token_body(id=token))
     ask(api, "POST", KEYS, agency(), {"X-Auth-Token": token})
     api.session.post(
-        emulator.url + TOKENS, data=f'{{"password": "{emulator.settings.password}"', timeout=10
+        emulator.url + TOKENS, data=f'{{"password": "{emulator.settings.password}"', timeout=60
     )
     ask(api, "POST", TOKENS, [emulator.settings.users[0]])
 

@@ -12,12 +12,12 @@ TTL = "X-Metadata-Token-Ttl-Seconds"
 
 def ask_token(api, seconds="21600"):
     headers = {} if seconds is None else {TTL: seconds}
-    return api.session.put(api.emulator.url + TOKEN, headers=headers, timeout=10)
+    return api.session.put(api.emulator.url + TOKEN, headers=headers, timeout=60)
 
 
 def ask_key(api, token=None):
     headers = {} if token is None else {"X-Metadata-Token": token}
-    return api.session.get(api.emulator.url + KEY, headers=headers, timeout=10)
+    return api.session.get(api.emulator.url + KEY, headers=headers, timeout=60)
 
 
 def key_of(api):
@@ -134,7 +134,7 @@ def test_a_reset_forgets_the_tokens(api, emulator):
 
 @pytest.mark.parametrize(("method", "path"), [("GET", TOKEN), ("PUT", KEY), ("GET", "/openstack")])
 def test_other_metadata_is_not_there(api, method, path):
-    assert api.session.request(method, api.emulator.url + path, timeout=10).status_code == 404
+    assert api.session.request(method, api.emulator.url + path, timeout=60).status_code == 404
 
 
 def test_its_token_is_not_recorded(api, emulator):

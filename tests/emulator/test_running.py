@@ -18,18 +18,18 @@ from airflow_provider_dli.emulator.settings import Options, Settings
 
 def test_an_emulator_listens_on_loopback_until_its_block_ends():
     with running() as emulator:
-        answered = requests.get(f"{emulator.url}/_emulator/state", timeout=10).status_code
+        answered = requests.get(f"{emulator.url}/_emulator/state", timeout=60).status_code
 
     assert urlsplit(emulator.url).hostname == "127.0.0.1"
     assert answered == 200
     with pytest.raises(requests.ConnectionError):
-        requests.get(emulator.url, timeout=10)
+        requests.get(emulator.url, timeout=60)
 
 
 def test_an_emulator_can_listen_on_ipv6():
     with running(host="::1") as emulator:
         assert emulator.url.startswith("http://[::1]:")
-        assert requests.get(f"{emulator.url}/_emulator/state", timeout=10).status_code == 200
+        assert requests.get(f"{emulator.url}/_emulator/state", timeout=60).status_code == 200
 
 
 def test_an_emulator_leaves_no_thread_behind():
@@ -43,7 +43,7 @@ def test_an_emulator_leaves_no_thread_behind():
 
 def test_a_client_that_keeps_its_connection_does_not_hold_up_the_end(api):
     with requests.Session() as session, running() as emulator:
-        session.get(f"{emulator.url}/_emulator/state", timeout=10)
+        session.get(f"{emulator.url}/_emulator/state", timeout=60)
 
 
 def test_an_answer_does_not_wait_for_the_client_to_confirm_its_headers(api, emulator):

@@ -40,7 +40,7 @@ def account(emulator: Emulator, source: Source | None = None) -> Account:
 
 def find(account: Account, clock: FakeClock, identity: Identity | None = None) -> str:
     flow = find_project(account, identity or identity_of(account.source), clock.now)
-    return BlockingTransport(read_timeout=5, sleep=clock.sleep).run(flow)
+    return BlockingTransport(read_timeout=60, sleep=clock.sleep).run(flow)
 
 
 def looked_up(emulator: Emulator) -> list[str]:
@@ -193,7 +193,7 @@ def test_a_project_that_is_known_is_not_looked_up(
         else account(emulator, password)
     )
 
-    project = BlockingTransport(read_timeout=5).run(Client(known, now=clock.now).project())
+    project = BlockingTransport(read_timeout=60).run(Client(known, now=clock.now).project())
 
     assert project == ("of-the-connection" if named == "connection" else emulator.project_id)
     assert looked_up(emulator) == []

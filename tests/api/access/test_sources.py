@@ -70,7 +70,7 @@ def client(emulator: Emulator, source: Source, clock: FakeClock) -> Client:
 
 
 def run(flow: Flow[T], clock: FakeClock) -> T:
-    with closing(BlockingTransport(read_timeout=5, sleep=clock.sleep)) as transport:
+    with closing(BlockingTransport(read_timeout=60, sleep=clock.sleep)) as transport:
         return transport.run(flow)
 
 
