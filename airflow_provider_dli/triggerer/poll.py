@@ -21,7 +21,7 @@ from random import random
 from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
-from airflow_provider_dli.api.protocol.errors import DliError, ThrottledError
+from airflow_provider_dli.api.protocol.errors import DliError
 from airflow_provider_dli.api.protocol.wait import LAST_LOOK, Subscriber
 from airflow_provider_dli.api.protocol.wire import Flow
 from airflow_provider_dli.transport.asynchronous import AsyncTransport
@@ -254,7 +254,7 @@ class SharedPoll(Generic[K, F]):
         try:
             snapshot = await self.transport.run(self.look(keys), self._pause)
         except DliError as error:
-            if isinstance(error, ThrottledError):
+            if error.is_throttling:
                 self._not_before = self.clock() + (error.retry_after or 0)
             turn = LoopSlice()
             for key in keys:
